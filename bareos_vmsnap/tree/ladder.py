@@ -1,0 +1,94 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Choosing a method for an edge: the cheapest that can be trusted, with the reason.
+
+A segment must be the exact difference between its node and its base. CBT is cheap and not always
+true: change ids older than the tracking, of another UUID or of a rolled-back sequence must not be
+asked (since vSphere 6.5 the host answers such questions without an error, and wrong).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Optional
+
+from bareos_vmsnap.tree import model
+
+_CHANGE_ID = re.compile(r"(?P<uuid>[0-9A-Fa-f][0-9A-Fa-f -]*)/(?P<sequence>[0-9]+)")
+
+FAIL = "fail"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What an admin allows where CBT cannot be used: `compare` (read both), `full`, or `fail`."""
+
+    without_cbt: str = model.COMPARE
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One way to find an edge's extents, and why it stands where it does."""
+
+    method: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class End:
+    """One end of an edge: a disk at a node, whether its VM tracked changes then, and which job
+    restored the node, if one did.
+    """
+
+    disk: model.Disk
+    tracked: bool
+    restored_by: Optional[str] = None
+
+
+def parse_change_id(text: Optional[str]) -> Optional[tuple[str, int]]:
+    """Split a change id into its UUID and sequence; None where it is missing or malformed."""
+    found = _CHANGE_ID.fullmatch(text or "")
+    return (found["uuid"].lower(), int(found["sequence"])) if found else None
+
+
+def distrust(base: End, child: End) -> Optional[str]:
+    """Why CBT from `base` to its live child cannot be trusted, or None where it can."""
+    if not base.tracked:
+        return "CBT was off when the base was taken"
+    if base.restored_by:
+        return f"the base was restored (by {base.restored_by}), which CBT misreports"
+    if not child.tracked:
+        return "CBT was off when the snapshot was taken"
+    ids = parse_change_id(base.disk.change_id), parse_change_id(child.disk.change_id)
+    for end, parsed in (("base", ids[0]), ("snapshot", ids[1])):
+        if parsed is None:
+            text = (base if end == "base" else child).disk.change_id
+            return f"the {end} has " + (
+                f"a malformed change id {text!r}" if text else "no change id"
+            )
+    assert ids[0] and ids[1]
+    if ids[0][0] != ids[1][0]:
+        return "the change ids have different UUIDs (CBT was reset in between)"
+    if ids[1][1] <= ids[0][1]:
+        return f"the change id's sequence does not rise ({ids[0][1]} to {ids[1][1]})"
+    if base.disk.capacity != child.disk.capacity:
+        return "the disk's size changed"
+    if base.disk.path not in child.disk.chain:
+        return "the base's file is not in the disk's backing chain"
+    return None
+
+
+def rungs(base: Optional[End], child: End, policy: Policy) -> tuple[Rung, ...]:
+    """The methods to try for a disk of a node whose base still exists, best first.
+
+    `base` is the same virtual disk at the base, or None where there is none.
+    """
+    if base is None:
+        return (Rung(model.ALLOCATED, "nothing to build upon"),)
+    reason = distrust(base, child)
+    fallback = () if policy.without_cbt == FAIL else (policy.without_cbt,)
+    if reason is None:
+        trusted = Rung(model.CBT, "change ids of snapshot and base agree")
+        return (trusted, *(Rung(method, "CBT gave no answer") for method in fallback))
+    return tuple(Rung(method, reason) for method in fallback)

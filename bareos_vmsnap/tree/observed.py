@@ -1,0 +1,48 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""A VM and its snapshot tree as a job finds them, told without vSphere's types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from bareos_vmsnap.tree import model
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A snapshot as found; `config` is the VM's configuration at it, as JSON values.
+
+    `created` is ISO 8601 in UTC. `disks` are those a backup saves. `restored_by` names the job that
+    restored it, where one did.
+    """
+
+    moref: str
+    id: int
+    name: str
+    description: str
+    created: str
+    parent: Optional[str]
+    disks: tuple[model.Disk, ...]
+    config: Any
+    cpus: int
+    memory_mb: int
+    power_state: str = "poweredOff"
+    quiesced: bool = False
+    change_tracking: bool = False
+    restored_by: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The VM at one moment: user snapshots parents first, and the backup snapshot as `state`.
+
+    `current` is the moref of the user snapshot the VM stands at, or None; `power_state` the VM's own.
+    """
+
+    vm: model.Vm
+    snapshots: tuple[Snapshot, ...]
+    current: Optional[str]
+    state: Snapshot
+    power_state: str = "poweredOff"

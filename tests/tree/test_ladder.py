@@ -1,0 +1,68 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from bareos_vmsnap.tree import ladder, model
+from tests.tree import trees
+
+BASE = ladder.End(trees.disk("[ds] a.vmdk", (), 3), tracked=True)
+CHILD = ladder.End(trees.disk("[ds] b.vmdk", ("[ds] a.vmdk",), 4), tracked=True)
+
+
+def changed(end: ladder.End, **fields: object) -> ladder.End:
+    return dataclasses.replace(end, disk=dataclasses.replace(end.disk, **fields))  # type: ignore[arg-type]
+
+
+def test_agreeing_change_ids_are_trusted_with_a_comparison_behind() -> None:
+    rungs = ladder.rungs(BASE, CHILD, ladder.Policy())
+    assert [rung.method for rung in rungs] == [model.CBT, model.COMPARE]
+
+
+@pytest.mark.parametrize(
+    ("base", "child", "why"),
+    [
+        (dataclasses.replace(BASE, tracked=False), CHILD, "CBT was off when the base"),
+        (BASE, dataclasses.replace(CHILD, tracked=False), "CBT was off when the snapshot"),
+        (dataclasses.replace(BASE, restored_by="job.7"), CHILD, "restored (by job.7)"),
+        (changed(BASE, change_id=None), CHILD, "the base has no change id"),
+        (BASE, changed(CHILD, change_id=None), "the snapshot has no change id"),
+        (changed(BASE, change_id="52 zz/3"), CHILD, "malformed"),
+        (changed(BASE, change_id="52 2d"), CHILD, "malformed"),
+        (changed(BASE, change_id=f"{trees.uuid('53')}/3"), CHILD, "different UUIDs"),
+        (changed(BASE, change_id=f"{trees.uuid()}/4"), CHILD, "does not rise (4 to 4)"),
+        (changed(BASE, change_id=f"{trees.uuid()}/9"), CHILD, "does not rise (9 to 4)"),
+        (changed(BASE, capacity=512), CHILD, "size changed"),
+        (BASE, changed(CHILD, chain=("[ds] other.vmdk",)), "not in the disk's backing chain"),
+    ],
+)
+def test_what_is_not_trusted_is_compared(base: ladder.End, child: ladder.End, why: str) -> None:
+    (rung,) = ladder.rungs(base, child, ladder.Policy())
+    assert rung.method == model.COMPARE
+    assert why in rung.reason
+
+
+def test_an_admin_may_want_a_full_segment_instead() -> None:
+    untracked = dataclasses.replace(BASE, tracked=False)
+    (rung,) = ladder.rungs(untracked, CHILD, ladder.Policy(model.FULL))
+    assert rung.method == model.FULL
+
+
+def test_an_admin_may_forbid_every_fallback() -> None:
+    untracked = dataclasses.replace(BASE, tracked=False)
+    assert ladder.rungs(untracked, CHILD, ladder.Policy(ladder.FAIL)) == ()
+    (rung,) = ladder.rungs(BASE, CHILD, ladder.Policy(ladder.FAIL))
+    assert rung.method == model.CBT
+
+
+def test_a_root_is_read_by_what_is_allocated() -> None:
+    (rung,) = ladder.rungs(None, CHILD, ladder.Policy(ladder.FAIL))
+    assert rung.method == model.ALLOCATED
+
+
+@pytest.mark.parametrize("text", [None, "", "/1", "52/", "52/x", "*", "52/1/2", "5g/1"])
+def test_malformed_change_ids(text: str) -> None:
+    assert ladder.parse_change_id(text) is None
