@@ -1,0 +1,110 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""The life of the backup snapshot: whatever happens, it is deleted."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from pyVmomi import vim, vmodl
+
+from bareos_vmsnap import errors
+from bareos_vmsnap.fd.facts import JobFacts
+from bareos_vmsnap.fd.messages import JobLog
+from bareos_vmsnap.fd.options import Options
+from bareos_vmsnap.vsphere import marks, preflight, snapshots, tasks
+
+
+class BackupSnapshot:
+    """Takes and deletes the backup snapshot of one VM, and those dead jobs left behind."""
+
+    def __init__(self, vm: Any, waiter: tasks.Waiter, facts: JobFacts, log: JobLog) -> None:
+        self._vm = vm
+        self._vm_name = vm.name
+        self._waiter = waiter
+        self._facts = facts
+        self._log = log
+        self._name = marks.backup_name(facts.unique_name)
+        self._wanted = False
+        self.snapshot: Optional[Any] = None
+
+    def remove_leftovers(self, chosen: Options) -> None:
+        """Delete backup snapshots of dead jobs; another daemon's only where that is wanted.
+
+        The VM's lock is held, so a snapshot of this daemon belongs to no living job.
+        """
+        for found in snapshots.leftovers(self._vm):
+            if found.host != self._facts.host and chosen.remove_leftovers != "all":
+                raise errors.PreflightError(
+                    f"VM {self._vm_name} has the backup snapshot of job {found.job}, taken by the "
+                    f"file daemon on {found.host}: another backup may be running",
+                    left="nothing, the VM was not touched",
+                    todo="If no such job runs, delete that snapshot or set remove_leftovers=all",
+                )
+            self._log.warn(
+                f"VM {self._vm_name}: deleting the backup snapshot that job {found.job} left behind"
+            )
+            self._delete(found.moref, marks.backup_name(found.job))
+
+    def enable_cbt(self, chosen: Options) -> None:
+        """Switch changed block tracking on, where that is right; else say why there is none.
+
+        vSphere does not support enabling it while a snapshot exists, and answers wrongly then.
+        """
+        reason = preflight.tracking_warning(self._vm)
+        if reason is None:
+            return
+        if not self._vm.capability.changeTrackingSupported or not chosen.enable_cbt:
+            self._log.warn(f"{reason}: changes are found by comparing disks, which takes longer")
+            return
+        if self._vm.snapshot is not None:
+            self._log.warn(
+                f"{reason} and it has snapshots, so it must not be enabled now: changes are found "
+                "by comparing disks. Enabling it once no snapshot exists makes backups faster"
+            )
+            return
+        spec = vim.vm.ConfigSpec(changeTrackingEnabled=True)
+        doing = f"Enabling changed block tracking of VM {self._vm_name}"
+        self._waiter.wait(self._vm.ReconfigVM_Task(spec), doing)
+        self._log.info(f"Enabled changed block tracking of VM {self._vm_name}")
+
+    def take(self, chosen: Options) -> Any:
+        """Take the snapshot and return it. Raises tasks.TaskFailed, errors.Canceled."""
+        self._wanted = True
+        self.snapshot = snapshots.take(
+            self._vm,
+            self._waiter,
+            self._name,
+            marks.backup_description(self._facts.host),
+            quiesce=chosen.quiesce,
+            retries=chosen.snapshot_retries,
+            wait=chosen.snapshot_retry_wait,
+            cancel=self._facts.cancel,
+            warn=self._log.warn,
+        )
+        return self.snapshot
+
+    def delete(self) -> None:
+        """Delete every snapshot of this job, whether or not its creation was seen to succeed.
+
+        Never raises: a failure becomes an error message, since the data is saved by then.
+        """
+        if not self._wanted:
+            return
+        self._wanted = False
+        try:
+            for found in snapshots.leftovers(self._vm):
+                if found.job == self._facts.unique_name:
+                    self._delete(found.moref, self._name)
+        except (vmodl.MethodFault, errors.VmsnapError, OSError) as error:
+            self._log.error(
+                f"The backup snapshot {self._name!r} of VM {self._vm_name} could not be deleted: "
+                f"{tasks.describe(error) if isinstance(error, vmodl.MethodFault) else error}. "
+                "The next job of this VM will delete it"
+            )
+
+    def _delete(self, moref: str, name: str) -> None:
+        snapshot = next(
+            item.tree.snapshot for item in snapshots.walk(self._vm) if item.moref == moref
+        )
+        snapshots.delete(self._vm, snapshot, name, self._waiter)

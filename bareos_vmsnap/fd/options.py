@@ -1,0 +1,280 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""The plugin's options: one table, from which they are checked and documented.
+
+Names follow Bareos' own VMware plugin wherever it has the option. Values may hold %XX for any byte,
+since options given at restore time can hold neither blanks nor colons.
+"""
+
+from __future__ import annotations
+
+import configparser
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Callable, Optional
+from urllib.parse import unquote
+
+from bareos_vmsnap.errors import OptionError
+
+SECTION = "vmware_plugin_options"
+# Bareos' own, consumed before they reach us.
+_FOREIGN = ("module_path", "module_name", "defaults_file", "overrides_file")
+_ACCEPTED_BUT_MOOT: dict[str, str] = {
+    "vadp_dumper_verbose": "there is no vadp_dumper",
+    "vadp_dumper_multithreading": "there is no vadp_dumper",
+    "vadp_dumper_sectors_per_call": "there is no vadp_dumper",
+    "vadp_dumper_query_allocated_blocks_chunk_size": "there is no vadp_dumper",
+    "cleanup_tmpfiles": "there are no temporary files",
+    "do_io_in_core": "data always flows through Bareos' core",
+    "restore_allow_disks_mismatch": "the VM is always created anew",
+    "nvram_connect_timeout": "a fixed timeout is used",
+    "nvram_readwrite_timeout": "a fixed timeout is used",
+    "log_path": "the job log holds all messages",
+}
+
+
+def _yes_no(text: str) -> bool:
+    if text.lower() not in ("yes", "no"):
+        raise ValueError("must be yes or no")
+    return text.lower() == "yes"
+
+
+def _number(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]+", text) or not low <= int(text) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _one_of(*values: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in values:
+            raise ValueError("must be " + " or ".join(values))
+        return text
+
+    return parse
+
+
+def _thumbprint(text: str) -> str:
+    digits = text.replace(":", "")
+    if len(digits) not in (40, 64, 128) or not re.fullmatch(r"[0-9A-Fa-f]+", digits):
+        raise ValueError("must be a SHA-1, SHA-256 or SHA-512 digest in hexadecimal")
+    return digits.lower()
+
+
+def _absolute(text: str) -> str:
+    if not text.startswith("/"):
+        raise ValueError("must be an absolute path")
+    return text
+
+
+def _opt(parse: Callable[[str], Any], default: Any, doc: str, raw: bool = False) -> Any:
+    return field(default=default, metadata={"parse": parse, "doc": doc, "raw": raw})
+
+
+@dataclass(frozen=True)
+class Options:
+    """All options, checked. Every field's metadata has its parser and its documentation."""
+
+    vcserver: str = _opt(str, "", "vCenter Server or ESXi host: name or IP address")
+    vcport: int = _opt(_number(1, 65535), 443, "Its HTTPS port")
+    vcuser: str = _opt(str, "", "User, e.g. backup@vsphere.local")
+    vcpass: str = _opt(str, "", "Password; better in vcpass_file or config_file", raw=True)
+    vcpass_file: Optional[str] = _opt(
+        _absolute, None, "File with the password in its first line, readable by root only"
+    )
+    vcthumbprint: Optional[str] = _opt(
+        _thumbprint, None, "Accept exactly the certificate with this digest"
+    )
+    ca_file: Optional[str] = _opt(
+        _absolute, None, "CA certificates (PEM) to verify the server with, not the system's"
+    )
+    verifyssl: bool = _opt(_yes_no, True, "Verify the server's certificate")
+    config_file: Optional[str] = _opt(
+        _absolute, None, f"INI file with further options in its section [{SECTION}]"
+    )
+    dc: str = _opt(str, "", "Datacenter, /folder/name where it lies in a folder")
+    folder: str = _opt(str, "/", "VM folder or vApp, like /web/production")
+    vmname: str = _opt(str, "", "Name of the VM; on restore, of the VM to create")
+    uuid: str = _opt(str, "", "Instance UUID (or unique BIOS UUID) instead of dc, folder, vmname")
+    transport: str = _opt(_one_of("nbd"), "nbd", "How disks are reached: nbd, with nbd_uri")
+    nbd_uri: str = _opt(
+        str, "", "NBD URI of a disk, with {vm}, {snapshot}, {disk}, {path} in it", raw=True
+    )
+    quiesce: bool = _opt(_yes_no, True, "Quiesce the guest's file systems for the snapshot")
+    snapshot_retries: int = _opt(_number(0, 100), 3, "Retries when taking the snapshot fails")
+    snapshot_retry_wait: int = _opt(_number(0, 3600), 5, "Seconds between these retries")
+    enable_cbt: bool = _opt(
+        _yes_no, True, "Switch changed block tracking on where it is off and no snapshot exists"
+    )
+    fallback_to_full_cbt: bool = _opt(
+        _yes_no, True, "Where CBT cannot be trusted do what without_cbt says; no: fail the job"
+    )
+    without_cbt: str = _opt(
+        _one_of("compare", "full"), "compare", "Without CBT: compare with the base, or send all"
+    )
+    remove_leftovers: str = _opt(
+        _one_of("own", "all"),
+        "own",
+        "Delete backup snapshots of dead jobs: this file daemon's, or any's",
+    )
+    compression: str = _opt(_one_of("lz4", "none"), "lz4", "Compression of segments")
+    connections: int = _opt(_number(1, 16), 3, "NBD connections for reading a disk")
+    restore_target: str = _opt(
+        _one_of("vm", "directory"), "vm", "Create the VM, or qcow2 files in restore_directory"
+    )
+    restore_directory: Optional[str] = _opt(
+        _absolute, None, "For restore_target=directory: a new or empty directory on the client"
+    )
+    restore_timepoint: Optional[str] = _opt(
+        str, None, "Time point to restore (see list files); the newest of the jobs by default"
+    )
+    restore_snapshots: str = _opt(
+        _one_of("tree", "none"), "tree", "The whole snapshot tree, or only the VM's own state"
+    )
+    restore_esxhost: Optional[str] = _opt(str, None, "ESXi host to create the VM on")
+    restore_cluster: Optional[str] = _opt(str, None, "Cluster to create the VM in")
+    restore_resourcepool: Optional[str] = _opt(str, None, "Resource pool to create the VM in")
+    restore_datastore: Optional[str] = _opt(
+        str, None, "Datastore for all files; by default each disk's own"
+    )
+    restore_powerstate: str = _opt(
+        _one_of("on", "off", "previous"), "previous", "Power state of the restored VM"
+    )
+    poweron_timeout: int = _opt(_number(1, 3600), 15, "Seconds to wait for the power-on")
+    restore_on_failure: str = _opt(
+        _one_of("keep", "remove"), "keep", "What becomes of the incomplete VM when a restore fails"
+    )
+    restore_readback: bool = _opt(
+        _yes_no, False, "Read every segment back after writing and compare checksums"
+    )
+
+    @property
+    def without_trust(self) -> str:
+        """What the ladder of methods ends with: compare, full or fail."""
+        return self.without_cbt if self.fallback_to_full_cbt else "fail"
+
+    def __repr__(self) -> str:
+        shown = (f for f in fields(self) if f.name != "vcpass")
+        return "Options(" + ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in shown) + ")"
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """Checked options, and what an admin should be told about them."""
+
+    options: Options
+    warnings: tuple[str, ...]
+
+
+def parse(given: Mapping[str, str]) -> Parsed:
+    """Check the options Bareos handed over. Raises OptionError naming every mistake at once.
+
+    Precedence: the plugin string (a restore's options first), then config_file, then defaults.
+    """
+    known = {f.name: f for f in fields(Options)}
+    texts = {key: value for key, value in given.items() if key not in _FOREIGN}
+    warnings = []
+    if "vcpass" in texts:
+        warnings.append(
+            "vcpass stands in the plugin string, which Bareos keeps in its catalog and on volumes: "
+            "use vcpass_file or config_file"
+        )
+    if texts.get("config_file"):
+        for key, value in _read_config(unquote(texts["config_file"])).items():
+            texts.setdefault(key, value)
+    for key in [key for key in texts if key in _ACCEPTED_BUT_MOOT]:
+        warnings.append(f"Option {key} has no effect: {_ACCEPTED_BUT_MOOT[key]}")
+        del texts[key]
+
+    mistakes, values = [], {}
+    for key, text in texts.items():
+        if key not in known:
+            mistakes.append(f"{key} is no option of this plugin")
+            continue
+        meta = known[key].metadata
+        try:
+            values[key] = meta["parse"](text if meta["raw"] else unquote(text))
+        except ValueError as error:
+            mistakes.append(f"{key}={text if key != 'vcpass' else '…'} {error}")
+    if mistakes:
+        raise OptionError(
+            "Plugin options: " + "; ".join(mistakes), todo="See docs/options.md for all options"
+        )
+    if values.get("vcpass_file"):
+        values["vcpass"] = _read_password(Path(values["vcpass_file"]))
+    return Parsed(Options(**values), tuple(warnings))
+
+
+def require_server(options: Options) -> None:
+    """Refuse a job that says not where to log in. Raises OptionError."""
+    missing = [name for name in ("vcserver", "vcuser") if not getattr(options, name)]
+    if not options.vcpass:
+        missing.append("vcpass_file (or vcpass in config_file)")
+    if options.transport == "nbd" and not options.nbd_uri:
+        missing.append("nbd_uri")
+    _complain(missing)
+
+
+def require_vm(options: Options) -> None:
+    """Refuse a backup that says not which VM. Raises OptionError."""
+    if options.uuid:
+        clash = [name for name in ("dc", "vmname") if getattr(options, name)]
+        if clash:
+            raise OptionError(f"Plugin options: uuid does not go with {' and '.join(clash)}")
+        return
+    _complain([name for name in ("dc", "vmname") if not getattr(options, name)])
+
+
+def _complain(missing: list[str]) -> None:
+    if missing:
+        raise OptionError(
+            f"Plugin options: {', '.join(missing)} must be given",
+            todo="Add them to the FileSet's Plugin line or to config_file",
+        )
+
+
+def _read_config(path: str) -> dict[str, str]:
+    reader = configparser.ConfigParser(interpolation=None)
+    try:
+        with _open_private(Path(path), only_if="vcpass") as text:
+            reader.read_string(text.read())
+    except configparser.Error as error:
+        place = getattr(error, "lineno", None)
+        where = f", line {place}" if place else ""
+        raise OptionError(f"config_file {path}{where} cannot be parsed") from error
+    if not reader.has_section(SECTION):
+        raise OptionError(f"config_file {path} has no section [{SECTION}]")
+    return dict(reader.items(SECTION))
+
+
+def _read_password(path: Path) -> str:
+    with _open_private(path) as text:
+        password = text.readline().rstrip("\r\n")
+    if not password:
+        raise OptionError(f"vcpass_file {path} has no password in its first line")
+    return str(password)
+
+
+def _open_private(path: Path, only_if: Optional[str] = None) -> Any:
+    """Open a file that may hold a password; others than its owner must not be able to read it."""
+    try:
+        handle = path.open(encoding="utf-8")
+    except OSError as error:
+        raise OptionError(f"{path} cannot be read: {error.strerror}") from error
+    mode = path.stat().st_mode
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        holds_secret = only_if is None or only_if in handle.read()
+        handle.seek(0)
+        if holds_secret:
+            handle.close()
+            raise OptionError(
+                f"{path} holds a password and others may read it (mode {stat.S_IMODE(mode):o})",
+                todo=f"chown root {path}; chmod 600 {path}",
+            )
+    return handle

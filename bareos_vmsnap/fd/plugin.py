@@ -1,0 +1,350 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""The class Bareos drives: every entry point, and what its failure does to the job."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import socket
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Callable, Optional, TypeVar, cast
+
+import bareosfd
+from BareosFdPluginBaseclass import BareosFdPluginBaseclass
+from pyVmomi import vmodl
+
+from bareos_vmsnap import errors
+from bareos_vmsnap.fd import items, options
+from bareos_vmsnap.fd.backup_job import BackupJob
+from bareos_vmsnap.fd.facts import JobFacts
+from bareos_vmsnap.fd.messages import JobLog
+from bareos_vmsnap.fd.receivers import Receiver
+from bareos_vmsnap.fd.restore_job import RestoreJob
+from bareos_vmsnap.mover import client
+from bareos_vmsnap.tree import names
+from bareos_vmsnap.vsphere import tasks
+
+Entry = TypeVar("Entry", bound=Callable[..., Any])
+
+
+def guarded(entry: Entry) -> Entry:
+    """Make every exception of an entry point one clear fatal message.
+
+    Bareos ignores the return code of most entry points; only M_FATAL surely ends a job as failed.
+    """
+
+    @functools.wraps(entry)
+    def call(self: VmsnapPlugin, *arguments: Any) -> Any:
+        try:
+            return entry(self, *arguments)
+        except Exception as error:  # noqa: BLE001 - becomes the job's failure
+            self.fail(error)
+            return bareosfd.bRC_Error
+
+    return cast(Entry, call)
+
+
+class VmsnapPlugin(BareosFdPluginBaseclass):
+    """One instance serves one job, with every Plugin line of its FileSet in turn."""
+
+    def __init__(self, plugindef: str) -> None:
+        super().__init__(plugindef)
+        bareosfd.RegisterEvents([bareosfd.bEventEndRestoreJob, bareosfd.bEventCancelCommand])
+        self._log = JobLog()
+        self._facts = JobFacts(
+            jobid=self.jobId,
+            unique_name=self.jobName,
+            level=chr(self.level) if isinstance(self.level, int) else str(self.level),
+            host=socket.gethostname(),
+            working_directory=Path(self.workingdir),
+        )
+        self._definition: Optional[str] = None
+        self._restoring = False
+        self._options: Optional[options.Options] = None
+        self._backup: Optional[BackupJob] = None
+        self._offer: Iterator[items.Item] = iter(())
+        self._next: Optional[items.Item] = None
+        self._item: Optional[items.Item] = None
+        self._restore: Optional[RestoreJob] = None
+        self._receiver: Optional[Receiver] = None
+        self._mover: Optional[client.Mover] = None
+        self._content = b""
+        self._started = False
+        atexit.register(self._clean_up)
+
+    # Options
+
+    def parse_plugin_definition(self, plugindef: str) -> Any:
+        """Read the options. Bareos calls this again and again; only another line is news."""
+        if plugindef == self._definition or (self._restoring and self._definition is not None):
+            return bareosfd.bRC_OK
+        self._definition = plugindef
+        self.options: dict[str, str] = {}
+        self._options = None
+        return super().parse_plugin_definition(plugindef)
+
+    def _add_options(self, given: dict[str, str]) -> None:
+        """Keep the password away from the base class, which writes options to the debug trace."""
+        for key in [key for key in given if key.partition("#")[0] == "vcpass"]:
+            value = given[key]
+            _, _, transform = key.partition("#")
+            if transform:
+                from BareosFdPluginBaseclass import transform_value
+
+                value = transform_value(value, transform)
+            self.options.setdefault("vcpass", value)
+        super()._add_options({k: v for k, v in given.items() if k.partition("#")[0] != "vcpass"})
+
+    @guarded
+    def check_options(self, mandatory_options: Any = None) -> Any:
+        """Check every option; called by the base class when it has read them."""
+        parsed = options.parse(self.options)
+        for warning in parsed.warnings:
+            self._log.warn(warning)
+        self._options = parsed.options
+        return bareosfd.bRC_OK
+
+    # Events
+
+    def handle_plugin_event(self, event: int) -> Any:
+        """Dispatch an event. A cancel comes on another thread, while others may be at work."""
+        if event == bareosfd.bEventCancelCommand:
+            self._cancel()
+            return bareosfd.bRC_OK
+        if event == bareosfd.bEventEndRestoreJob:
+            return self.end_restore_job()
+        return super().handle_plugin_event(event)
+
+    def _cancel(self) -> None:
+        self._facts.cancel.set()
+        mover, receiver = self._mover, self._receiver
+        if mover is not None:
+            mover.kill()
+        if receiver is not None:
+            receiver.abort()
+
+    def start_backup_job(self) -> Any:
+        """The storage is ready. Not called for an estimate."""
+        self._started = True
+        return bareosfd.bRC_OK
+
+    @guarded
+    def end_backup_job(self) -> Any:
+        """However the job ended: nothing of ours stays behind."""
+        self._clean_up()
+        return bareosfd.bRC_OK
+
+    def start_restore_job(self) -> Any:
+        """Files are about to come."""
+        self._restoring = True
+        return bareosfd.bRC_OK
+
+    def end_restore_job(self) -> Any:
+        """The last chance to fail a restore that is not complete."""
+        try:
+            if self._restore is not None:
+                if not self._log.failed and not self._facts.cancel.is_set():
+                    self._restore.end()
+                self._abandon()
+        except Exception as error:  # noqa: BLE001 - becomes the job's failure
+            self.fail(error)
+            self._abandon()
+        self._clean_up()
+        return bareosfd.bRC_OK
+
+    # Backup
+
+    @guarded
+    def start_backup_file(self, savepkt: Any) -> Any:
+        """Offer the next item."""
+        if self._options is None:
+            return bareosfd.bRC_Error
+        if self._facts.cancel.is_set():
+            return bareosfd.bRC_Stop
+        if self._next is None and not self._start_line():
+            return bareosfd.bRC_Stop
+        self._item = self._next
+        _describe(savepkt, self._item)
+        return bareosfd.bRC_OK
+
+    def _start_line(self) -> bool:
+        """Begin the backup of this Plugin line's VM."""
+        assert self._options is not None
+        if not self._started:
+            self._log.info("An estimate takes no snapshot: sizes are known when the job runs")
+            return False
+        self._backup = BackupJob(self._options, self._facts, self._log)
+        self._backup.begin()
+        self._offer = self._backup.offer()
+        self._next = next(self._offer)
+        return True
+
+    @guarded
+    def end_backup_file(self) -> Any:
+        """Go on to the next item, or end this Plugin line."""
+        if self._log.failed or self._facts.cancel.is_set() or self._backup is None:
+            return bareosfd.bRC_OK
+        self._next = next(self._offer, None)
+        if self._next is not None:
+            return bareosfd.bRC_More
+        self._backup.end()
+        self._backup.close()
+        self._backup = None
+        return bareosfd.bRC_OK
+
+    # Restore
+
+    @guarded
+    def restore_object_data(self, rop: Any) -> Any:
+        """A piece of a manifest: of the base job in a backup, of the selected ones in a restore."""
+        if self._level_is_backup():
+            return bareosfd.bRC_OK
+        self._restoring = True
+        self._restore_job().object(bytes(rop.object))
+        return bareosfd.bRC_OK
+
+    def start_restore_file(self, cmd: str) -> Any:
+        """A file is about to come."""
+        self._restoring = True
+        return bareosfd.bRC_OK
+
+    @guarded
+    def create_file(self, restorepkt: Any) -> Any:
+        """Say whether the file's data is wanted."""
+        self._path = _virtual_path(restorepkt)
+        wanted = restorepkt.type == bareosfd.FT_REG and self._restore_job().wanted(self._path)
+        skip, take = bareosfd.CF_SKIP, bareosfd.CF_EXTRACT
+        restorepkt.create_status = take if wanted and not self._log.failed else skip
+        return bareosfd.bRC_OK
+
+    def _restore_job(self) -> RestoreJob:
+        if self._options is None:
+            raise errors.RestoreError("The plugin options could not be used")
+        if self._restore is None:
+            self._restore = RestoreJob(self._options, self._facts, self._log)
+        return self._restore
+
+    def _abandon(self) -> None:
+        """After a failure or a cancel, tell what the restore left behind."""
+        if self._restore is None or not (self._log.failed or self._facts.cancel.is_set()):
+            return
+        left = self._restore.abandon()
+        self._log.error(f"The restore is not complete. Left behind: {left}")
+
+    # Data
+
+    @guarded
+    def plugin_io_open(self, iop: Any) -> Any:
+        """Give Bareos' core the descriptor it reads or writes by itself."""
+        iop.status = iop.io_errno = 0
+        if iop.flags & (os.O_WRONLY | os.O_RDWR):
+            self._receiver = self._restore_job().open(self._path)
+            self._hand_over(iop, self._receiver.data_fd)
+        elif isinstance(self._item, items.SegmentFile):
+            assert self._backup is not None
+            self._mover = self._backup.start(self._item)
+            self._hand_over(iop, self._mover.data_fd)
+        else:
+            assert isinstance(self._item, items.ContentFile)
+            self._content = self._item.content
+        return bareosfd.bRC_OK
+
+    def _hand_over(self, iop: Any, descriptor: int) -> None:
+        iop.filedes = descriptor
+        iop.status = bareosfd.iostat_do_in_core
+        if self._facts.cancel.is_set():
+            self._cancel()
+
+    def plugin_io_read(self, iop: Any) -> Any:
+        """Small files are read from memory."""
+        iop.buf = bytearray(self._content[: iop.count])
+        self._content = self._content[iop.count :]
+        iop.status, iop.io_errno = len(iop.buf), 0
+        return bareosfd.bRC_OK
+
+    @guarded
+    def plugin_io_close(self, iop: Any) -> Any:
+        """The core is done: was it all? Bareos itself never notices a short file."""
+        mover, self._mover = self._mover, None
+        receiver, self._receiver = self._receiver, None
+        if self._facts.cancel.is_set() or self._log.failed:
+            if mover is not None:
+                mover.kill()
+            if receiver is not None:
+                receiver.abort()
+        elif mover is not None:
+            assert self._backup is not None and isinstance(self._item, items.SegmentFile)
+            self._backup.finish(self._item, mover)
+        elif receiver is not None:
+            assert self._restore is not None
+            self._restore.received(receiver)
+        return bareosfd.bRC_OK
+
+    def plugin_io_write(self, iop: Any) -> Any:
+        """Not reached: data is written in the core. Refuse rather than lose it."""
+        self._log.fatal("Bareos wrote data through the plugin, which must go through the core")
+        iop.status, iop.io_errno = -1, 5
+        return bareosfd.bRC_Error
+
+    # Ends
+
+    def fail(self, error: BaseException) -> None:
+        """Fail the job with one message; a cancel needs none."""
+        if isinstance(error, errors.Canceled):
+            self._log.info(str(error))
+        elif isinstance(error, vmodl.MethodFault):
+            self._log.fatal(f"vSphere refused a call: {tasks.describe(error)}")
+        else:
+            self._log.failure(error)
+
+    def _clean_up(self) -> None:
+        """Kill what runs, delete the backup snapshot, remove spool files; safe to call again."""
+        if self._mover is not None:
+            self._mover.kill()
+            self._mover = None
+        if self._receiver is not None:
+            self._receiver.abort()
+            self._receiver = None
+        if self._backup is not None:
+            backup, self._backup = self._backup, None
+            backup.close()
+        if self._restore is not None:
+            restore, self._restore = self._restore, None
+            restore.close()
+
+    def _level_is_backup(self) -> bool:
+        return self._facts.level in ("F", "I", "D")
+
+
+def _describe(savepkt: Any, item: Optional[items.Item]) -> None:
+    """Fill the save packet. The modification time is fresh, or Bareos would call it unchanged."""
+    assert item is not None
+    now = int(time.time())
+    statp = bareosfd.StatPacket()
+    statp.st_mode = stat.S_IFREG | 0o600
+    statp.st_mtime = statp.st_ctime = statp.st_atime = now
+    savepkt.statp = statp
+    savepkt.no_read = False
+    if isinstance(item, items.RestoreObject):
+        savepkt.type = bareosfd.FT_RESTORE_FIRST
+        savepkt.fname = item.name
+        savepkt.object_name = item.name
+        savepkt.object = bytearray(item.content)
+        savepkt.object_len = len(item.content)
+        savepkt.object_index = item.index
+        return
+    savepkt.type = bareosfd.FT_REG
+    savepkt.fname = item.name
+    statp.st_size = item.size if isinstance(item, items.SegmentFile) else len(item.content)
+
+
+def _virtual_path(restorepkt: Any) -> str:
+    """The file's virtual path: `where` may have been put in front of it."""
+    path = str(restorepkt.ofname)
+    at = path.find(names.ROOT + "/")
+    return path[at:] if at >= 0 else path

@@ -1,0 +1,86 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Where the data of a file being restored goes: into a disk through a mover, or into the spool."""
+
+from __future__ import annotations
+
+import shutil
+from typing import BinaryIO, Callable, Protocol
+
+from bareos_vmsnap import errors
+from bareos_vmsnap.fd.spool import Spool
+from bareos_vmsnap.mover import client
+
+# Seconds a mover may take to flush, and to read back where that is asked for, after the last byte.
+MOVER_TIMEOUT = 3600
+
+
+class Receiver(Protocol):
+    """Takes one file's data through a file descriptor Bareos' core writes to."""
+
+    @property
+    def data_fd(self) -> int:
+        """The descriptor to write to."""
+
+    def finish(self) -> None:
+        """All data was written. Raises errors.VmsnapError where it was not whole."""
+
+    def abort(self) -> None:
+        """The job ends before all data was written; safe to call from another thread."""
+
+
+class ToDisk:
+    """A segment on its way into a disk; `done` is called with the mover's report."""
+
+    def __init__(
+        self, name: str, mover: client.Mover, done: Callable[[client.Report], None]
+    ) -> None:
+        self._name = name
+        self._mover = mover
+        self._done = done
+
+    @property
+    def data_fd(self) -> int:
+        """The write end of the mover's pipe."""
+        return self._mover.data_fd
+
+    def finish(self) -> None:
+        """Was it whole, is it on the disk? Raises errors.RestoreError and what `done` raises."""
+        self._mover.close_data()
+        try:
+            report = self._mover.finish(MOVER_TIMEOUT)
+        except client.MoverError as error:
+            raise errors.RestoreError(f"Segment {self._name} was not restored: {error}") from error
+        self._done(report)
+
+    def abort(self) -> None:
+        """Kill the mover."""
+        self._mover.kill()
+
+    def copy(self, source: BinaryIO) -> None:
+        """Feed the mover from a file instead of Bareos' core."""
+        # A mover that gave up closes its end; its report, not this pipe, tells why.
+        try:
+            with open(self._mover.data_fd, "wb", closefd=False) as pipe:
+                shutil.copyfileobj(source, pipe, 1 << 20)
+        except BrokenPipeError:
+            return
+
+
+class ToSpool:
+    """A file kept until its turn comes."""
+
+    def __init__(self, spool: Spool, name: str) -> None:
+        self._file = spool.create(name)
+
+    @property
+    def data_fd(self) -> int:
+        """The spool file."""
+        return self._file.fileno()
+
+    def finish(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def abort(self) -> None:
+        """Nothing waits for it."""

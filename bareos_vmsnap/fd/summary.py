@@ -1,0 +1,57 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Tables for the job log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bareos_vmsnap.tree import model
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def size(count: float) -> str:
+    """A number of bytes for people."""
+    for unit in _UNITS:
+        if count < 1024 or unit == _UNITS[-1]:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    raise AssertionError("unreachable")
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns aligned by their widest cell, a line each, every line indented."""
+    widths = [max(len(row[n]) for row in (head, *rows)) for n in range(len(head))]
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths)) for row in (head, *rows)]
+    return "".join(f"\n    {line.rstrip()}" for line in lines)
+
+
+def backup(tree: model.BlockTree, timepoint: str) -> str:
+    """What a job sent: node, disk, base, method and why, bytes changed and sent."""
+    rows = []
+    for segment in tree.segments.values():
+        if segment.timepoint != timepoint:
+            continue
+        node = tree.nodes[segment.node]
+        disk = node.disk(segment.disk)
+        rows.append(
+            (
+                called(node),
+                disk.slot if disk else str(segment.disk),
+                called(tree.nodes[segment.base]) if segment.base else "-",
+                segment.method,
+                size(segment.changed),
+                size(segment.data),
+                size(segment.zero),
+                size(segment.size),
+                segment.reason,
+            )
+        )
+    head = ("node", "disk", "base", "method", "changed", "data", "zero", "sent", "why")
+    return table(head, rows)
+
+
+def called(node: model.Node) -> str:
+    """A node's short name: the last part of its directory."""
+    return node.directory.rsplit("/", 1)[-1]

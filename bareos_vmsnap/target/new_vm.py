@@ -1,0 +1,242 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""A restore that creates the VM anew in vSphere and grows its snapshot tree."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Callable, Optional
+
+from pyVmomi import vim, vmodl
+
+from bareos_vmsnap import errors
+from bareos_vmsnap.transport.access import Access, DiskAddress
+from bareos_vmsnap.tree import model, plan_restore
+from bareos_vmsnap.vsphere import (
+    disks,
+    inventory,
+    nvram,
+    placement,
+    snapshots,
+    tasks,
+    vm_config,
+    vmodl_json,
+)
+from bareos_vmsnap.vsphere.session import Session
+
+INCOMPLETE = " (incomplete restore)"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the admin asked for; None means as it was at the backup. `powerstate` is on or off."""
+
+    name: str
+    dc: str
+    folder: str
+    datastore: Optional[str] = None
+    host: Optional[str] = None
+    cluster: Optional[str] = None
+    resourcepool: Optional[str] = None
+    powerstate: str = "off"
+    poweron_timeout: float = 15
+
+
+class NewVm:
+    """Creates the VM, called "… (incomplete restore)" until everything has come back."""
+
+    def __init__(
+        self,
+        session: Session,
+        tree: model.BlockTree,
+        access: Access,
+        wish: Wish,
+        job: str,
+        cancel: threading.Event,
+        inform: Callable[[str], None],
+        warn: Callable[[str], None],
+    ) -> None:
+        self._session = session
+        self._tree = tree
+        self._access = access
+        self._wish = wish
+        self._job = job
+        self._warn = warn
+        self._inform = inform
+        self._waiter = tasks.Waiter(session.content, cancel)
+        self._place = vm_config.Placement(wish.datastore)
+        self._vm: Any = None
+        self._snapshots: dict[str, Any] = {}
+        self._disks: dict[str, dict[int, model.Disk]] = {}
+        self._leaf: dict[int, model.Disk] = {}
+
+    def create(self, node: model.Node) -> None:
+        """Create the VM with this node's configuration, its disks new and empty."""
+        name = self._wish.name
+        config = self._config(node)
+        with self._telling(f"Creating VM {name}"):
+            where = placement.find(self._session.content, self._wish)
+            self._refuse_existing(where.folder)
+            home = self._wish.datastore or inventory.datastore_path(config.files.vmPathName)[0]
+            self._refuse_datastores(where.datacenter, node.disks, home)
+            spec = vm_config.create_spec(
+                config, node.disks, inventory.entity_name(name), home, self._place, self._job
+            )
+            if self._identity_is_free(config):
+                vm_config.keep_identity(spec, config)
+            else:
+                self._inform(
+                    f"Another VM has the UUID of {self._tree.vm.name}: the restored VM gets a new "
+                    "UUID and new MAC addresses"
+                )
+                vm_config.forget_identity(spec)
+            if isinstance(where.folder, vim.VirtualApp):
+                task = where.folder.CreateChildVM_Task(spec, where.host)
+            else:
+                task = where.folder.CreateVM_Task(spec, where.pool, where.host)
+            self._vm = self._waiter.wait(task, f"Creating VM {name}")
+            self._waiter.wait(
+                self._vm.Rename_Task(inventory.entity_name(name + INCOMPLETE)),
+                f"Marking VM {name} as incomplete",
+            )
+        self._leaf = {disk.key: disk for disk in node.disks}
+        self._disks[plan_restore.ORIGIN] = {}
+
+    def revert(self, node: str) -> None:
+        """Revert to a snapshot taken in this restore; its configuration comes back with it."""
+        with self._telling(f"Reverting VM {self._wish.name} to {self._called(node)}"):
+            task = self._snapshots[node].RevertToSnapshot_Task(suppressPowerOn=True)
+            self._waiter.wait(task, f"Reverting VM {self._wish.name} to {self._called(node)}")
+        self._leaf = dict(self._disks[node])
+
+    def configure(self, node: model.Node) -> None:
+        """Reconfigure the VM to this node: CPU, memory, devices, disks added and removed."""
+        wanted = {disk.key: disk for disk in node.disks}
+        kept = {
+            key
+            for key, disk in wanted.items()
+            if key in self._leaf and self._leaf[key].identity == disk.identity
+        }
+        gone = [key for key in self._leaf if key not in kept]
+        new = [disk for key, disk in wanted.items() if key not in kept]
+        with self._telling(f"Reconfiguring VM {self._wish.name} for {self._called(node.id)}"):
+            self._reconfigure(node, gone, new)
+        self._leaf = wanted
+
+    def endpoint(self, disk: model.Disk) -> dict[str, Any]:
+        """The leaf of that disk: its file is read from vSphere now, never remembered."""
+        for found in disks.find(self._vm.config.hardware.device):
+            if found.disk.key == disk.key:
+                address = DiskAddress(self._vm._moId, disk.key, found.disk.path)
+                return self._access.endpoint(address)
+        raise errors.RestoreError(f"VM {self._wish.name} has no disk {disk.key} ({disk.slot})")
+
+    def take_snapshot(self, node: str, name: str, description: str) -> None:
+        """Create the snapshot and check that vSphere took its name as it was."""
+        doing = f"Creating snapshot {name!r} of VM {self._wish.name}"
+        with self._telling(doing):
+            task = self._vm.CreateSnapshot_Task(name, description, False, False)
+            snapshot = self._waiter.wait(task, doing)
+            kept = next(i.tree for i in snapshots.walk(self._vm) if i.moref == snapshot._moId)
+        if kept.name != name or (kept.description or "") != description:
+            self._warn(f"vSphere changed the name or description of {name!r} to {kept.name!r}")
+        self._snapshots[node] = snapshot
+        self._disks[node] = dict(self._leaf)
+
+    def remove_helper(self, node: str) -> None:
+        """Delete the snapshot that stood in for a retired fork."""
+        with self._telling(f"Removing a helper snapshot of VM {self._wish.name}"):
+            snapshots.delete(self._vm, self._snapshots.pop(node), "helper", self._waiter)
+
+    def nvram(self, content: bytes) -> None:
+        """Write the VM's NVRAM file."""
+        nvram.write(self._session, self._vm, content)
+
+    def finish(self) -> str:
+        """The mark taken away, the VM's own name, the power state."""
+        name = self._wish.name
+        with self._telling(f"Completing VM {name}"):
+            self._waiter.wait(self._vm.ReconfigVM_Task(vm_config.unmark_spec()), "Unmarking")
+            self._waiter.wait(
+                self._vm.Rename_Task(inventory.entity_name(name)),
+                f"Giving VM {name} its name",
+            )
+        if self._wish.powerstate == "on":
+            self._power_on()
+        return f"VM {name} ({self._vm._moId}) stands with {len(self._snapshots)} snapshots"
+
+    def abandon(self, keep: bool) -> str:
+        """Leave the VM, whose name tells it is incomplete, or destroy it."""
+        if self._vm is None:
+            return "nothing, no VM had been created"
+        if keep:
+            return f"the incomplete VM {self._wish.name}{INCOMPLETE} ({self._vm._moId})"
+        doing = f"Destroying the incomplete VM {self._wish.name}"
+        try:
+            self._waiter.wait(self._vm.Destroy_Task(), doing, heed_cancel=False)
+        except (vmodl.MethodFault, errors.VmsnapError) as error:
+            return f"the incomplete VM {self._wish.name}{INCOMPLETE}, which could not be destroyed: {error}"
+        return "nothing, the incomplete VM was destroyed"
+
+    def close(self) -> None:
+        """Log out."""
+        self._session.close()
+
+    def _reconfigure(
+        self, node: model.Node, gone: Iterable[int], new: Iterable[model.Disk]
+    ) -> None:
+        spec = vm_config.change_spec(self._vm.config, self._config(node), gone, new, self._place)
+        if spec is not None:
+            doing = f"Reconfiguring VM {self._wish.name} for {self._called(node.id)}"
+            self._waiter.wait(self._vm.ReconfigVM_Task(spec), doing)
+
+    def _power_on(self) -> None:
+        doing = f"Powering on VM {self._wish.name}"
+        try:
+            task = self._vm.PowerOnVM_Task()
+            self._waiter.wait(task, doing, timeout=self._wish.poweron_timeout)
+        except (tasks.TaskFailed, vim.fault.VimFault) as error:
+            self._warn(f"{doing} failed, the VM is restored but off: {error}")
+
+    def _config(self, node: model.Node) -> Any:
+        return vmodl_json.decode(self._tree.configs[node.config])
+
+    def _called(self, node: str) -> str:
+        return self._tree.nodes[node].directory.rsplit("/", 1)[-1] if node else "its beginning"
+
+    def _refuse_existing(self, folder: Any) -> None:
+        wanted = inventory.entity_name(self._wish.name)
+        names = (wanted, inventory.entity_name(self._wish.name + INCOMPLETE))
+        for child in folder.childEntity if isinstance(folder, vim.Folder) else folder.vm:
+            if child.name in names:
+                raise errors.RestoreError(
+                    f"{inventory.plain_name(child.name)} exists in folder {self._wish.folder}",
+                    left="nothing, the existing VM was not touched",
+                    todo="Remove or rename it, or restore under another vmname or folder",
+                )
+
+    def _refuse_datastores(self, dc: Any, wanted: Iterable[model.Disk], home: str) -> None:
+        have = {store.name: store for store in dc.datastore}
+        for name in sorted({home, *(self._place.of(disk) for disk in wanted)}):
+            if name not in have:
+                raise errors.RestoreError(
+                    f"Datastore {name} does not exist in datacenter {self._wish.dc}",
+                    left="nothing",
+                    todo="Name another one with restore_datastore",
+                )
+
+    def _identity_is_free(self, config: Any) -> bool:
+        search = self._session.content.searchIndex
+        pairs = ((config.uuid, False), (config.instanceUuid, True))
+        return not any(search.FindAllByUuid(None, uuid, True, inst) for uuid, inst in pairs)
+
+    @contextmanager
+    def _telling(self, doing: str) -> Iterator[None]:
+        """Give vSphere's faults the words of an admin."""
+        try:
+            yield
+        except vmodl.MethodFault as fault:
+            raise tasks.TaskFailed(doing, fault) from fault

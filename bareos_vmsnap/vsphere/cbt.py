@@ -1,0 +1,113 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Changed block tracking: asking QueryChangedDiskAreas, page by page, until all is covered."""
+
+from __future__ import annotations
+
+import array
+import threading
+from collections.abc import Iterator
+from typing import Any, Optional
+
+from pyVmomi import vim, vmodl
+
+from bareos_vmsnap import errors
+from bareos_vmsnap.vsphere import tasks
+
+STAR = "*"
+_RETRIES = 3
+_RETRY_WAIT = 2  # seconds
+# Faults that may pass by: a locked file, a busy host.
+_PASSING = (vim.fault.FileLocked, vmodl.fault.SystemError, vim.fault.FileFault)
+
+
+class CbtRefused(errors.VmsnapError):
+    """CBT gave no usable answer; the message tells the fault."""
+
+
+class Extents:
+    """Changed areas of a disk, 16 bytes each: a million of them stay small."""
+
+    def __init__(self) -> None:
+        self._words = array.array("Q")
+
+    def append(self, start: int, length: int) -> None:
+        """Add an extent (bytes)."""
+        self._words.append(start)
+        self._words.append(length)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        words = iter(self._words)
+        return zip(words, words)
+
+    def __len__(self) -> int:
+        return len(self._words) // 2
+
+    @property
+    def total(self) -> int:
+        """The sum of the lengths in bytes."""
+        return sum(self._words[1::2])
+
+    def covers(self, capacity: int) -> bool:
+        """Whether the answer is the whole disk, which for changeId "*" is no information."""
+        return self.total >= capacity
+
+
+def changed_areas(
+    vm: Any,
+    snapshot: Any,
+    key: int,
+    capacity: int,
+    change_id: str,
+    cancel: Optional[threading.Event] = None,
+) -> Extents:
+    """The areas of disk `key` at `snapshot` that changed since `change_id` ("*": in use).
+
+    QueryChangedDiskAreas answers a subset of the disk at a time; an empty subset in the middle is
+    legal, so only the covered length ends the loop. Raises CbtRefused, errors.Canceled.
+    """
+    found = Extents()
+    at = 0
+    while at < capacity:
+        if cancel is not None and cancel.is_set():
+            raise errors.Canceled("The query for changed blocks was interrupted")
+        page = _query(vm, snapshot, key, at, change_id, cancel or threading.Event())
+        if page.startOffset != at or page.length <= 0:
+            raise CbtRefused(
+                f"QueryChangedDiskAreas was asked from offset {at} and answered for "
+                f"{page.length} bytes from {page.startOffset}"
+            )
+        end = min(at + page.length, capacity)
+        for area in page.changedArea or []:
+            start, stop = max(area.start, at), min(area.start + area.length, end)
+            if area.start < at or area.start >= capacity:
+                raise CbtRefused(f"QueryChangedDiskAreas named an area at {area.start}, not asked")
+            if stop > start:
+                found.append(start, stop - start)
+        at = end
+    return found
+
+
+def _query(
+    vm: Any, snapshot: Any, key: int, start: int, change_id: str, cancel: threading.Event
+) -> Any:
+    for attempt in range(_RETRIES):
+        try:
+            return vm.QueryChangedDiskAreas(
+                snapshot=snapshot, deviceKey=key, startOffset=start, changeId=change_id
+            )
+        except _PASSING as fault:
+            if attempt == _RETRIES - 1 or _lasting(fault):
+                raise CbtRefused(tasks.describe(fault)) from fault
+            cancel.wait(_RETRY_WAIT)
+        except vim.fault.NotAuthenticated:
+            raise
+        except vmodl.MethodFault as fault:
+            raise CbtRefused(tasks.describe(fault)) from fault
+    raise AssertionError("unreachable")
+
+
+def _lasting(fault: Any) -> bool:
+    """Whether the fault says that tracking is off, lost or mismatched: asking again is no use."""
+    keys = [message.key or "" for message in fault.faultMessage or []]
+    return any(key.startswith("vim.hostd.vmsvc.cbt.") for key in keys)

@@ -1,0 +1,96 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Can this VM be backed up with its snapshots, before anything is touched?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from bareos_vmsnap import errors
+from bareos_vmsnap.vsphere import disks, snapshots
+
+# vSphere allows 32 levels; the backup snapshot takes one, and a user may want one more.
+MAX_DEPTH = 31
+WARN_DEPTH = 27
+PRIVILEGES = (
+    "VirtualMachine.State.CreateSnapshot",
+    "VirtualMachine.State.RemoveSnapshot",
+    "VirtualMachine.Provisioning.DiskRandomRead",
+    "VirtualMachine.Provisioning.GetVmFiles",
+)
+
+
+@dataclass
+class Report:
+    """What the preflight found that does not forbid the backup."""
+
+    warnings: list[str] = field(default_factory=list)
+
+
+def check(vm: Any, content: Any) -> Report:
+    """Examine the VM. Raises errors.PreflightError, naming every reason at once."""
+    config, name = vm.config, vm.name
+    if config is None:
+        raise errors.PreflightError(
+            f"VM {name} is not accessible ({vm.runtime.connectionState}): its configuration "
+            "cannot be read"
+        )
+    report = Report()
+    reasons = _vm_reasons(vm, config)
+    for found in disks.find(config.hardware.device):
+        what = f"{found.disk.label} ({found.disk.slot}, {found.disk.path or 'no file'})"
+        if found.refused:
+            reasons.append(f"{what} cannot be backed up: {found.refused}")
+        elif found.skipped:
+            report.warnings.append(f"VM {name}: {what} is not backed up: {found.skipped}")
+    reasons += _privilege_reasons(vm, content)
+    if reasons:
+        raise errors.PreflightError(
+            f"VM {name} cannot be backed up: " + "; ".join(reasons),
+            todo="Nothing was changed on the VM. Mend what is named and run the job again",
+        )
+    levels = snapshots.depth(vm)
+    if levels >= WARN_DEPTH:
+        report.warnings.append(
+            f"VM {name} has {levels} snapshot levels; vSphere allows 32 and the backup needs one"
+        )
+    if vm.runtime.consolidationNeeded:
+        report.warnings.append(
+            f"VM {name}: vSphere says its disks need consolidation (an earlier deletion of a "
+            "snapshot did not finish)"
+        )
+    return report
+
+
+def tracking_warning(vm: Any) -> str | None:
+    """Why changed block tracking cannot help with this VM, or None where it is on."""
+    if not vm.capability.changeTrackingSupported:
+        return f"VM {vm.name} does not support changed block tracking (hardware version < 7?)"
+    if not vm.config.changeTrackingEnabled:
+        return f"Changed block tracking is off for VM {vm.name}"
+    return None
+
+
+def _vm_reasons(vm: Any, config: Any) -> list[str]:
+    reasons = []
+    if config.template:
+        reasons.append("it is a template, of which vSphere takes no snapshots")
+    if not vm.capability.snapshotOperationsSupported:
+        reasons.append("vSphere does not support snapshots of it")
+    if snapshots.depth(vm) >= MAX_DEPTH:
+        reasons.append("it has as many snapshot levels as vSphere allows, none is left for ours")
+    return reasons
+
+
+def _privilege_reasons(vm: Any, content: Any) -> list[str]:
+    """Privileges the user lacks. A single ESXi host has no AuthorizationManager call for it."""
+    if content.about.apiType != "VirtualCenter":
+        return []
+    session = content.sessionManager.currentSession
+    answer = content.authorizationManager.HasPrivilegeOnEntities(
+        [vm], session.key, list(PRIVILEGES)
+    )
+    granted = {p.privId for entity in answer for p in entity.privAvailability if p.isGranted}
+    missing = [privilege for privilege in PRIVILEGES if privilege not in granted]
+    return [f"the user {session.userName} lacks the privilege {name}" for name in missing]

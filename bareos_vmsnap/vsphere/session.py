@@ -1,0 +1,125 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""A session with vCenter or ESXi that logs in again when it has expired."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import ssl
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from pyVim import connect
+from pyVmomi import Security, vim, vmodl
+
+from bareos_vmsnap import errors
+
+# A call whose connection broke is sent again this often. Snapshots we take carry a unique name, so
+# a request that arrived twice is found and cleaned up.
+_RETRIES = 3
+_CONNECT_TIMEOUT = 30  # seconds
+
+
+class CannotConnect(errors.VmsnapError):
+    """vCenter or ESXi could not be reached, was not who it should be, or refused the login."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where to log in, and how the server proves who it is.
+
+    With a `thumbprint` (SHA-1, SHA-256 or SHA-512, hexadecimal) exactly that certificate is
+    accepted; else it is verified against `ca_file`, or the system's CAs when that is None.
+    """
+
+    host: str
+    user: str
+    password: str = field(repr=False)
+    port: int = 443
+    ca_file: Optional[str] = None
+    thumbprint: Optional[str] = None
+    verify: bool = True
+
+    def tls_context(self) -> ssl.SSLContext:
+        """The TLS context for every connection to this server. Raises CannotConnect."""
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+        except OSError as error:
+            raise CannotConnect(
+                f"The CA file {self.ca_file} cannot be used: {error.strerror or error}"
+            ) from error
+        if self.thumbprint or not self.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+
+class Session:
+    """A logged-in session. `content` is the ServiceContent; managed objects share its stub."""
+
+    def __init__(self, server: Server) -> None:
+        """Log in. Raises CannotConnect."""
+        self.server = server
+        try:
+            plain = connect.SmartStubAdapter(
+                host=server.host,
+                port=server.port,
+                sslContext=server.tls_context(),
+                thumbprint=server.thumbprint,
+                httpConnectionTimeout=_CONNECT_TIMEOUT,
+            )
+            login = connect.VimSessionOrientedStub.makeUserLoginMethod(server.user, server.password)
+            self.stub = connect.VimSessionOrientedStub(plain, login, retryCount=_RETRIES)
+            self.instance = vim.ServiceInstance("ServiceInstance", self.stub)
+            self.content: Any = self.instance.RetrieveContent()
+            self.ensure()
+        except (*_UNREACHABLE, vim.fault.InvalidLogin, vim.fault.NoPermission) as error:
+            raise CannotConnect(*_explain(server, error)) from error
+
+    def ensure(self) -> None:
+        """Log in (again) where needed. Raises what the server raises."""
+        if self.content.sessionManager.currentSession is None:
+            self.stub.loginMethod(self.stub.soapStub)
+
+    @property
+    def cookie(self) -> str:
+        """The session's cookie ("vmware_soap_session=..."), a secret."""
+        return str(self.stub.soapStub.cookie)
+
+    @property
+    def is_vcenter(self) -> bool:
+        """Whether this is a vCenter and not a single ESXi host."""
+        return bool(self.content.about.apiType == "VirtualCenter")
+
+    def managed(self, kind: Any, moref: str) -> Any:
+        """The managed object of that type and id, e.g. (vim.VirtualMachine, "vm-12")."""
+        return kind(moref, self.stub)
+
+    def close(self) -> None:
+        """Log out. A server that is gone or a session that ended is no error."""
+        gone = (*_UNREACHABLE, vim.fault.NotAuthenticated, vmodl.MethodFault)
+        with contextlib.suppress(*gone):
+            vim.SessionManager(self.content.sessionManager._moId, self.stub.soapStub).Logout()
+        self.stub.DropConnections()
+
+
+_UNREACHABLE = (OSError, http.client.HTTPException, Security.ThumbprintMismatchException)
+
+
+def _explain(server: Server, error: BaseException) -> tuple[str, None, str]:
+    where = f"{server.host}:{server.port}"
+    if isinstance(error, vim.fault.InvalidLogin):
+        what = f"{where} refused the login of {server.user}"
+        return what, None, "Check vcuser and the password (vcpass_file)"
+    if isinstance(error, vim.fault.NoPermission):
+        what = f"{server.user} may not log in at {where}: it lacks {error.privilegeId}"
+        return what, None, "Give the user the role described in the documentation"
+    if isinstance(error, ssl.SSLError):
+        what = f"The TLS certificate of {where} was not accepted: {error}"
+        return what, None, "Set vcthumbprint or ca_file to the server's certificate"
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if isinstance(error, Security.ThumbprintMismatchException):
+        what = f"The TLS certificate of {where} is not the pinned one: {text}"
+        return what, None, "Check vcthumbprint; has the certificate been renewed?"
+    return f"{where} cannot be reached: {text}", None, "Check vcserver and vcport"

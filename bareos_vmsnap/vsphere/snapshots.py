@@ -1,0 +1,181 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Reading a VM's snapshot tree; taking and deleting the backup snapshot."""
+
+from __future__ import annotations
+
+import datetime
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Callable, Optional
+
+from pyVmomi import vim
+
+from bareos_vmsnap import errors
+from bareos_vmsnap.tree import model
+from bareos_vmsnap.tree.observed import Observed, Snapshot
+from bareos_vmsnap.vsphere import disks, inventory, marks, tasks, vmodl_json
+
+# Faults of a quiesced snapshot: the guest may manage it a moment later.
+_QUIESCE_FAULTS = (
+    vim.fault.ApplicationQuiesceFault,
+    vim.fault.FilesystemQuiesceFault,
+)
+_SNAPSHOT_FAULTS = (
+    *_QUIESCE_FAULTS,
+    vim.fault.SnapshotFault,
+    vim.fault.TaskInProgress,
+    vim.fault.ConcurrentAccess,
+    vim.fault.InvalidState,
+)
+
+
+@dataclass(frozen=True)
+class Item:
+    """A snapshot of the tree and its parent's moref."""
+
+    tree: Any
+    parent: Optional[str]
+
+    @property
+    def moref(self) -> str:
+        """The snapshot's managed object id."""
+        return str(self.tree.snapshot._moId)
+
+
+def walk(vm: Any) -> Iterator[Item]:
+    """All snapshots of the VM, parents first, siblings in vSphere's order."""
+    info = vm.snapshot
+    pending = [Item(root, None) for root in info.rootSnapshotList] if info else []
+    while pending:
+        item = pending.pop(0)
+        yield item
+        pending += [Item(child, item.moref) for child in item.tree.childSnapshotList or []]
+
+
+def depth(vm: Any) -> int:
+    """How many snapshots lie on the path from a root to the current one."""
+    info = vm.snapshot
+    if info is None or info.currentSnapshot is None:
+        return 0
+    parents = {item.moref: item.parent for item in walk(vm)}
+    at: Optional[str] = info.currentSnapshot._moId
+    levels = 0
+    while at is not None:
+        levels, at = levels + 1, parents[at]
+    return levels
+
+
+def leftovers(vm: Any) -> list[marks.Leftover]:
+    """Backup snapshots on the VM, ours or another file daemon's."""
+    found = (marks.leftover(i.tree.name, i.tree.description, i.moref) for i in walk(vm))
+    return [leftover for leftover in found if leftover is not None]
+
+
+def take(
+    vm: Any,
+    waiter: tasks.Waiter,
+    name: str,
+    description: str,
+    *,
+    quiesce: bool,
+    retries: int,
+    wait: float,
+    cancel: threading.Event,
+    warn: Callable[[str], None],
+) -> Any:
+    """Take a snapshot without memory and return it.
+
+    A failure is tried again `retries` times after `wait` seconds each. Raises tasks.TaskFailed,
+    errors.Canceled.
+    """
+    doing = f"Taking the snapshot {name!r} of VM {vm.name}"
+    for attempt in range(retries + 1):
+        try:
+            task = vm.CreateSnapshot_Task(name, description, False, quiesce)
+            return waiter.wait(task, doing)
+        except _SNAPSHOT_FAULTS as fault:
+            failure = tasks.TaskFailed(doing, fault)
+        except tasks.TaskFailed as failed:
+            failure = failed
+        if attempt == retries or not isinstance(failure.fault, _SNAPSHOT_FAULTS):
+            raise failure
+        warn(f"{failure} Trying again in {wait:.0f} s ({attempt + 1} of {retries}).")
+        if cancel.wait(wait):
+            raise errors.Canceled(f"{doing} was interrupted: the job was canceled")
+    raise AssertionError("unreachable")
+
+
+def delete(vm: Any, snapshot: Any, name: str, waiter: tasks.Waiter) -> None:
+    """Delete one snapshot and wait until its data is consolidated. Raises tasks.TaskFailed.
+
+    The next snapshot must not be taken before the consolidation has ended: changes made meanwhile
+    would be lost to CBT.
+    """
+    doing = f"Deleting the snapshot {name!r} of VM {vm.name}"
+    try:
+        task = snapshot.RemoveSnapshot_Task(removeChildren=False, consolidate=True)
+        waiter.wait(task, doing, heed_cancel=False)
+    except vim.fault.VimFault as fault:
+        raise tasks.TaskFailed(doing, fault) from fault
+    if vm.runtime.consolidationNeeded:
+        doing = f"Consolidating the disks of VM {vm.name}"
+        waiter.wait(vm.ConsolidateVMDisks_Task(), doing, heed_cancel=False)
+
+
+def observe(vm: Any, backup: Any) -> Observed:
+    """The VM and its user snapshots as they stand under the backup snapshot just taken."""
+    user: list[Snapshot] = []
+    state: Optional[Snapshot] = None
+    for item in walk(vm):
+        described = _describe(item)
+        if item.moref == backup._moId:
+            state = described
+        else:
+            user.append(described)
+    if state is None:
+        raise errors.BackupError(
+            f"The backup snapshot of VM {vm.name} disappeared while its tree was read",
+            todo="Does another backup product or a cleanup script delete snapshots of this VM?",
+        )
+    power = str(vm.runtime.powerState)
+    return Observed(_identity(vm), tuple(user), state.parent, state, power)
+
+
+def _identity(vm: Any) -> model.Vm:
+    config, (dc, folder) = vm.config, inventory.location(vm)
+    return model.Vm(
+        name=inventory.plain_name(config.name),
+        instance_uuid=config.instanceUuid,
+        bios_uuid=config.uuid,
+        moref=vm._moId,
+        dc="/" + inventory.datacenter_path(dc),
+        folder=folder,
+        host=vm.runtime.host.name if vm.runtime.host else "",
+    )
+
+
+def _describe(item: Item) -> Snapshot:
+    tree, config = item.tree, item.tree.snapshot.config
+    return Snapshot(
+        moref=item.moref,
+        id=tree.id,
+        name=tree.name,
+        description=tree.description or "",
+        created=utc(tree.createTime),
+        parent=item.parent,
+        disks=disks.saved(config.hardware.device),
+        config=vmodl_json.encode(config),
+        cpus=config.hardware.numCPU,
+        memory_mb=config.hardware.memoryMB,
+        power_state=str(tree.state),
+        quiesced=bool(tree.quiesced),
+        change_tracking=bool(config.changeTrackingEnabled),
+        restored_by=marks.restored_by(config),
+    )
+
+
+def utc(moment: datetime.datetime) -> str:
+    """A moment as ISO 8601 in UTC."""
+    return moment.astimezone(datetime.timezone.utc).isoformat()

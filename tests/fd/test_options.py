@@ -1,0 +1,137 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bareos_vmsnap.errors import OptionError
+from bareos_vmsnap.fd import options
+
+GOOD = {"vcserver": "vc", "vcuser": "u", "dc": "DC", "vmname": "web", "nbd_uri": "nbd://x/{disk}"}
+
+
+def private(path: Path, text: str) -> Path:
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
+
+
+def test_defaults() -> None:
+    chosen = options.parse(GOOD).options
+    assert (chosen.vcport, chosen.verifyssl, chosen.quiesce, chosen.folder) == (
+        443,
+        True,
+        True,
+        "/",
+    )
+    assert (chosen.without_trust, chosen.restore_powerstate) == ("compare", "previous")
+
+
+def test_an_admin_can_forbid_the_fallback() -> None:
+    assert options.parse({**GOOD, "fallback_to_full_cbt": "no"}).options.without_trust == "fail"
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "why"),
+    [
+        ("quiesce", "maybe", "quiesce=maybe must be yes or no"),
+        ("vcport", "0", "vcport=0 must be a whole number from 1 to 65535"),
+        ("vcport", "443x", "must be a whole number"),
+        ("snapshot_retries", "-1", "must be a whole number from 0 to 100"),
+        ("vcthumbprint", "12:34", "must be a SHA-1, SHA-256 or SHA-512"),
+        ("restore_powerstate", "maybe", "must be on or off or previous"),
+        ("vcpass_file", "relative", "must be an absolute path"),
+        ("transport", "san", "transport=san must be nbd"),
+        ("vmnam", "web", "vmnam is no option of this plugin"),
+    ],
+)
+def test_a_malformed_option_is_named(key: str, text: str, why: str) -> None:
+    with pytest.raises(OptionError, match=why):
+        options.parse({**GOOD, key: text})
+
+
+def test_every_mistake_is_told_at_once() -> None:
+    with pytest.raises(OptionError) as told:
+        options.parse({"quiesce": "x", "vcport": "y", "nonsense": "z"})
+    assert all(word in str(told.value) for word in ("quiesce=x", "vcport=y", "nonsense"))
+
+
+def test_percent_escapes_carry_what_a_restore_option_cannot() -> None:
+    parsed = options.parse({**GOOD, "vmname": "my%20vm%3A2", "folder": "/a%2525b"})
+    assert (parsed.options.vmname, parsed.options.folder) == ("my vm:2", "/a%25b")
+    assert options.parse({**GOOD, "vmname": "100% web"}).options.vmname == "100% web"
+
+
+def test_password_and_uri_are_taken_as_they_are() -> None:
+    parsed = options.parse({**GOOD, "vcpass": "a%41", "nbd_uri": "nbd://h/%7Bx{disk}"})
+    assert parsed.options.vcpass == "a%41"
+    assert parsed.options.nbd_uri == "nbd://h/%7Bx{disk}"
+    assert any("vcpass stands in the plugin string" in w for w in parsed.warnings)
+
+
+def test_options_of_bareos_own_plugin_that_mean_nothing_here_are_told() -> None:
+    parsed = options.parse({**GOOD, "vadp_dumper_verbose": "yes", "do_io_in_core": "yes"})
+    assert len(parsed.warnings) == 2
+
+
+def test_password_file(tmp_path: Path) -> None:
+    secret = private(tmp_path / "pw", "s3cret:=é \nnot this\n")
+    assert options.parse({**GOOD, "vcpass_file": str(secret)}).options.vcpass == "s3cret:=é "
+
+
+def test_a_password_file_others_may_read_is_refused(tmp_path: Path) -> None:
+    secret = private(tmp_path / "pw", "s3cret\n")
+    secret.chmod(0o640)
+    with pytest.raises(OptionError, match=r"others may read it \(mode 640\)") as told:
+        options.parse({**GOOD, "vcpass_file": str(secret)})
+    assert "s3cret" not in str(told.value)
+
+
+def test_an_empty_or_missing_password_file(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="no password in its first line"):
+        options.parse({**GOOD, "vcpass_file": str(private(tmp_path / "pw", "\nx\n"))})
+    with pytest.raises(OptionError, match="No such file"):
+        options.parse({**GOOD, "vcpass_file": str(tmp_path / "gone")})
+
+
+def test_config_file_gives_way_to_the_plugin_string(tmp_path: Path) -> None:
+    text = "[vmware_plugin_options]\nvcserver=other\nvcpass=p%%w:x\nquiesce=no\n"
+    file = private(tmp_path / "vc.ini", text)
+    parsed = options.parse({**GOOD, "config_file": str(file)})
+    assert (parsed.options.vcserver, parsed.options.vcpass) == ("vc", "p%%w:x")
+    assert parsed.options.quiesce is False
+    assert parsed.warnings == ()
+
+
+def test_a_config_file_with_a_password_must_be_private(tmp_path: Path) -> None:
+    file = private(tmp_path / "vc.ini", "[vmware_plugin_options]\nvcpass=x\n")
+    file.chmod(0o644)
+    with pytest.raises(OptionError, match="holds a password"):
+        options.parse({**GOOD, "config_file": str(file)})
+    file.write_text("[vmware_plugin_options]\nvcuser=x\n")
+    assert options.parse({"config_file": str(file)}).options.vcuser == "x"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("no section", "cannot be parsed"), ("[other]\na=b\n", "has no section")],
+)
+def test_a_config_file_that_makes_no_sense(tmp_path: Path, text: str, why: str) -> None:
+    with pytest.raises(OptionError, match=why):
+        options.parse({"config_file": str(private(tmp_path / "vc.ini", text))})
+
+
+def test_what_must_be_given_for_a_backup() -> None:
+    with pytest.raises(OptionError, match="vcserver, vcuser, vcpass_file .* nbd_uri must be given"):
+        options.require_server(options.parse({}).options)
+    with pytest.raises(OptionError, match="dc, vmname must be given"):
+        options.require_vm(options.parse({}).options)
+    with pytest.raises(OptionError, match="uuid does not go with dc and vmname"):
+        options.require_vm(options.parse({**GOOD, "uuid": "50"}).options)
+
+
+def test_the_password_is_not_part_of_what_is_printed() -> None:
+    chosen = options.parse({**GOOD, "vcpass": "s3cret"}).options
+    assert "s3cret" not in repr(chosen)
