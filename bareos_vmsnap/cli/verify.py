@@ -20,7 +20,7 @@ def command(files: tuple[Path, ...]) -> None:
     for path in files:
         try:
             with path.open("rb") as source:
-                _, totals = verify.verify(source)
+                totals = verify.verify(source).totals
             click.echo(
                 f"{path}: whole, {totals.data_bytes} bytes of data, {totals.zero_bytes} zero"
             )

@@ -5,33 +5,34 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Optional
 
-from pyVmomi import vim
-
 from bareos_vmsnap import errors
-from bareos_vmsnap.fd import connection, items, summary
+from bareos_vmsnap.fd import connection, items, previous, summary
 from bareos_vmsnap.fd.backup_snapshot import BackupSnapshot
 from bareos_vmsnap.fd.facts import JobFacts
 from bareos_vmsnap.fd.lock import VmLock
 from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.options import Options
+from bareos_vmsnap.fd.segment_files import SegmentFiles
 from bareos_vmsnap.mover import client
-from bareos_vmsnap.transport.access import DiskAddress
-from bareos_vmsnap.tree import codec, ladder, manifest, model, names, plan_backup
+from bareos_vmsnap.tree import ladder, manifest, model, names, plan_backup
+from bareos_vmsnap.tree.observed import Observed
 from bareos_vmsnap.vsphere import cbt, nvram, preflight, snapshots, tasks
 
-GRANULARITY = 65536
 MOVER_TIMEOUT = 60  # seconds a mover may take to end once its data was read
-_OVERHEAD = 4096  # bytes of a segment's header and trailer, for its expected size
 
 
 class BackupJob:
     """Backs up one VM. Use: begin(), then every item of offer(), then end(); close() always."""
 
-    def __init__(self, chosen: Options, facts: JobFacts, log: JobLog) -> None:
+    def __init__(
+        self, chosen: Options, facts: JobFacts, log: JobLog, pieces: manifest.Pieces
+    ) -> None:
+        """`pieces` are the restore objects of the previous job."""
         self._options = chosen
+        self._pieces = pieces
         self._facts = facts
         self._log = log
         self._policy = ladder.Policy(chosen.without_trust)
@@ -39,6 +40,7 @@ class BackupJob:
         self._session: Optional[Any] = None
         self._vm: Any = None
         self._backup: Optional[BackupSnapshot] = None
+        self._segments: Optional[SegmentFiles] = None
         self._plan: Optional[plan_backup.BackupPlan] = None
 
     def begin(self) -> None:
@@ -46,7 +48,7 @@ class BackupJob:
 
         Raises errors.VmsnapError; close() undoes what was done by then.
         """
-        self._access = connection.disk_access(self._options)
+        access = connection.disk_access(self._options)
         self._session = connection.connect(self._options)
         content = self._session.content
         self._vm = connection.find_vm(content, self._options)
@@ -54,19 +56,19 @@ class BackupJob:
         found = preflight.check(self._vm, content)
         for warning in found.warnings:
             self._log.warn(warning)
-        self._lock = VmLock(self._facts.working_directory, self._vm.config.instanceUuid, name)
+        identity = snapshots.identity(self._vm)
+        self._lock = VmLock(self._facts.working_directory, identity.instance_uuid, name)
+        tree = previous.find(self._pieces, identity, self._options, self._facts, self._log)
         waiter = tasks.Waiter(content, self._facts.cancel)
         self._backup = BackupSnapshot(self._vm, waiter, self._facts, self._log)
         self._backup.remove_leftovers(self._options)
         self._backup.enable_cbt(self._options)
         taken = self._backup.take(self._options)
         observed = snapshots.observe(self._vm, taken)
-        self._plan = plan_backup.plan(observed, self._facts.planned(), self._policy)
-        if self._facts.level != "F":
-            self._log.info(
-                f"This {self._facts.level_name} of VM {name} does the full work: it sends every "
-                "snapshot"
-            )
+        self._segments = SegmentFiles(
+            self._session, self._vm, access, self._options, self._facts.cancel
+        )
+        self._plan = self._planned(observed, tree)
         count = len(observed.snapshots)
         self._log.info(
             f"VM {name}: {count} user snapshot{'' if count == 1 else 's'} and the current state, "
@@ -75,7 +77,7 @@ class BackupJob:
 
     def offer(self) -> Iterator[items.Item]:
         """What to offer to Bareos, each item made when it is asked for."""
-        assert self._plan is not None and self._session is not None
+        assert self._plan is not None and self._session is not None and self._segments is not None
         tree, point = self._plan.tree, self._plan.point
         content = nvram.read(self._session, self._vm)
         if content is not None:
@@ -84,13 +86,14 @@ class BackupJob:
             assert point.nvram is not None
             yield items.ContentFile(point.nvram, content)
         for task in self._plan.tasks:
-            yield self._segment(task)
+            yield self._segments.make(task, self._plan)
         missing = [t.segment.name for t in self._plan.tasks if t.segment.name not in tree.segments]
         if missing:
             raise errors.BackupError(f"Segments were not taken by Bareos: {', '.join(missing)}")
         yield items.ContentFile(names.manifest(tree.directory, point.id), manifest.to_json(tree))
-        for number, piece in enumerate(manifest.to_pieces(tree, point.id), 1):
-            yield items.RestoreObject(f"{tree.directory}/{point.id}", number, piece)
+        name = names.manifest(tree.directory, point.id)
+        for number, piece in enumerate(manifest.to_pieces(tree, name), 1):
+            yield items.RestoreObject(name, number, piece)
 
     def start(self, item: items.SegmentFile) -> client.Mover:
         """Start the mover that delivers this segment's data."""
@@ -122,6 +125,10 @@ class BackupJob:
         self._log.info(f"VM {self._plan.tree.vm.name}, what was sent:{table}")
         self._backup.delete()
 
+    def needs(self, path: str) -> bool:
+        """Whether a virtual file of an earlier job is still needed for this job's time point."""
+        return self._plan is not None and path in self._plan.tree.segments
+
     def close(self) -> None:
         """Delete the backup snapshot where it still stands, free the lock, log out."""
         if self._backup is not None:
@@ -132,107 +139,26 @@ class BackupJob:
         if self._lock is not None:
             self._lock.release()
 
-    def _segment(self, task: plan_backup.Task) -> items.SegmentFile:
-        """Climb down the ladder until a method answers."""
-        refused: list[str] = []
-        for rung in task.rungs:
-            reason = "; ".join([rung.reason, *refused])
-            try:
-                return self._try(task, ladder.Rung(rung.method, reason))
-            except cbt.CbtRefused as error:
-                refused.append(error.what)
-        disk = task.disk
-        raise errors.BackupError(
-            f"{disk.label} ({disk.slot}) at {task.segment.name.rsplit('/', 2)[-2]}: CBT cannot be "
-            f"used ({'; '.join(refused) or self._distrust(task)}) and fallback_to_full_cbt=no "
-            "forbids another way",
-            todo="Set fallback_to_full_cbt=yes, or reset CBT once no snapshot exists",
-        )
-
-    def _distrust(self, task: plan_backup.Task) -> str:
-        assert self._plan is not None
-        tree = self._plan.tree
-        node = tree.nodes[task.segment.node]
-        base = tree.nodes[node.base] if node.base else None
-        if base is None or task.base_disk is None:
-            return "no base"
-        ends = (
-            ladder.End(task.base_disk, base.change_tracking),
-            ladder.End(task.disk, node.change_tracking),
-        )
-        return ladder.distrust(*ends) or "the base was restored"
-
-    def _try(self, task: plan_backup.Task, rung: ladder.Rung) -> items.SegmentFile:
-        extents: Iterable[tuple[int, int]] = ()
-        changed = task.disk.capacity
-        base = None
-        if rung.method == model.CBT:
-            assert task.base_disk is not None and task.base_disk.change_id is not None
-            areas = self._changed_areas(task, task.base_disk.change_id)
-            extents, changed = areas, areas.total
-        elif rung.method == model.ALLOCATED:
-            extents, changed, rung = self._in_use(task, rung)
-        elif rung.method == model.COMPARE:
-            assert task.base_snapshot is not None and task.base_disk is not None
-            base = self._endpoint(task.base_snapshot, task.base_disk)
-        segment = plan_backup.sent(task.segment, rung)
-        plan = {
-            "operation": "read",
-            "source": self._endpoint(task.snapshot, task.disk),
-            "base": base,
-            "header": self._header(segment),
-            "capacity": task.disk.capacity,
-            "method": rung.method,
-            "keep_zeros": rung.method != model.ALLOCATED,
-            "compression": self._options.compression,
-            "granularity": GRANULARITY,
-            "connections": self._options.connections,
-        }
-        return items.SegmentFile(segment, rung, plan, extents, changed, changed + _OVERHEAD)
-
-    def _in_use(
-        self, task: plan_backup.Task, rung: ladder.Rung
-    ) -> tuple[Iterable[tuple[int, int]], int, ladder.Rung]:
-        """The root's areas in use by CBT; the mover unites them with the allocation map.
-
-        Neither can hide data alone: what one of them calls in use is sent. CBT's "the whole disk"
-        is a legal way to say nothing, and only the allocation map counts then.
-        """
-        if task.disk.change_id is None:
-            return (), task.disk.capacity, rung
+    def _planned(
+        self, observed: Observed, tree: Optional[model.BlockTree]
+    ) -> plan_backup.BackupPlan:
+        """Plan, and plan again without the remembered change ids where CBT refuses them."""
+        assert self._session is not None and self._segments is not None
+        job = self._facts.planned()
+        if tree is None:
+            return plan_backup.plan(observed, job, self._policy)
+        content = self._session.content
+        past = previous.build_upon(tree, observed, content, self._vm, self._log)
+        planned = plan_backup.plan(observed, job, self._policy, past)
         try:
-            areas = self._changed_areas(task, cbt.STAR)
+            for task in planned.tasks:
+                if task.remembered and task.segment.base_change_id is not None:
+                    self._segments.changed_areas(task, task.segment.base_change_id)
         except cbt.CbtRefused as error:
-            note = f"{rung.reason}; CBT does not tell the areas in use ({error.what})"
-            return (), task.disk.capacity, ladder.Rung(rung.method, note)
-        if areas.covers(task.disk.capacity):
-            note = f"{rung.reason}; CBT calls the whole disk in use"
-            return (), task.disk.capacity, ladder.Rung(rung.method, note)
-        return areas, areas.total, rung
-
-    def _changed_areas(self, task: plan_backup.Task, change_id: str) -> cbt.Extents:
-        assert self._session is not None
-        snapshot = self._session.managed(vim.vm.Snapshot, task.snapshot)
-        disk = task.disk
-        return cbt.changed_areas(
-            self._vm, snapshot, disk.key, disk.capacity, change_id, self._facts.cancel
-        )
-
-    def _endpoint(self, snapshot: str, disk: model.Disk) -> dict[str, Any]:
-        address = DiskAddress(self._vm._moId, disk.key, disk.path, snapshot)
-        return self._access.endpoint(address)
-
-    def _header(self, segment: model.Segment) -> dict[str, Any]:
-        """All a segment says of itself: disks can be rebuilt from segment files alone."""
-        assert self._plan is not None
-        tree = self._plan.tree
-        node = tree.nodes[segment.node]
-        live = next((s for s in self._plan.point.snapshots if s.node == node.id), None)
-        told = codec.encode(dataclasses.replace(node, disks=()))
-        disk = node.disk(segment.disk)
-        return {
-            "vm": codec.encode(tree.vm),
-            "node": {**told, "name": live.name if live else "", "disks": []},
-            "disk": codec.encode(disk),
-            "segment": codec.encode(segment),
-        }
+            self._log.warn(
+                f"VM {observed.vm.name}: CBT does not answer since the previous backup "
+                f"({error.what}): changes are counted from the VM's snapshot"
+            )
+            past = dataclasses.replace(past, line=None)
+            planned = plan_backup.plan(observed, job, self._policy, past)
+        return planned

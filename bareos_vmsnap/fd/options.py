@@ -118,6 +118,11 @@ class Options:
     without_cbt: str = _opt(
         _one_of("compare", "full"), "compare", "Without CBT: compare with the base, or send all"
     )
+    without_previous: str = _opt(
+        _one_of("full", "fail"),
+        "full",
+        "An Incremental or Differential without a usable manifest of its base: do the full work",
+    )
     remove_leftovers: str = _opt(
         _one_of("own", "all"),
         "own",

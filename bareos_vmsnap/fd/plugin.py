@@ -26,7 +26,7 @@ from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.receivers import Receiver
 from bareos_vmsnap.fd.restore_job import RestoreJob
 from bareos_vmsnap.mover import client
-from bareos_vmsnap.tree import names
+from bareos_vmsnap.tree import manifest, names
 from bareos_vmsnap.vsphere import tasks
 
 Entry = TypeVar("Entry", bound=Callable[..., Any])
@@ -66,7 +66,9 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         self._definition: Optional[str] = None
         self._restoring = False
         self._options: Optional[options.Options] = None
+        self._previous = manifest.Pieces()
         self._backup: Optional[BackupJob] = None
+        self._done: list[BackupJob] = []
         self._offer: Iterator[items.Item] = iter(())
         self._next: Optional[items.Item] = None
         self._item: Optional[items.Item] = None
@@ -178,7 +180,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         if not self._started:
             self._log.info("An estimate takes no snapshot: sizes are known when the job runs")
             return False
-        self._backup = BackupJob(self._options, self._facts, self._log)
+        self._backup = BackupJob(self._options, self._facts, self._log, self._previous)
         self._backup.begin()
         self._offer = self._backup.offer()
         self._next = next(self._offer)
@@ -194,6 +196,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
             return bareosfd.bRC_More
         self._backup.end()
         self._backup.close()
+        self._done.append(self._backup)
         self._backup = None
         return bareosfd.bRC_OK
 
@@ -203,10 +206,23 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
     def restore_object_data(self, rop: Any) -> Any:
         """A piece of a manifest: of the base job in a backup, of the selected ones in a restore."""
         if self._level_is_backup():
+            self._take_in(bytes(rop.object))
             return bareosfd.bRC_OK
         self._restoring = True
         self._restore_job().object(bytes(rop.object))
         return bareosfd.bRC_OK
+
+    def _take_in(self, piece: bytes) -> None:
+        try:
+            self._previous.add(piece)
+        except manifest.ManifestError as error:
+            self._log.warn(f"A restore object of the previous job cannot be used: {error}")
+
+    @guarded
+    def check_file(self, fname: str) -> Any:
+        """Accurate: is this file of an earlier job still needed? What is not leaves the view."""
+        needed = any(job.needs(fname) for job in self._done)
+        return bareosfd.bRC_Seen if needed else bareosfd.bRC_OK
 
     def start_restore_file(self, cmd: str) -> Any:
         """A file is about to come."""

@@ -52,8 +52,8 @@ def parse_change_id(text: Optional[str]) -> Optional[tuple[str, int]]:
     return (found["uuid"].lower(), int(found["sequence"])) if found else None
 
 
-def distrust(base: End, child: End) -> Optional[str]:
-    """Why CBT from `base` to its live child cannot be trusted, or None where it can."""
+def disagree(base: End, child: End) -> Optional[str]:
+    """Why the change ids of `base` and `child` are no answerable pair, or None where they are."""
     if not base.tracked:
         return "CBT was off when the base was taken"
     if base.restored_by:
@@ -61,10 +61,10 @@ def distrust(base: End, child: End) -> Optional[str]:
     if not child.tracked:
         return "CBT was off when the snapshot was taken"
     ids = parse_change_id(base.disk.change_id), parse_change_id(child.disk.change_id)
-    for end, parsed in (("base", ids[0]), ("snapshot", ids[1])):
+    for which, end, parsed in (("base", base, ids[0]), ("snapshot", child, ids[1])):
         if parsed is None:
-            text = (base if end == "base" else child).disk.change_id
-            return f"the {end} has " + (
+            text = end.disk.change_id
+            return f"the {which} has " + (
                 f"a malformed change id {text!r}" if text else "no change id"
             )
     assert ids[0] and ids[1]
@@ -74,9 +74,15 @@ def distrust(base: End, child: End) -> Optional[str]:
         return f"the change id's sequence does not rise ({ids[0][1]} to {ids[1][1]})"
     if base.disk.capacity != child.disk.capacity:
         return "the disk's size changed"
-    if base.disk.path not in child.disk.chain:
-        return "the base's file is not in the disk's backing chain"
     return None
+
+
+def distrust(base: End, child: End) -> Optional[str]:
+    """Why CBT from `base` to its live child cannot be trusted, or None where it can."""
+    reason = disagree(base, child)
+    if reason is None and base.disk.path not in child.disk.chain:
+        return "the base's file is not in the disk's backing chain"
+    return reason
 
 
 def rungs(base: Optional[End], child: End, policy: Policy) -> tuple[Rung, ...]:
@@ -92,3 +98,10 @@ def rungs(base: Optional[End], child: End, policy: Policy) -> tuple[Rung, ...]:
         trusted = Rung(model.CBT, "change ids of snapshot and base agree")
         return (trusted, *(Rung(method, "CBT gave no answer") for method in fallback))
     return tuple(Rung(method, reason) for method in fallback)
+
+
+def remembered(base: Optional[End], timepoint: str) -> tuple[Rung, ...]:
+    """The only method where the base is a deleted backup snapshot: its change id is remembered."""
+    if base is None:
+        return (Rung(model.ALLOCATED, "the disk is new since the base"),)
+    return (Rung(model.CBT, f"change id remembered from {timepoint}"),)

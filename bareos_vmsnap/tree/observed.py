@@ -33,6 +33,10 @@ class Snapshot:
     change_tracking: bool = False
     restored_by: Optional[str] = None
 
+    def disk(self, key: int) -> Optional[model.Disk]:
+        """The disk with that device key, or None."""
+        return next((disk for disk in self.disks if disk.key == key), None)
+
 
 @dataclass(frozen=True)
 class Observed:

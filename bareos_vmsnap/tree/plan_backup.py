@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import dataclasses
 import heapq
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Optional
 
-from bareos_vmsnap.tree import ladder, manifest, model, names
+from bareos_vmsnap.tree import ladder, lineage, manifest, model, names
 from bareos_vmsnap.tree.observed import Observed, Snapshot
 
 
@@ -18,7 +19,9 @@ class Task:
     """One segment to send.
 
     `segment` is complete but for what sending tells (method, reason, sizes, digest). `snapshot` and
-    `base_snapshot` are the morefs of the snapshots to read; `rungs` the methods to try, best first.
+    `base_snapshot` are the morefs of the snapshots to read; `rungs` the methods to try, best first,
+    and `distrust` why CBT is not among them, where it is not. With `remembered` the base is the
+    previous backup's state, which cannot be read any more.
     """
 
     segment: model.Segment
@@ -27,6 +30,8 @@ class Task:
     disk: model.Disk
     base_disk: Optional[model.Disk]
     rungs: tuple[ladder.Rung, ...]
+    distrust: str = ""
+    remembered: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,25 +54,82 @@ class BackupPlan:
     tasks: list[Task]
 
 
-def plan(observed: Observed, job: Job, policy: ladder.Policy) -> BackupPlan:
-    """Plan the full work: every snapshot, parents first, and the state."""
+@dataclass(frozen=True)
+class Previous:
+    """What of the previous backup can be built upon.
+
+    `nodes` are the known snapshots' nodes by today's moref; `line` leads from the previous state
+    to today's, or is None where that cannot be trusted. See lineage.
+    """
+
+    tree: model.BlockTree
+    nodes: Mapping[str, model.Node]
+    line: Optional[lineage.Line] = None
+
+
+def plan(
+    observed: Observed, job: Job, policy: ladder.Policy, previous: Optional[Previous] = None
+) -> BackupPlan:
+    """Plan a job: segments of every node that is new since `previous`, and of the state.
+
+    The block tree holds this job's time point and all it is built upon; what nothing needs any
+    longer is forgotten.
+    """
     vm = observed.vm
     tree = model.BlockTree(vm, names.vm_directory(vm.name, vm.instance_uuid))
     nodes: dict[str, model.Node] = {}
+    if previous is not None:
+        tree.directory = previous.tree.directory
+        nodes.update(previous.nodes)
+        _carry_over(previous, tree)
     tasks: list[Task] = []
     found = {snapshot.moref: snapshot for snapshot in observed.snapshots}
+    line = previous.line if previous is not None else None
 
     for snapshot in _order(observed):
-        base = nodes.get(snapshot.parent) if snapshot.parent else None
-        node = _node(tree, snapshot, base, job, is_state=snapshot is observed.state)
+        if snapshot.moref in nodes:
+            continue
+        above = nodes.get(snapshot.parent) if snapshot.parent else None
+        on_line = line is not None and line.first == snapshot.moref
+        base = line.base if line is not None and on_line else above
+        node = _node(tree, snapshot, base, above, job, is_state=snapshot is observed.state)
         nodes[snapshot.moref] = tree.nodes[node.id] = node
         tree.configs[node.config] = snapshot.config
-        base_snapshot = found[snapshot.parent] if snapshot.parent else None
-        tasks += _tasks(node, snapshot, base, base_snapshot, job, policy)
+        base_snapshot = found[snapshot.parent] if snapshot.parent and not on_line else None
+        edge = Edge(base, base_snapshot, line.timepoint if line is not None and on_line else None)
+        tasks += _tasks(node, snapshot, edge, job, policy)
 
-    point = _timepoint(observed, nodes, job)
+    point = _timepoint(observed, nodes, job, previous)
     tree.timepoints[point.id] = point
+    _forget(tree, point)
     return BackupPlan(tree, point, tasks)
+
+
+@dataclass(frozen=True)
+class Edge:
+    """What a node is based on: a node, its snapshot where it still exists, or the time point whose
+    backup snapshot's change ids are remembered.
+    """
+
+    base: Optional[model.Node]
+    snapshot: Optional[Snapshot]
+    remembered: Optional[str]
+
+
+def _carry_over(previous: Previous, tree: model.BlockTree) -> None:
+    tree.nodes.update(previous.tree.nodes)
+    tree.segments.update(previous.tree.segments)
+    tree.configs.update(previous.tree.configs)
+
+
+def _forget(tree: model.BlockTree, point: model.TimePoint) -> None:
+    """Keep only what this time point needs; earlier ones stand in their own jobs' manifests."""
+    live = [point.state, *(snapshot.node for snapshot in point.snapshots)]
+    needed = {base for node in live for base in tree.lineage(node)}
+    tree.nodes = {name: node for name, node in tree.nodes.items() if name in needed}
+    tree.segments = {n: s for n, s in tree.segments.items() if s.node in needed}
+    used = {node.config for node in tree.nodes.values()}
+    tree.configs = {key: config for key, config in tree.configs.items() if key in used}
 
 
 def _order(observed: Observed) -> list[Snapshot]:
@@ -94,17 +156,19 @@ def _node(
     tree: model.BlockTree,
     snapshot: Snapshot,
     base: Optional[model.Node],
+    above: Optional[model.Node],
     job: Job,
     is_state: bool,
 ) -> model.Node:
-    parent = base.directory if base else tree.directory
+    """The node of a snapshot. Its directory lies in that of its parent, whatever its base is."""
+    parent = above.directory if above else tree.directory
     if is_state:
         directory = names.state_directory(parent, job.timepoint)
     else:
         taken = {node.directory for node in tree.nodes.values()}
         directory = names.snapshot_directory(parent, snapshot.id, snapshot.name, taken)
     return model.Node(
-        id=f"{job.timepoint}.{len(tree.nodes) + 1}",
+        id=f"{job.timepoint}.{snapshot.id}",
         kind=model.STATE if is_state else model.SNAPSHOT,
         base=base.id if base else None,
         directory=directory,
@@ -122,34 +186,34 @@ def _node(
 
 
 def _tasks(
-    node: model.Node,
-    snapshot: Snapshot,
-    base: Optional[model.Node],
-    base_snapshot: Optional[Snapshot],
-    job: Job,
-    policy: ladder.Policy,
+    node: model.Node, snapshot: Snapshot, edge: Edge, job: Job, policy: ladder.Policy
 ) -> list[Task]:
     tasks = []
     for disk in snapshot.disks:
-        under = same_disk(base, disk)
-        end = None
-        if under is not None and base_snapshot is not None:
-            end = _end(under, base_snapshot)
-        tries = ladder.rungs(end, _end(disk, snapshot), policy)
+        under = same_disk(edge.base, disk)
+        reason = ""
+        if edge.remembered is not None:
+            tries = ladder.remembered(ladder.End(under, True) if under else None, edge.remembered)
+        else:
+            end = _end(under, edge.snapshot) if under and edge.snapshot else None
+            tries = ladder.rungs(end, _end(disk, snapshot), policy)
+            reason = (ladder.distrust(end, _end(disk, snapshot)) if end else None) or ""
+        base_now = edge.snapshot.disk(disk.key) if edge.snapshot and under else under
         segment = model.Segment(
             name=names.segment(node.directory, disk.slot, job.timepoint),
             node=node.id,
             disk=disk.key,
-            base=base.id if base and under else None,
+            base=edge.base.id if edge.base and under else None,
             timepoint=job.timepoint,
             method="",
             reason="",
             capacity=disk.capacity,
             change_id=disk.change_id,
-            base_change_id=under.change_id if under else None,
+            base_change_id=base_now.change_id if base_now else None,
         )
-        read_base = base_snapshot.moref if base_snapshot and under else None
-        tasks.append(Task(segment, snapshot.moref, read_base, disk, under, tries))
+        read_base = edge.snapshot.moref if edge.snapshot and under else None
+        late = edge.remembered is not None and under is not None
+        tasks.append(Task(segment, snapshot.moref, read_base, disk, base_now, tries, reason, late))
     return tasks
 
 
@@ -163,7 +227,9 @@ def same_disk(base: Optional[model.Node], disk: model.Disk) -> Optional[model.Di
     return under if under and under.identity == disk.identity else None
 
 
-def _timepoint(observed: Observed, nodes: dict[str, model.Node], job: Job) -> model.TimePoint:
+def _timepoint(
+    observed: Observed, nodes: dict[str, model.Node], job: Job, previous: Optional[Previous]
+) -> model.TimePoint:
     live = tuple(
         model.LiveSnapshot(
             node=nodes[s.moref].id,
@@ -183,6 +249,7 @@ def _timepoint(observed: Observed, nodes: dict[str, model.Node], job: Job) -> mo
         current=nodes[observed.current].id if observed.current else None,
         snapshots=live,
         power_state=observed.power_state,
+        previous=previous.tree.newest.id if previous is not None else None,
     )
 
 

@@ -140,10 +140,10 @@ def observe(vm: Any, backup: Any) -> Observed:
             todo="Does another backup product or a cleanup script delete snapshots of this VM?",
         )
     power = str(vm.runtime.powerState)
-    return Observed(_identity(vm), tuple(user), state.parent, state, power)
+    return Observed(identity(vm), tuple(user), state.parent, state, power)
 
 
-def _identity(vm: Any) -> model.Vm:
+def identity(vm: Any) -> model.Vm:
     config, (dc, folder) = vm.config, inventory.location(vm)
     return model.Vm(
         name=inventory.plain_name(config.name),

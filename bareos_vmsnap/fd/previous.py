@@ -1,0 +1,70 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""What an Incremental or Differential may build upon: the manifest Bareos handed over."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from bareos_vmsnap import errors
+from bareos_vmsnap.fd.facts import JobFacts
+from bareos_vmsnap.fd.messages import JobLog
+from bareos_vmsnap.fd.options import Options
+from bareos_vmsnap.tree import lineage, manifest, model, plan_backup
+from bareos_vmsnap.tree.observed import Observed
+from bareos_vmsnap.vsphere import history
+
+
+def find(
+    pieces: manifest.Pieces, vm: model.Vm, chosen: Options, facts: JobFacts, log: JobLog
+) -> Optional[model.BlockTree]:
+    """The previous job's block tree of this VM, or None where the full work must be done.
+
+    Raises errors.BackupError where without_previous=fail forbids that.
+    """
+    if facts.level == "F":
+        return None
+    tree, reason = _read(pieces, vm)
+    if tree is not None:
+        return tree
+    what = f"This {facts.level_name} of VM {vm.name} cannot build on a previous job: {reason}"
+    if chosen.without_previous == "fail":
+        raise errors.BackupError(
+            what, todo="Run a Full, or set without_previous=full to let such jobs do the full work"
+        )
+    log.warn(f"{what}. It does the full work: every snapshot is sent")
+    return None
+
+
+def build_upon(
+    tree: model.BlockTree, observed: Observed, content: Any, vm: Any, log: JobLog
+) -> plan_backup.Previous:
+    """Which snapshots are known, and whether the previous state is an ancestor of today's."""
+    nodes = lineage.known(tree, observed)
+    point = tree.newest
+    past = history.since(content, vm, tree.nodes[point.state].created)
+    line, reason = lineage.line(tree, observed, nodes, past)
+    if line is None:
+        log.info(
+            f"VM {observed.vm.name}: changes of the current state are counted from its snapshot, "
+            f"not from the previous backup: {reason}"
+        )
+    return plan_backup.Previous(tree, nodes, line)
+
+
+def _read(pieces: manifest.Pieces, vm: model.Vm) -> tuple[Optional[model.BlockTree], str]:
+    trees, damaged = [], []
+    for name in pieces.names():
+        try:
+            trees.append(pieces.manifest(name))
+        except manifest.ManifestError as error:
+            damaged.append(str(error))
+    mine = [tree for tree in trees if tree.vm.instance_uuid == vm.instance_uuid]
+    if mine:
+        return max(mine, key=lambda tree: tree.newest.taken), ""
+    if damaged:
+        return None, "; ".join(damaged)
+    if trees:
+        others = ", ".join(f"{tree.vm.name} ({tree.vm.instance_uuid})" for tree in trees)
+        return None, f"its manifest is of another VM, {others}"
+    return None, "Bareos handed over no manifest (a VirtualFull or Consolidate drops them)"

@@ -1,0 +1,139 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""From planned segments to what a mover is told: method, extents, endpoints, header."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from pyVmomi import vim
+
+from bareos_vmsnap import errors
+from bareos_vmsnap.fd import items
+from bareos_vmsnap.fd.options import Options
+from bareos_vmsnap.transport.access import Access, DiskAddress
+from bareos_vmsnap.tree import codec, ladder, model, plan_backup
+from bareos_vmsnap.vsphere import cbt
+from bareos_vmsnap.vsphere.session import Session
+
+GRANULARITY = 65536  # bytes; what compare tells apart, and what CBT is known to track
+_OVERHEAD = 4096  # bytes of a segment's header and trailer, for its expected size
+
+
+class SegmentFiles:
+    """Makes the segment files of one VM's backup."""
+
+    def __init__(
+        self,
+        session: Session,
+        vm: Any,
+        access: Access,
+        chosen: Options,
+        cancel: threading.Event,
+    ) -> None:
+        self._session = session
+        self._vm = vm
+        self._access = access
+        self._options = chosen
+        self._cancel = cancel
+
+    def make(self, task: plan_backup.Task, plan: plan_backup.BackupPlan) -> items.SegmentFile:
+        """Climb down the ladder until a method answers.
+
+        Raises errors.BackupError where none may, errors.Canceled.
+        """
+        refused: list[str] = []
+        for rung in task.rungs:
+            reason = "; ".join([rung.reason, *refused])
+            try:
+                return self._try(task, ladder.Rung(rung.method, reason), plan)
+            except cbt.CbtRefused as error:
+                refused.append(error.what)
+        disk = task.disk
+        raise errors.BackupError(
+            f"{disk.label} ({disk.slot}) at {task.segment.name.rsplit('/', 2)[-2]}: CBT cannot be "
+            f"used ({'; '.join(refused) or task.distrust}) and fallback_to_full_cbt=no forbids "
+            "another way",
+            todo="Set fallback_to_full_cbt=yes, or reset CBT once no snapshot exists",
+        )
+
+    def changed_areas(self, task: plan_backup.Task, change_id: str) -> cbt.Extents:
+        """Ask CBT. Raises cbt.CbtRefused, errors.Canceled."""
+        snapshot = self._session.managed(vim.vm.Snapshot, task.snapshot)
+        disk = task.disk
+        return cbt.changed_areas(
+            self._vm, snapshot, disk.key, disk.capacity, change_id, self._cancel
+        )
+
+    def _try(
+        self, task: plan_backup.Task, rung: ladder.Rung, plan: plan_backup.BackupPlan
+    ) -> items.SegmentFile:
+        extents: Iterable[tuple[int, int]] = ()
+        changed = task.disk.capacity
+        base = None
+        if rung.method == model.CBT:
+            assert task.segment.base_change_id is not None
+            areas = self.changed_areas(task, task.segment.base_change_id)
+            extents, changed = areas, areas.total
+        elif rung.method == model.ALLOCATED:
+            extents, changed, rung = self._in_use(task, rung)
+        elif rung.method == model.COMPARE:
+            assert task.base_snapshot is not None and task.base_disk is not None
+            base = self._endpoint(task.base_snapshot, task.base_disk)
+        segment = plan_backup.sent(task.segment, rung)
+        told = {
+            "operation": "read",
+            "source": self._endpoint(task.snapshot, task.disk),
+            "base": base,
+            "header": _header(segment, plan),
+            "capacity": task.disk.capacity,
+            "method": rung.method,
+            "keep_zeros": rung.method != model.ALLOCATED,
+            "compression": self._options.compression,
+            "granularity": GRANULARITY,
+            "connections": self._options.connections,
+        }
+        return items.SegmentFile(segment, rung, told, extents, changed, changed + _OVERHEAD)
+
+    def _in_use(
+        self, task: plan_backup.Task, rung: ladder.Rung
+    ) -> tuple[Iterable[tuple[int, int]], int, ladder.Rung]:
+        """The root's areas in use by CBT; the mover unites them with the allocation map.
+
+        Neither can hide data alone: what one of them calls in use is sent. CBT's "the whole disk"
+        is a legal way to say nothing, and only the allocation map counts then.
+        """
+        if task.disk.change_id is None:
+            return (), task.disk.capacity, rung
+        try:
+            areas = self.changed_areas(task, cbt.STAR)
+        except cbt.CbtRefused as error:
+            note = f"{rung.reason}; CBT does not tell the areas in use ({error.what})"
+            return (), task.disk.capacity, ladder.Rung(rung.method, note)
+        if areas.covers(task.disk.capacity):
+            note = f"{rung.reason}; CBT calls the whole disk in use"
+            return (), task.disk.capacity, ladder.Rung(rung.method, note)
+        return areas, areas.total, rung
+
+    def _endpoint(self, snapshot: str, disk: model.Disk) -> dict[str, Any]:
+        address = DiskAddress(self._vm._moId, disk.key, disk.path, snapshot)
+        return self._access.endpoint(address)
+
+
+def _header(segment: model.Segment, plan: plan_backup.BackupPlan) -> dict[str, Any]:
+    """All a segment says of itself: disks can be rebuilt from segment files alone."""
+    node = plan.tree.nodes[segment.node]
+    live = next((s for s in plan.point.snapshots if s.node == node.id), None)
+    return {
+        "vm": codec.encode(plan.tree.vm),
+        "node": {
+            **codec.encode(dataclasses.replace(node, disks=())),
+            "name": live.name if live else "",
+            "description": live.description if live else "",
+        },
+        "disk": codec.encode(node.disk(segment.disk)),
+        "segment": codec.encode(segment),
+    }
