@@ -53,6 +53,7 @@ def _events(content: Any, vm: Any, begin: datetime.datetime) -> Iterator[Any]:
     spec = vim.event.EventFilterSpec(entity=by_entity, time=by_time)
     collector = content.eventManager.CreateCollectorForEvents(spec)
     try:
+        collector.RewindCollector()
         while True:
             page = collector.ReadNextEvents(_PAGE)
             if not page:

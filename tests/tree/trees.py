@@ -12,6 +12,7 @@ is a root A with the children B and C, D under C; the VM stands at the node with
 
 from __future__ import annotations
 
+import dataclasses
 import textwrap
 from typing import Optional
 
@@ -19,6 +20,7 @@ from bareos_vmsnap.tree import ladder, model, plan_backup
 from bareos_vmsnap.tree.observed import Observed, Snapshot
 
 CAPACITY = 1 << 30
+LEAF = "[ds] vm/leaf.vmdk"
 VM = model.Vm("vm", "503a0000-0000-0000-0000-000000000001", "423a0000", "vm-1")
 
 
@@ -77,6 +79,50 @@ def _snapshot(number: int, name: str, parent: Optional[Snapshot], sequence: int)
         memory_mb=256,
         change_tracking=True,
     )
+
+
+def on_day(number: int, picture: str, froze: str = "Z") -> Observed:
+    """The picture's VM on a later day: a snapshot's letter is its identity.
+
+    The VM's own disk lies in one file, as after a backup snapshot was deleted, until the snapshot
+    `froze` (and others with later letters) was taken, which was after the first day.
+    """
+    seen = observed(picture)
+    renamed = {s.moref: f"snapshot-{s.name}" for s in seen.snapshots}
+    chains: dict[Optional[str], tuple[str, ...]] = {None: ()}
+    snapshots = []
+    for s in seen.snapshots:
+        letter = ord(s.name) - ord("A") + 1
+        moref, parent = renamed[s.moref], renamed.get(s.parent or "")
+        path = LEAF if s.name == froze else f"[ds] vm/{s.name}.vmdk"
+        sequence = letter + (20 if s.name >= froze else 0)
+        found = dataclasses.replace(
+            s,
+            moref=moref,
+            id=letter,
+            created=f"2026-10-{letter:02}T10:00:00+00:00",
+            parent=parent,
+            disks=(disk(path, chains[parent], sequence),),
+        )
+        snapshots.append(found)
+        chains[moref] = (path, *chains[parent])
+    current = renamed.get(seen.current or "")
+    leaf = "[ds] vm/newer.vmdk" if LEAF in chains[current] else LEAF
+    state = dataclasses.replace(
+        seen.state,
+        moref="snapshot-state",
+        id=100 + number,
+        parent=current,
+        disks=(disk(leaf, chains[current], 20 * number),),
+    )
+    if froze != "Z":
+        state = dataclasses.replace(state, disks=(disk(leaf, chains[current], 60),))
+    return dataclasses.replace(seen, snapshots=tuple(snapshots), current=current, state=state)
+
+
+def short(node: model.Node) -> str:
+    """A node's name without its id."""
+    return node.directory.rsplit("/", 1)[-1].split("-", 1)[1]
 
 
 def job(number: int = 1, level: str = "F") -> plan_backup.Job:

@@ -1,0 +1,140 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""The proof: random histories of users, jobs and vCenters; every restore must be exact."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from tests.proof.world import LEVELS, World
+
+WHICH = st.integers(0, 9)
+NAMES = st.sampled_from(["s", "s", "other", "升级/测试", "a b", "%2f"])
+
+# Sums over every history of this process; scripts/prove prints them.
+TOTALS: dict[str, int] = {}
+
+
+class LifeOfATree(RuleBasedStateMachine):
+    """Each rule is one action of World; see there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world: Optional[World] = None
+
+    @initialize(disks=st.integers(1, 2), sizes=st.integers(0, 3))
+    def begin(self, disks: int, sizes: int) -> None:
+        self.world = World(disks, sizes)
+
+    @property
+    def now(self) -> World:
+        assert self.world is not None
+        self.world.counts["actions"] += 1
+        return self.world
+
+    @rule(
+        disk=WHICH,
+        at=st.sampled_from([0.0, 0.1, 0.33, 0.5, 0.77, 1.0]),
+        size=st.sampled_from([512, 4096, 65536, 65537 * 2, 300_000]),
+        seed=st.integers(0, 5),
+    )
+    def write(self, disk: int, at: float, size: int, seed: int) -> None:
+        self.now.write(disk, at, size, seed)
+
+    @rule(name=NAMES)
+    def snapshot(self, name: str) -> None:
+        self.now.snapshot(name)
+
+    @rule(which=WHICH)
+    def revert(self, which: int) -> None:
+        self.now.revert(which)
+
+    @rule(which=WHICH, below=st.booleans())
+    def remove(self, which: int, below: bool) -> None:
+        self.now.remove(which, below)
+
+    @rule(dice=st.integers(0, 3))
+    def remove_all(self, dice: int) -> None:
+        if dice == 0:
+            self.now.remove_all()
+
+    @rule(which=WHICH, name=NAMES)
+    def rename(self, which: int, name: str) -> None:
+        self.now.rename(which, name)
+
+    @rule(cpus=st.integers(1, 4), memory=st.sampled_from([128, 256, 512]))
+    def reconfigure(self, cpus: int, memory: int) -> None:
+        self.now.reconfigure(cpus, memory)
+
+    @rule(
+        size=st.integers(0, 3), which=WHICH, what=st.sampled_from(["add", "remove", "grow", "nic"])
+    )
+    def hardware(self, size: int, which: int, what: str) -> None:
+        if what == "add":
+            self.now.add_disk(size)
+        elif what == "remove":
+            self.now.remove_disk(which)
+        elif what == "grow":
+            self.now.grow_disk(which)
+        else:
+            self.now.add_nic()
+
+    @rule(
+        what=st.sampled_from(
+            ["reset_cbt", "migrate", "register_anew", "consolidate", "purge_events", "crashed_job"]
+        )
+    )
+    def upheaval(self, what: str) -> None:
+        getattr(self.now, what)()
+
+    @rule(on=st.booleans())
+    def switch_cbt(self, on: bool) -> None:
+        self.now.switch_cbt(on)
+
+    @rule(
+        page=st.sampled_from([1, 3, 2000]),
+        empty=st.booleans(),
+        star=st.sampled_from(["allocated", "whole-disk", "fails"]),
+        uuid=st.sampled_from(["keep", "new"]),
+        sequence=st.sampled_from(["global", "reuse"]),
+        merge=st.sampled_from(["removal", "consolidate"]),
+        migration=st.booleans(),
+    )
+    def habits(
+        self,
+        page: int,
+        empty: bool,
+        star: Any,
+        uuid: Any,
+        sequence: Any,
+        merge: str,
+        migration: bool,
+    ) -> None:
+        habits = self.now.lab.habits
+        habits.page_areas, habits.empty_pages, habits.merge_links = page, empty, merge
+        habits.relocate_resets_tracking = migration
+        habits.cbt.star, habits.cbt.revert_uuid, habits.cbt.revert_sequence = star, uuid, sequence
+
+    @rule(level=st.sampled_from([*LEVELS, "Incremental", "Incremental"]))
+    def backup(self, level: str) -> None:
+        self.now.backup(level)
+
+    @precondition(lambda self: self.world is not None and self.world.counts["jobs"] > 0)
+    @rule(which=WHICH)
+    def restore(self, which: int) -> None:
+        self.now.restore(which)
+
+    def teardown(self) -> None:
+        if self.world is None:
+            return
+        try:
+            if self.world.counts["jobs"]:
+                self.world.restore(-1)
+        finally:
+            for name, count in self.world.counts.items():
+                TOTALS[name] = TOTALS.get(name, 0) + count
+            TOTALS["histories"] = TOTALS.get("histories", 0) + 1
+            self.world.close()
