@@ -48,4 +48,12 @@ class RestoreObject:
     content: bytes = field(repr=False)
 
 
-Item = Union[SegmentFile, ContentFile, RestoreObject]
+@dataclass(frozen=True)
+class Expected:
+    """A file an estimate tells of; it has no data."""
+
+    name: str
+    size: int
+
+
+Item = Union[SegmentFile, ContentFile, RestoreObject, Expected]

@@ -19,7 +19,7 @@ from BareosFdPluginBaseclass import BareosFdPluginBaseclass
 from pyVmomi import vmodl
 
 from bareos_vmsnap import errors
-from bareos_vmsnap.fd import items, options
+from bareos_vmsnap.fd import estimate, items, options
 from bareos_vmsnap.fd.backup_job import BackupJob
 from bareos_vmsnap.fd.facts import JobFacts
 from bareos_vmsnap.fd.messages import JobLog
@@ -168,36 +168,39 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
             return bareosfd.bRC_Error
         if self._facts.cancel.is_set():
             return bareosfd.bRC_Stop
-        if self._next is None and not self._start_line():
-            return bareosfd.bRC_Stop
+        if self._next is None:
+            self._start_line()
         self._item = self._next
         _describe(savepkt, self._item)
         return bareosfd.bRC_OK
 
-    def _start_line(self) -> bool:
-        """Begin the backup of this Plugin line's VM."""
+    def _start_line(self) -> None:
+        """Begin the backup of this Plugin line's VM; an estimate, which no event announced, only
+        looks at it.
+        """
         assert self._options is not None
         if not self._started:
-            self._log.info("An estimate takes no snapshot: sizes are known when the job runs")
-            return False
+            self._offer = estimate.files(self._options, self._facts)
+            self._next = next(self._offer)
+            return
         self._backup = BackupJob(self._options, self._facts, self._log, self._previous)
         self._backup.begin()
         self._offer = self._backup.offer()
         self._next = next(self._offer)
-        return True
 
     @guarded
     def end_backup_file(self) -> Any:
         """Go on to the next item, or end this Plugin line."""
-        if self._log.failed or self._facts.cancel.is_set() or self._backup is None:
+        if self._log.failed or self._facts.cancel.is_set():
             return bareosfd.bRC_OK
         self._next = next(self._offer, None)
         if self._next is not None:
             return bareosfd.bRC_More
-        self._backup.end()
-        self._backup.close()
-        self._done.append(self._backup)
-        self._backup = None
+        if self._backup is not None:
+            self._backup.end()
+            self._backup.close()
+            self._done.append(self._backup)
+            self._backup = None
         return bareosfd.bRC_OK
 
     # Restore
@@ -356,7 +359,7 @@ def _describe(savepkt: Any, item: Optional[items.Item]) -> None:
         return
     savepkt.type = bareosfd.FT_REG
     savepkt.fname = item.name
-    statp.st_size = item.size if isinstance(item, items.SegmentFile) else len(item.content)
+    statp.st_size = len(item.content) if isinstance(item, items.ContentFile) else item.size
 
 
 def _virtual_path(restorepkt: Any) -> str:

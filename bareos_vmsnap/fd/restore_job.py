@@ -57,7 +57,7 @@ class RestoreJob:
         write = self._next_write(path)
         if write is not None:
             return self._to_disk(write)
-        if names.is_segment(path) and not self._spool.names():
+        if names.is_segment(path) and not any(map(names.is_segment, self._spool.names())):
             self._log.info(
                 "Segments that come before their turn are kept in the working directory, "
                 f"{self._facts.working_directory}, until it comes"

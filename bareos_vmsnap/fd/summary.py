@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 
 from bareos_vmsnap.tree import model
@@ -22,9 +23,16 @@ def size(count: float) -> str:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns aligned by their widest cell, a line each, every line indented."""
-    widths = [max(len(row[n]) for row in (head, *rows)) for n in range(len(head))]
-    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths)) for row in (head, *rows)]
+    widths = [max(_width(row[n]) for row in (head, *rows)) for n in range(len(head))]
+    lines = []
+    for row in (head, *rows):
+        lines.append("  ".join(c + " " * (w - _width(c)) for c, w in zip(row, widths)))
     return "".join(f"\n    {line.rstrip()}" for line in lines)
+
+
+def _width(text: str) -> int:
+    """Columns on a terminal: Chinese characters take two."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def backup(tree: model.BlockTree, timepoint: str) -> str:

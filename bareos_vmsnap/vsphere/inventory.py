@@ -83,12 +83,17 @@ def by_uuid(content: Any, uuid: str) -> Any:
 
 
 def location(vm: Any) -> tuple[Any, str]:
-    """The datacenter of a VM and the path of the folder it lies in, below "/"."""
+    """The datacenter of a VM and the path of the folder or vApp it lies in, below "/".
+
+    Names in the path are as vSphere keeps them, so that a slash in one is not taken for a step.
+    """
     parts: list[str] = []
-    at = vm.parent or vm.parentVApp
+    at = vm.parentVApp or vm.parent
     while at is not None and not isinstance(at, vim.Datacenter):
-        parts.append(plain_name(at.name))
-        at = at.parent if at.parent is not None else getattr(at, "parentFolder", None)
+        parts.append(at.name)
+        # Above a vApp is the resource pool it draws from; where it is shown is told apart.
+        is_vapp = isinstance(at, vim.VirtualApp)
+        at = (at.parentVApp or at.parentFolder) if is_vapp else at.parent
     if at is None:
         raise NotFound(f"VM {vm.name} lies in no datacenter this user can see")
     return at, "/" + "/".join(reversed(parts[:-1]))

@@ -143,6 +143,27 @@ def observe(vm: Any, backup: Any) -> Observed:
     return Observed(identity(vm), tuple(user), state.parent, state, power)
 
 
+def observe_as_it_stands(vm: Any) -> Observed:
+    """The VM and its snapshots without a backup snapshot; the state cannot be read then."""
+    user = tuple(_describe(item) for item in walk(vm))
+    info, config = vm.snapshot, vm.config
+    current = info.currentSnapshot._moId if info and info.currentSnapshot else None
+    state = Snapshot(
+        moref="current",
+        id=0,
+        name="",
+        description="",
+        created="",
+        parent=current,
+        disks=disks.saved(config.hardware.device),
+        config=None,
+        cpus=config.hardware.numCPU,
+        memory_mb=config.hardware.memoryMB,
+        change_tracking=bool(config.changeTrackingEnabled),
+    )
+    return Observed(identity(vm), user, current, state, str(vm.runtime.powerState))
+
+
 def identity(vm: Any) -> model.Vm:
     config, (dc, folder) = vm.config, inventory.location(vm)
     return model.Vm(

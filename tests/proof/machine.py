@@ -14,6 +14,30 @@ from tests.proof.world import LEVELS, World
 WHICH = st.integers(0, 9)
 NAMES = st.sampled_from(["s", "s", "other", "升级/测试", "a b", "%2f"])
 
+Write = tuple[int, float, int, int]
+WRITES = st.lists(
+    st.tuples(
+        WHICH,
+        st.sampled_from([0.0, 0.1, 0.33, 0.5, 0.77, 1.0]),
+        st.sampled_from([512, 4096, 65536, 131_074, 300_000]),
+        st.integers(0, 5),
+    ),
+    max_size=3,
+)
+UPHEAVALS = [
+    "reset_cbt",
+    "cbt off",
+    "cbt on",
+    "cbt on",
+    "migrate",
+    "register_anew",
+    "consolidate",
+    "purge_events",
+    "crashed_job",
+    "crashed_job",
+    "remove_all",
+]
+
 # Sums over every history of this process; scripts/prove prints them.
 TOTALS: dict[str, int] = {}
 
@@ -25,6 +49,10 @@ class LifeOfATree(RuleBasedStateMachine):
         super().__init__()
         self.world: Optional[World] = None
 
+    def _work(self, writes: list[Write]) -> None:
+        for disk, at, size, seed in writes:
+            self.now.write(disk, at, size, seed)
+
     @initialize(disks=st.integers(1, 2), sizes=st.integers(0, 3))
     def begin(self, disks: int, sizes: int) -> None:
         self.world = World(disks, sizes)
@@ -35,45 +63,39 @@ class LifeOfATree(RuleBasedStateMachine):
         self.world.counts["actions"] += 1
         return self.world
 
-    @rule(
-        disk=WHICH,
-        at=st.sampled_from([0.0, 0.1, 0.33, 0.5, 0.77, 1.0]),
-        size=st.sampled_from([512, 4096, 65536, 65537 * 2, 300_000]),
-        seed=st.integers(0, 5),
-    )
-    def write(self, disk: int, at: float, size: int, seed: int) -> None:
-        self.now.write(disk, at, size, seed)
+    @rule(writes=WRITES)
+    def work(self, writes: list[Write]) -> None:
+        self._work(writes)
 
-    @rule(name=NAMES)
-    def snapshot(self, name: str) -> None:
+    @rule(name=NAMES, writes=WRITES)
+    def snapshot(self, name: str, writes: list[Write]) -> None:
+        self._work(writes)
         self.now.snapshot(name)
 
-    @rule(which=WHICH)
-    def revert(self, which: int) -> None:
+    @rule(which=WHICH, writes=WRITES)
+    def revert(self, which: int, writes: list[Write]) -> None:
         self.now.revert(which)
+        self._work(writes)
 
-    @rule(which=WHICH, below=st.booleans())
+    @rule(which=WHICH, below=st.sampled_from([False, False, True]))
     def remove(self, which: int, below: bool) -> None:
         self.now.remove(which, below)
-
-    @rule(dice=st.integers(0, 3))
-    def remove_all(self, dice: int) -> None:
-        if dice == 0:
-            self.now.remove_all()
 
     @rule(which=WHICH, name=NAMES)
     def rename(self, which: int, name: str) -> None:
         self.now.rename(which, name)
 
-    @rule(cpus=st.integers(1, 4), memory=st.sampled_from([128, 256, 512]))
-    def reconfigure(self, cpus: int, memory: int) -> None:
-        self.now.reconfigure(cpus, memory)
-
     @rule(
-        size=st.integers(0, 3), which=WHICH, what=st.sampled_from(["add", "remove", "grow", "nic"])
+        what=st.sampled_from(["cpu", "add", "remove", "grow", "nic"]),
+        which=WHICH,
+        size=st.integers(0, 3),
+        cpus=st.integers(1, 4),
+        memory=st.sampled_from([128, 256, 512]),
     )
-    def hardware(self, size: int, which: int, what: str) -> None:
-        if what == "add":
+    def hardware(self, what: str, which: int, size: int, cpus: int, memory: int) -> None:
+        if what == "cpu":
+            self.now.reconfigure(cpus, memory)
+        elif what == "add":
             self.now.add_disk(size)
         elif what == "remove":
             self.now.remove_disk(which)
@@ -82,17 +104,12 @@ class LifeOfATree(RuleBasedStateMachine):
         else:
             self.now.add_nic()
 
-    @rule(
-        what=st.sampled_from(
-            ["reset_cbt", "migrate", "register_anew", "consolidate", "purge_events", "crashed_job"]
-        )
-    )
+    @rule(what=st.sampled_from(UPHEAVALS))
     def upheaval(self, what: str) -> None:
-        getattr(self.now, what)()
-
-    @rule(on=st.booleans())
-    def switch_cbt(self, on: bool) -> None:
-        self.now.switch_cbt(on)
+        if what in ("cbt on", "cbt off"):
+            self.now.switch_cbt(what == "cbt on")
+        else:
+            getattr(self.now, what)()
 
     @rule(
         page=st.sampled_from([1, 3, 2000]),
@@ -118,8 +135,9 @@ class LifeOfATree(RuleBasedStateMachine):
         habits.relocate_resets_tracking = migration
         habits.cbt.star, habits.cbt.revert_uuid, habits.cbt.revert_sequence = star, uuid, sequence
 
-    @rule(level=st.sampled_from([*LEVELS, "Incremental", "Incremental"]))
-    def backup(self, level: str) -> None:
+    @rule(level=st.sampled_from([*LEVELS, "Incremental", "Incremental"]), writes=WRITES)
+    def backup(self, level: str, writes: list[Write]) -> None:
+        self._work(writes)
         self.now.backup(level)
 
     @precondition(lambda self: self.world is not None and self.world.counts["jobs"] > 0)

@@ -1,0 +1,125 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Arithmetic on byte ranges of a disk.
+
+An extent is `(start, length)` in bytes. A *sorted* sequence of extents ascends by start; its
+extents may touch, overlap or be empty. Functions that take sorted input read it once, hold a few
+extents at a time, and yield a *normal* sequence: ascending, disjoint, not touching, none empty.
+They raise ValueError on negative numbers and on input that is not sorted.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+
+Extent = tuple[int, int]
+
+
+def merge(extents: Iterable[Extent]) -> Iterator[Extent]:
+    """Yield sorted extents in normal form."""
+    start = end = -1
+    last = 0
+    for next_start, length in extents:
+        if next_start < last or length < 0:
+            raise ValueError(_complaint(next_start, length, last))
+        last = next_start
+        if length == 0:
+            continue
+        if next_start <= end:
+            end = max(end, next_start + length)
+            continue
+        if end > start:
+            yield start, end - start
+        start, end = next_start, next_start + length
+    if end > start:
+        yield start, end - start
+
+
+def normalise(extents: Iterable[Extent]) -> Iterator[Extent]:
+    """Yield extents that come in any order in normal form; holds all of them."""
+    return merge(sorted(extents))
+
+
+def union(*sources: Iterable[Extent]) -> Iterator[Extent]:
+    """Yield the bytes that any of the sorted sources has."""
+    return merge(heapq.merge(*sources))
+
+
+def intersect(one: Iterable[Extent], other: Iterable[Extent]) -> Iterator[Extent]:
+    """Yield the bytes that both sorted sources have."""
+    others = merge(other)
+    current = next(others, None)
+    for start, length in merge(one):
+        end = start + length
+        while current is not None and current[0] < end:
+            other_end = current[0] + current[1]
+            low, high = max(start, current[0]), min(end, other_end)
+            if low < high:
+                yield low, high - low
+            if other_end > end:
+                break
+            current = next(others, None)
+
+
+def subtract(one: Iterable[Extent], other: Iterable[Extent]) -> Iterator[Extent]:
+    """Yield the bytes of the first sorted source that the second one does not have."""
+    others = merge(other)
+    current = next(others, None)
+    for start, length in merge(one):
+        end = start + length
+        while current is not None and current[0] < end:
+            other_end = current[0] + current[1]
+            if current[0] > start:
+                yield start, current[0] - start
+            start = max(start, other_end)
+            if other_end > end:
+                break
+            current = next(others, None)
+        if start < end:
+            yield start, end - start
+
+
+def complement(extents: Iterable[Extent], capacity: int) -> Iterator[Extent]:
+    """Yield the bytes below `capacity` that the sorted extents leave out."""
+    return subtract([(0, capacity)], extents)
+
+
+def clip(extents: Iterable[Extent], capacity: int) -> Iterator[Extent]:
+    """Yield the part of the sorted extents that lies below `capacity`."""
+    for start, length in merge(extents):
+        if start >= capacity:
+            return
+        yield start, min(length, capacity - start)
+
+
+def align(extents: Iterable[Extent], block: int, capacity: int) -> Iterator[Extent]:
+    """Widen sorted extents to multiples of `block` bytes and clip them to `capacity`."""
+    return clip(
+        ((s - s % block, _up(s + n, block) - (s - s % block)) for s, n in merge(extents)), capacity
+    )
+
+
+def split(extents: Iterable[Extent], size: int) -> Iterator[Extent]:
+    """Cut sorted extents at multiples of `size`, so that no piece is longer: pieces do touch."""
+    for start, length in merge(extents):
+        end = start + length
+        while start < end:
+            step = min(end, start - start % size + size) - start
+            yield start, step
+            start += step
+
+
+def total(extents: Iterable[Extent]) -> int:
+    """Return how many bytes the sorted extents have, overlaps counted once."""
+    return sum(length for _, length in merge(extents))
+
+
+def _up(number: int, block: int) -> int:
+    return -(-number // block) * block
+
+
+def _complaint(start: int, length: int, last: int) -> str:
+    if start < 0 or length < 0:
+        return f"extent with a negative number: start {start}, length {length}"
+    return f"extents are not sorted: start {start} comes after {last}"

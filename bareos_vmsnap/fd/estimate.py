@@ -1,0 +1,37 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""An estimate: what a full job would send, told without touching the VM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bareos_vmsnap.fd import connection, items
+from bareos_vmsnap.fd.facts import JobFacts
+from bareos_vmsnap.fd.options import Options
+from bareos_vmsnap.tree import ladder, names, plan_backup
+from bareos_vmsnap.vsphere import layout, preflight, snapshots
+
+_MANIFEST = 16384  # bytes; a guess for the smallest of all files
+
+
+def files(chosen: Options, facts: JobFacts) -> Iterator[items.Expected]:
+    """The virtual files of a full backup as the VM stands. Raises errors.VmsnapError.
+
+    A segment's size is that of its node's own file on the datastore, before compression.
+    """
+    session = connection.connect(chosen)
+    try:
+        vm = connection.find_vm(session.content, chosen)
+        preflight.check(vm, session.content)
+        planned = plan_backup.plan(
+            snapshots.observe_as_it_stands(vm), facts.planned(), ladder.Policy(chosen.without_trust)
+        )
+        sizes = layout.disk_sizes(vm)
+    finally:
+        session.close()
+    for task in planned.tasks:
+        size = sizes.get(task.disk.path, task.disk.capacity)
+        yield items.Expected(task.segment.name, min(size, task.disk.capacity))
+    point = planned.point.id
+    yield items.Expected(names.manifest(planned.tree.directory, point), _MANIFEST)

@@ -1,0 +1,297 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Starts a mover and speaks with it (standard library only: this runs inside bareos-fd).
+
+No threads, no signal handlers, no fork without exec. The data itself does not pass here: Bareos
+reads or writes `data_fd`, one end of a pipe to the mover.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import weakref
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, BinaryIO, Optional, Union
+
+from bareos_vmsnap.mover import wire
+from bareos_vmsnap.mover.report import MoverError, Progress, Report
+from bareos_vmsnap.transport import scratch
+
+PIPE_SIZE = 1 << 20
+# How long the mover may take none of its plan before it counts as stuck, in seconds.
+FEED_TIMEOUT = 120.0
+# How long a mover that was told to end may take before it is killed, in seconds.
+KILL_GRACE = 2.0
+STDERR_TAIL = 2000
+
+_F_SETPIPE_SZ = 1031  # in the module fcntl from Python 3.10 on
+_PACKAGE_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+class Mover:
+    """A mover process. `data_fd` is the end of the pipe that the segment comes from or goes to.
+
+    Leaving it as a context manager ends what still runs; so does forgetting it, and so does the
+    end of this process, however it comes. All methods but `kill` belong to one thread.
+    """
+
+    def __init__(self, *, reads: bool, python: Optional[str] = None):
+        """Start a process that waits for its plan. Use `read` or `write` instead."""
+        self._started = time.monotonic()
+        self._killed = self._ready = False
+        self._unparsed = b""
+        self._progress: Optional[Progress] = None
+        self._final: Optional[dict[str, Any]] = None
+        self._outcome: Union[Report, MoverError, None] = None
+        directory = scratch.make_directory()
+        self._remove_scratch = weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True)
+        self._stderr = open(os.path.join(directory, "stderr"), "w+b")  # noqa: SIM115 - as long as this
+        plan = _Pipe(self, ours="write")
+        data = _Pipe(self, ours="read" if reads else "write")
+        report = _Pipe(self, ours="read")
+        # The mover ends when the last writing end of this pipe is closed, and only we have one.
+        lifeline = _Pipe(self, ours="write")
+        self.data_fd, self.close_data = data.ours, data.close
+        self._plan_fd, self._close_plan = plan.ours, plan.close
+        self._report_fd, self._close_report = report.ours, report.close
+        self._close_lifeline = lifeline.close
+        os.set_blocking(self._plan_fd, False)
+        os.set_blocking(self._report_fd, False)
+        _enlarge(self.data_fd)
+        try:
+            self._process = _start(
+                python or _interpreter(),
+                [pipe.theirs for pipe in (plan, data, report, lifeline)],
+                directory,
+                self._stderr,
+            )
+        except BaseException:
+            self._close()
+            raise
+        finally:
+            for pipe in (plan, data, report, lifeline):
+                os.close(pipe.theirs)
+
+    @classmethod
+    def read(
+        cls,
+        plan: Mapping[str, Any],
+        extents: Iterable[tuple[int, int]] = (),
+        *,
+        python: Optional[str] = None,
+    ) -> Mover:
+        """Start reading a disk to a segment; return once the mover has its plan.
+
+        `extents` are sorted (start, length) in bytes; they are passed on as they come. Raises
+        MoverError, and what iterating over the extents raises.
+        """
+        return cls(reads=True, python=python)._feed({**plan, "operation": "read"}, extents)
+
+    @classmethod
+    def write(cls, plan: Mapping[str, Any], *, python: Optional[str] = None) -> Mover:
+        """Start writing a segment to a disk; return once the mover has its plan."""
+        return cls(reads=False, python=python)._feed({**plan, "operation": "write"}, ())
+
+    def wait_ready(self, timeout: float) -> None:
+        """Wait until the disks are open, so that what is wrong with them is known before data flows.
+
+        Raises MoverError if the mover fails, or needs more than `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while not self._ready and self._final is None and self._receive(deadline):
+            pass
+        if not self._ready:
+            self._finish(KILL_GRACE, f"mover was not ready within {timeout:.0f} s")
+
+    def progress(self) -> Optional[Progress]:
+        """Return the latest progress, if any was reported, without waiting."""
+        while self._receive(0):
+            pass
+        return self._progress
+
+    def finish(self, timeout: float) -> Report:
+        """Wait for the end of the mover and return its report, once all data has flowed.
+
+        Closes `data_fd`. Raises MoverError unless the mover said that all is well, ended with
+        status 0, and its totals add up; after `timeout` seconds it is killed.
+        """
+        return self._finish(timeout, f"mover did not end within {timeout:.0f} s")
+
+    def kill(self) -> None:
+        """End the mover and the servers it started; safe to repeat, and from any thread."""
+        if self._process.poll() is None:
+            self._killed = True
+        self._close_lifeline()
+        self._process.terminate()
+        try:
+            self._process.wait(KILL_GRACE)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def __enter__(self) -> Mover:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.kill()
+        self._close()
+
+    def _feed(self, plan: Mapping[str, Any], extents: Iterable[tuple[int, int]]) -> Mover:
+        try:
+            for piece in wire.pack(plan, extents):
+                self._hand_over(piece)
+        except BaseException:
+            with self:
+                raise
+        self._close_plan()
+        return self
+
+    def _hand_over(self, piece: bytes) -> None:
+        poll = select.poll()
+        poll.register(self._plan_fd, select.POLLOUT)
+        rest = memoryview(piece)
+        while rest:
+            if not poll.poll(FEED_TIMEOUT * 1000):
+                self._finish(0, f"mover took none of its plan for {FEED_TIMEOUT:.0f} s")
+            try:
+                rest = rest[os.write(self._plan_fd, rest) :]
+            except BrokenPipeError:
+                self._finish(KILL_GRACE, "mover stopped taking its plan")
+                raise
+
+    def _receive(self, deadline: float) -> bool:
+        """Take in what the mover reports, wait for it if need be; False at its end or too late."""
+        poll = select.poll()
+        poll.register(self._report_fd, select.POLLIN)
+        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            return False
+        data = os.read(self._report_fd, 1 << 16)
+        *lines, self._unparsed = (self._unparsed + data).split(b"\n")
+        for line in lines:
+            fields = json.loads(line)
+            if "ok" in fields:
+                self._final = self._final or fields  # the first is the cause of all others
+            elif "ready" in fields:
+                self._ready = True
+            else:
+                self._progress = Progress(fields["bytes"], fields["total"], fields["stored"])
+        return bool(data)
+
+    def _finish(self, timeout: float, if_late: str) -> Report:
+        if self._outcome is None:
+            with self:
+                try:
+                    self._outcome = self._end(time.monotonic() + timeout, if_late)
+                except MoverError as error:
+                    self._outcome = error
+        if isinstance(self._outcome, MoverError):
+            raise self._outcome
+        return self._outcome
+
+    def _end(self, deadline: float, if_late: str) -> Report:
+        self.close_data()
+        while self._receive(deadline):
+            pass
+        try:
+            self._process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            raise self._error("timeout", if_late) from None
+        return self._judge()
+
+    def _judge(self) -> Report:
+        """Return the report of a mover that has ended well, or raise."""
+        final, status = self._final, self._process.returncode
+        if self._killed and status != 0:
+            # What it may have said of its servers' end meanwhile is not the cause.
+            raise self._error("killed", "mover was stopped before its end")
+        if final is None:
+            raise self._error("died", "mover ended without a report")
+        if not final["ok"]:
+            raise self._error(final["error"], final["message"])
+        if status != 0:
+            raise self._error("died", "mover reported success but did not end well")
+        try:
+            return Report.parse(final, time.monotonic() - self._started)
+        except ValueError as error:
+            raise self._error("report", f"totals do not add up: {error}") from error
+
+    def _error(self, kind: str, reason: str) -> MoverError:
+        status = self._process.poll()
+        ending = ""
+        if status is not None and status < 0:
+            ending = f"killed by {signal.Signals(-status).name}"
+        elif status not in (None, 0, 1):
+            ending = f"exit status {status}"
+        size = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, size - STDERR_TAIL))
+        words = self._stderr.read().decode(errors="replace").strip()
+        return MoverError(kind, reason, ending, words)
+
+    def _close(self) -> None:
+        for close in (
+            self.close_data,
+            self._close_plan,
+            self._close_report,
+            self._close_lifeline,
+            self._stderr.close,
+            self._remove_scratch,
+        ):
+            close()
+
+
+class _Pipe:
+    """A pipe with one end for the mover; ours is closed by `close`, or when its owner is gone."""
+
+    def __init__(self, owner: Mover, ours: str):
+        reading, writing = os.pipe()
+        self.ours, self.theirs = (reading, writing) if ours == "read" else (writing, reading)
+        self.close = weakref.finalize(owner, os.close, self.ours)
+
+
+def _enlarge(pipe: int) -> None:
+    try:
+        fcntl.fcntl(pipe, _F_SETPIPE_SZ, PIPE_SIZE)
+    except PermissionError:
+        return  # beyond what the user may have: slower, no more
+
+
+def _interpreter() -> str:
+    # Embedded in bareos-fd, sys.executable may be missing or not be an interpreter.
+    executable = sys.executable or ""
+    if os.path.basename(executable).startswith("python"):
+        return executable
+    return "/usr/bin/python3"
+
+
+def _start(
+    python: str, pipes: list[int], directory: str, stderr: BinaryIO
+) -> subprocess.Popen[bytes]:
+    search_path = [_PACKAGE_ROOT, os.environ.get("PYTHONPATH", "")]
+    command = [python, "-m", "bareos_vmsnap.mover", *map(str, pipes), directory]
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=stderr,
+            stderr=stderr,
+            pass_fds=pipes,
+            cwd="/",
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, search_path))},
+            start_new_session=True,  # its servers form one process group with it
+        )
+    except OSError as error:
+        raise MoverError("start", f"cannot start {python}: {error}") from error

@@ -1,0 +1,123 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""One connection to an NBD server, with requests in flight."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import NamedTuple
+
+import nbd
+
+from bareos_vmsnap.mover.failures import CapacityMismatch, NbdFailure
+from bareos_vmsnap.transport import Endpoint
+
+# A VDDK server opens the disk, through vCenter, while the client connects.
+CONNECT_TIMEOUT = 120.0
+SECTOR = 512
+
+
+class Request(NamedTuple):
+    """A request in flight."""
+
+    cookie: int
+    offset: int
+    length: int
+
+
+class Connection:
+    """A handle for use by one thread at a time.
+
+    Raises NbdFailure that names the server, what was tried, where, and the server's last words.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, request: int, block_status: bool = False):
+        self.endpoint = endpoint
+        self.handle = nbd.NBD()
+        self.handle.set_pread_initialize(False)
+        self.handle.set_uri_allow_local_file(True)
+        if block_status:
+            self.handle.add_meta_context(nbd.CONTEXT_BASE_ALLOCATION)
+        else:
+            self.handle.set_request_structured_replies(False)
+        self._connect()
+        self.size: int = self.handle.get_size()
+        self.block = max(SECTOR, self.handle.get_block_size(nbd.SIZE_MINIMUM))
+        largest = self.handle.get_block_size(nbd.SIZE_MAXIMUM) or request
+        self.request = max(self.block, min(request, largest) // self.block * self.block)
+
+    def expect_size(self, capacity: int) -> None:
+        """Raise CapacityMismatch unless the server's disk has `capacity` bytes."""
+        if self.size != capacity:
+            raise CapacityMismatch(
+                f"{self.endpoint.name} has {self.size} bytes, expected {capacity}"
+            )
+
+    def start_read(self, view: memoryview, offset: int) -> list[Request]:
+        """Ask for as many bytes as the view has; what lies beyond the disk's end reads as zeros."""
+        inside = max(0, min(len(view), self.size - offset))
+        if inside < len(view):
+            view[inside:] = bytes(len(view) - inside)
+        requests = []
+        for place in range(0, inside, self.request):
+            part = view[place : min(inside, place + self.request)]
+            request_offset = offset + place
+            try:
+                cookie = self.handle.aio_pread(part, request_offset)
+            except nbd.Error as error:
+                raise self.failure("read", request_offset, len(part), error) from error
+            requests.append(Request(cookie, request_offset, len(part)))
+        return requests
+
+    def finish(self, requests: list[Request]) -> None:
+        """Wait until requests are done."""
+        for cookie, offset, length in requests:
+            try:
+                while not self.handle.aio_command_completed(cookie):
+                    self.handle.poll(-1)
+            except nbd.Error as error:
+                raise self.failure("read", offset, length, error) from error
+
+    def flush(self) -> None:
+        """Have the server bring all that was written to stable storage, if it can."""
+        try:
+            if self.handle.can_flush():
+                self.handle.flush()
+        except nbd.Error as error:
+            raise self._failure(f"flush failed: {error}") from error
+
+    def close(self) -> None:
+        """Take leave of the server."""
+        # Everything asked for was answered: how the server takes its leave changes nothing.
+        with contextlib.suppress(nbd.Error):
+            self.handle.shutdown()
+
+    def failure(self, what: str, offset: int, length: int, error: nbd.Error) -> NbdFailure:
+        """Return the exception for a request that failed."""
+        return self._failure(f"{what} of {length} bytes at offset {offset} failed: {error}")
+
+    def lost(self, error: nbd.Error) -> NbdFailure:
+        """Return the exception for a connection that broke while no request was in flight."""
+        return self._failure(f"connection lost: {error}")
+
+    def _connect(self) -> None:
+        deadline = time.monotonic() + CONNECT_TIMEOUT
+        try:
+            self.handle.aio_connect_uri(self.endpoint.uri)
+            while self.handle.aio_is_connecting():
+                if time.monotonic() > deadline:
+                    raise self._failure(f"no connection within {CONNECT_TIMEOUT:.0f} s")
+                self.handle.poll(1000)
+        except nbd.Error as error:
+            raise self._failure(f"cannot connect: {error}") from error
+        if not self.handle.aio_is_ready():
+            raise self._failure("cannot connect: the server closed the connection")
+
+    def _failure(self, problem: str) -> NbdFailure:
+        # libnbd quotes a URI that it does not understand, and that may hold a secret.
+        problem = problem.replace(self.endpoint.uri, "(its URI)")
+        said = self.endpoint.log()
+        return NbdFailure(
+            f"{self.endpoint.name}: {problem}" + (f"; the server said: {said}" if said else "")
+        )

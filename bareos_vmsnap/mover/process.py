@@ -1,0 +1,49 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""The mover's process (standard library only, so that it can report what is missing)."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+
+from bareos_vmsnap.mover import lifeline
+from bareos_vmsnap.mover.reporter import Reporter
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run with four inherited descriptors, plan, data, report, lifeline, and a scratch directory.
+
+    Never returns: exits with 0 after reporting success, with 1 after reporting a failure; the
+    module lifeline has others.
+    """
+    *descriptors, scratch = arguments
+    plan, data, report, alive = map(int, descriptors)
+    for descriptor in (plan, data, report, alive):
+        os.set_inheritable(descriptor, False)
+    tempfile.tempdir = scratch
+    reporter = Reporter(report)
+    lifeline.watch(alive, scratch, reporter)
+    status = _run(plan, data, reporter)
+    sys.stderr.flush()
+    shutil.rmtree(scratch, ignore_errors=True)
+    # Threads may be stuck in a pipe that nobody reads or in a server that does not answer.
+    os._exit(status)
+
+
+def _run(plan: int, data: int, reporter: Reporter) -> int:
+    try:
+        operations = importlib.import_module("bareos_vmsnap.mover.operations")
+    except ImportError as error:
+        reporter.failure(
+            "environment",
+            f"{sys.executable} (Python {sys.version.split()[0]}) lacks a module: {error};"
+            " nbd comes from the distribution's package python3-libnbd",
+        )
+        return 1
+    status: int = operations.run(plan, data, reporter)
+    return status

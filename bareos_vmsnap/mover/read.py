@@ -1,0 +1,135 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""The operation read: from a disk, and perhaps its base, to a segment."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+from bareos_vmsnap import transport
+from bareos_vmsnap.mover import allocation
+from bareos_vmsnap.mover.connection import Connection
+from bareos_vmsnap.mover.crew import Crew
+from bareos_vmsnap.mover.dispatcher import Dispatcher
+from bareos_vmsnap.mover.failures import AccountingFailure, PlanFailure
+from bareos_vmsnap.mover.plan import ReadPlan
+from bareos_vmsnap.mover.readworker import ReadWorker, Selection
+from bareos_vmsnap.mover.reporter import PROGRESS_INTERVAL, Reporter, totals_fields
+from bareos_vmsnap.mover.segmentpipe import SegmentPipe
+from bareos_vmsnap.mover.selection import Different, Whole
+from bareos_vmsnap.mover.spool import Spool
+from bareos_vmsnap.mover.wire import PAIR
+from bareos_vmsnap.mover.work import Work
+from bareos_vmsnap.stream import payload
+from bareos_vmsnap.transport import Endpoint
+
+# One more than the cores: while one worker waits for the pipe or the server, others compress.
+WORKERS = (os.cpu_count() or 1) + 1
+
+
+def run(plan: ReadPlan, given: Spool, data: int, reporter: Reporter) -> dict[str, Any]:
+    """Write the segment of a plan to the pipe `data`, close it, and return the report's fields.
+
+    Raises MoverFailure, TransportError, and BrokenPipeError where nobody reads any longer; then
+    threads may still be busy, so the process must end.
+    """
+    header = {**plan.header, "capacity": plan.capacity, "chunk": plan.chunk}
+    notes: list[str] = []
+    with ExitStack() as stack:
+        disks = [plan.source] if plan.base is None else [plan.source, plan.base]
+        endpoints = [stack.enter_context(transport.open(disk, writable=False)) for disk in disks]
+        connect = partial(Connection, request=plan.request)
+        first = [connect(endpoint, block_status=plan.method != "cbt") for endpoint in endpoints]
+        first[0].expect_size(plan.capacity)
+        work = _find_work(plan, given, first, notes)
+        total = _total(work)
+        crew = [first]
+        while len(crew) < _worker_count(plan, first):
+            crew.append([connect(endpoint) for endpoint in endpoints])
+        reporter.ready()
+        segment = _start_segment(data, header)
+        _move(plan, work, total, crew, segment, reporter)
+        totals, stream_bytes = segment.finish()
+        if plan.keeps_zeros and totals.data_bytes + totals.zero_bytes != total:
+            raise AccountingFailure(f"segment holds {totals}, planned were {total} bytes")
+        os.close(data)
+    return totals_fields(totals, stream_bytes, header, notes)
+
+
+def _find_work(plan: ReadPlan, given: Spool, first: list[Connection], notes: list[str]) -> Work:
+    block = max(connection.block for connection in first)
+    if plan.chunk % block or (plan.method == "compare" and plan.granularity % block):
+        raise PlanFailure(f"chunk and granularity must be multiples of the server's block, {block}")
+    allocated = []
+    for connection in first if plan.method != "cbt" else []:
+        # Asked for all at once: the first worker needs the connection, and progress the total.
+        spool = Spool(PAIR)
+        spool.extend(allocation.data_ranges(connection, notes))
+        allocated.append(spool)
+    return Work(plan, block, given, allocated)
+
+
+def _total(work: Work) -> int:
+    try:
+        return work.total()
+    except ValueError as error:
+        raise PlanFailure(str(error)) from error
+
+
+def _start_segment(data: int, header: dict[str, Any]) -> SegmentPipe:
+    try:
+        return SegmentPipe(data, header)
+    except ValueError as error:
+        raise PlanFailure(str(error)) from error
+
+
+def _worker_count(plan: ReadPlan, first: list[Connection]) -> int:
+    return min(_connections(plan, connection.endpoint, connection) for connection in first)
+
+
+def _connections(plan: ReadPlan, endpoint: Endpoint, connection: Connection) -> int:
+    if endpoint.connections is not None:
+        return min(plan.connections or WORKERS, endpoint.connections)
+    if plan.connections is not None:
+        return plan.connections
+    return WORKERS if connection.handle.can_multi_conn() else 1
+
+
+def _move(
+    plan: ReadPlan,
+    work: Work,
+    total: int,
+    crew: list[list[Connection]],
+    segment: SegmentPipe,
+    reporter: Reporter,
+) -> None:
+    granule = plan.granularity if plan.method == "compare" else plan.chunk
+    dispatcher = Dispatcher(work.pieces(), plan.chunk, granule)
+    selection = _selection(plan)
+    workers = [
+        ReadWorker(connections, dispatcher, selection, segment, plan.chunk, plan.depth)
+        for connections in crew
+    ]
+
+    def tick() -> None:
+        reporter.progress(dispatcher.done_bytes, total, segment.stored_bytes)
+
+    try:
+        Crew([worker.run for worker in workers]).wait(PROGRESS_INTERVAL, tick)
+    finally:
+        dispatcher.stop()
+    if dispatcher.done_bytes != total:
+        raise AccountingFailure(f"{dispatcher.done_bytes} of {total} planned bytes were read")
+    for connections in crew:
+        for connection in connections:
+            connection.close()
+
+
+def _selection(plan: ReadPlan) -> Selection:
+    pack = partial(payload.pack, compression=plan.compression, acceleration=plan.acceleration)
+    if plan.method == "compare":
+        return Different(pack, plan.granularity)
+    return Whole(pack, plan.keeps_zeros)

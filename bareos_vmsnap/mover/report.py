@@ -1,0 +1,75 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""What a mover tells its client (standard library only)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Optional
+
+from bareos_vmsnap.stream import layout
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Bytes of the disk dealt with, and to deal with (None if unknown); bytes stored."""
+
+    bytes: int
+    total: Optional[int]
+    stored: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a finished mover has moved.
+
+    `data_bytes` and `zero_bytes` are raw bytes in frames, `stored_bytes` what the data takes,
+    `stream_bytes` the size of the whole segment. `notes` are remarks for the job log.
+    """
+
+    frames: int
+    data_bytes: int
+    zero_bytes: int
+    stored_bytes: int
+    stream_bytes: int
+    digest: str
+    header: dict[str, Any]
+    notes: list[str]
+    seconds: float = 0.0
+
+    @classmethod
+    def parse(cls, line: Mapping[str, Any], seconds: float) -> Report:
+        """Return the report of a success. Raises ValueError where it does not add up."""
+        names = [field.name for field in fields(cls) if field.name != "seconds"]
+        missing = [name for name in names if name not in line]
+        if missing:
+            raise ValueError(f"report lacks {', '.join(missing)}")
+        report = cls(**{name: line[name] for name in names}, seconds=seconds)
+        least = layout.stream_size(0, report.frames, report.stored_bytes)
+        if not least < report.stream_bytes <= least + layout.MAX_HEADER:
+            raise ValueError(
+                f"segment of {report.stream_bytes} bytes with {report.frames} frames and"
+                f" {report.stored_bytes} stored bytes"
+            )
+        if report.stored_bytes > report.data_bytes or len(report.digest) != 32:
+            raise ValueError("stored bytes exceed data bytes, or the digest is not one")
+        return report
+
+
+class MoverError(Exception):
+    """A mover did not do its work.
+
+    `kind` is a stable word: what the mover reported, or `died`, `killed`, `timeout`,
+    `start`, `report`. `reason` is the bare message, the exception's text adds how it ended.
+    """
+
+    def __init__(self, kind: str, reason: str, ending: str = "", stderr: str = ""):
+        text = reason
+        if ending:
+            text += f" ({ending})"
+        if stderr:
+            text += f"; last words: {stderr}"
+        super().__init__(text)
+        self.kind = kind
+        self.reason = reason

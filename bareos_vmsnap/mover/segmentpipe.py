@@ -1,0 +1,76 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""The segment that several threads write into one pipe."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Optional
+
+from bareos_vmsnap.mover.zeros import ZeroRuns
+from bareos_vmsnap.stream import layout
+from bareos_vmsnap.stream.builder import SegmentBuilder
+from bareos_vmsnap.stream.frame import Totals
+from bareos_vmsnap.stream.payload import Bytes, Payload
+
+_IOV_MAX = 1024
+
+
+class Part(NamedTuple):
+    """A range of the disk with its data, or None for zeros. In bytes."""
+
+    offset: int
+    length: int
+    payload: Optional[Payload]
+
+
+class SegmentPipe:
+    """Writes whole frames, in the order of the calls; zeros may wait for their neighbours."""
+
+    def __init__(self, descriptor: int, header: Mapping[str, Any]):
+        self._descriptor = descriptor
+        self._builder = SegmentBuilder(header)
+        self._zeros = ZeroRuns()
+        self._lock = threading.Lock()
+        self._header_length = len(self._builder.header) - layout.PREAMBLE.size
+        self._write([self._builder.header])
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of data written so far, as stored."""
+        return self._builder.stored_bytes
+
+    def write(self, parts: Iterable[Part]) -> None:
+        """Write some parts; safe in any thread. Their data may be reused afterwards."""
+        builder = self._builder
+        with self._lock:
+            buffers: list[Bytes] = []
+            for offset, length, payload in parts:
+                if payload is None:
+                    self._zeros.add(offset, length, builder.frames)
+                else:
+                    buffers += (builder.data(offset, payload), payload.data)
+            buffers += [builder.zero(*run) for run in self._zeros.due(builder.frames)]
+            self._write(buffers)
+
+    def finish(self) -> tuple[Totals, int]:
+        """Write what waits and the trailer; return the totals and the size of the segment."""
+        with self._lock:
+            rest = [self._builder.zero(*run) for run in self._zeros.rest()]
+            self._write([*rest, self._builder.trailer()])
+            totals = self._builder.totals()
+        size = layout.stream_size(self._header_length, totals.frames, totals.stored_bytes)
+        return totals, size
+
+    def _write(self, buffers: Sequence[Bytes]) -> None:
+        rest = [memoryview(buffer) for buffer in buffers]
+        first = 0
+        while first < len(rest):
+            written = os.writev(self._descriptor, rest[first : first + _IOV_MAX])
+            while first < len(rest) and written >= len(rest[first]):
+                written -= len(rest[first])
+                first += 1
+            if written:
+                rest[first] = rest[first][written:]

@@ -1,0 +1,124 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""The operation write: from a segment to a disk."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from typing import Any, Callable, Optional
+
+from bareos_vmsnap import transport
+from bareos_vmsnap.mover.connection import Connection
+from bareos_vmsnap.mover.crew import Crew
+from bareos_vmsnap.mover.failures import NbdFailure
+from bareos_vmsnap.mover.intake import Intake
+from bareos_vmsnap.mover.plan import WritePlan
+from bareos_vmsnap.mover.readback import Readback
+from bareos_vmsnap.mover.reporter import PROGRESS_INTERVAL, Reporter, totals_fields
+from bareos_vmsnap.mover.writequeue import Closed, WriteQueue
+from bareos_vmsnap.stream import layout
+
+DECODERS = os.cpu_count() or 1
+
+
+def run(plan: WritePlan, data: int, reporter: Reporter) -> dict[str, Any]:
+    """Apply the segment that comes in the pipe `data`, and return the report's fields.
+
+    When this returns, the segment was whole, all of it is on stable storage, and the server has
+    stopped. Raises MoverFailure, SegmentError, TransportError; then threads may still be busy.
+    """
+    with transport.open(plan.target, writable=True) as endpoint:
+        connection = Connection(endpoint, request=plan.request)
+        connection.expect_size(plan.capacity)
+        if connection.handle.is_read_only():
+            raise NbdFailure(f"{endpoint.name} does not allow writing")
+        reporter.ready()
+        intake = Intake(data)
+        intake.expect(plan.expect or {}, plan.capacity)
+        readback = Readback() if plan.readback else None
+        _move(plan, intake, connection, readback, reporter)
+        connection.flush()
+        if readback:
+            readback.check(connection, intake.chunk, plan.depth)
+        connection.close()
+    totals, stream_bytes = intake.totals()
+    return totals_fields(totals, stream_bytes, intake.header, [])
+
+
+def _move(
+    plan: WritePlan,
+    intake: Intake,
+    connection: Connection,
+    readback: Optional[Readback],
+    reporter: Reporter,
+) -> None:
+    count = plan.decoders or DECODERS
+    writes = WriteQueue(connection, plan.depth)
+    decoding = Decoding(plan, intake, writes, readback, count)
+
+    def tick() -> None:
+        reporter.progress(writes.written_bytes, None, decoding.stored_bytes)
+
+    tasks: list[Callable[[], None]] = [writes.run, *[decoding.run] * count]
+    Crew(tasks).wait(PROGRESS_INTERVAL, tick)
+
+
+class Decoding:
+    """What the decoder threads share. `count` of them call `run`."""
+
+    def __init__(
+        self,
+        plan: WritePlan,
+        intake: Intake,
+        writes: WriteQueue,
+        readback: Optional[Readback],
+        count: int,
+    ):
+        self.stored_bytes = 0
+        self._drop_zeros = plan.drop_zeros
+        self._intake = intake
+        self._writes = writes
+        self._readback = readback
+        self._left = count
+        self._lock = threading.Lock()
+        # Never runs dry: each thread holds one at most, each request in flight another.
+        self._buffers = deque(
+            memoryview(bytearray(intake.chunk)) for _ in range(count + plan.depth)
+        )
+
+    def run(self) -> None:
+        """Take frames, check and decompress them, and hand them to the queue, until the end."""
+        try:
+            while self._next_frame():
+                pass
+        except Closed:
+            return  # the queue's own failure is the one to report
+        with self._lock:
+            self._left -= 1
+            if self._left == 0:
+                self._writes.close()
+
+    def _next_frame(self) -> bool:
+        buffer = self._buffers.popleft()
+        taken = self._intake.take(buffer)
+        if taken is None:
+            return False
+        frame = taken.frame
+        if self._readback:
+            self._readback.remember(frame)
+        if frame.kind == layout.ZERO:
+            self._buffers.append(buffer)
+            if not self._drop_zeros:
+                self._writes.zero(frame.offset, frame.length)
+            return True
+        raw = taken.unpack()
+        if frame.kind == layout.STORED:
+            self._writes.write(frame.offset, raw, lambda: self._buffers.append(buffer))
+        else:
+            self._buffers.append(buffer)
+            self._writes.write(frame.offset, raw)
+        with self._lock:
+            self.stored_bytes += frame.stored_length
+        return True

@@ -1,0 +1,167 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Writes to one NBD connection, with requests in flight, on behalf of several threads.
+
+A VMware disk takes one writing connection only, and one handle's requests must be driven by one
+thread: others hand theirs in here.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from collections import deque
+from typing import Callable, NamedTuple, Optional
+
+import nbd
+
+from bareos_vmsnap.mover.connection import Connection
+from bareos_vmsnap.mover.failures import NbdFailure
+from bareos_vmsnap.stream.payload import Bytes
+
+# A server that must write the zeros itself answers only when it has: keep that time short.
+ZERO_REQUEST = 32 << 20
+
+
+class Closed(Exception):
+    """The queue takes nothing more, since it failed or was stopped."""
+
+
+class Write(NamedTuple):
+    """Data for an offset, or None for `length` zeros; `release` is called once it is written."""
+
+    offset: int
+    length: int
+    data: Optional[Bytes]
+    release: Optional[Callable[[], None]]
+
+
+class WriteQueue:
+    """At most `depth` requests wait or are in flight; their memory belongs to the queue meanwhile."""
+
+    def __init__(self, connection: Connection, depth: int):
+        self.written_bytes = 0
+        self._connection = connection
+        self._handle = connection.handle
+        self._depth = depth
+        self._waiting: deque[Write] = deque()
+        self._in_flight: dict[int, Write] = {}
+        self._count = 0
+        self._open = True
+        self._changed = threading.Condition()
+        self._woken, self._wakeup = os.pipe()
+        os.set_blocking(self._wakeup, False)
+        self._zeros = b"" if self._handle.can_zero() else bytes(connection.request)
+
+    def write(self, offset: int, data: Bytes, release: Optional[Callable[[], None]] = None) -> None:
+        """Hand in data from any thread; wait for room. Raises Closed."""
+        view, step = memoryview(data), self._connection.request
+        for place in range(0, len(view), step):
+            part = view[place : place + step]
+            last = place + step >= len(view)
+            self._put(Write(offset + place, len(part), part, release if last else None))
+
+    def zero(self, offset: int, length: int) -> None:
+        """Hand in a range of zeros from any thread; wait for room. Raises Closed."""
+        step = len(self._zeros) or ZERO_REQUEST
+        # Cut on a grid, since servers deal with whole blocks best.
+        while length:
+            part = min(length, step - offset % step)
+            data = memoryview(self._zeros)[:part] if self._zeros else None
+            self._put(Write(offset, part, data, None))
+            offset += part
+            length -= part
+
+    def close(self) -> None:
+        """Let `run` return once all that was handed in is written."""
+        with self._changed:
+            self._open = False
+            self._changed.notify_all()
+        self._wake()
+
+    def run(self) -> None:
+        """Drive the connection until closed and done. Raises NbdFailure."""
+        poll = select.poll()
+        poll.register(self._woken, select.POLLIN)
+        try:
+            while True:
+                closed = not self._open  # asked first: nothing is handed in after that
+                self._start_waiting()
+                if closed and not self._in_flight:
+                    return
+                self._drive(poll)
+                self._retire()
+        finally:
+            self.close()
+
+    def _put(self, write: Write) -> None:
+        with self._changed:
+            while self._open and self._count >= self._depth:
+                self._changed.wait()
+            if not self._open:
+                raise Closed
+            self._count += 1
+            self._waiting.append(write)
+        self._wake()
+
+    def _wake(self) -> None:
+        try:
+            os.write(self._wakeup, b"w")
+        except BlockingIOError:
+            return  # it holds a byte already
+
+    def _start_waiting(self) -> None:
+        while self._waiting:
+            write = self._waiting.popleft()
+            try:
+                if write.data is None:
+                    cookie = self._handle.aio_zero(write.length, write.offset)
+                else:
+                    cookie = self._handle.aio_pwrite(write.data, write.offset)
+            except nbd.Error as error:
+                raise self._failure(write, error) from error
+            self._in_flight[cookie] = write
+
+    def _drive(self, poll: select.poll) -> None:
+        """Wait for the server or for another thread, and let libnbd do what can be done."""
+        try:
+            descriptor = self._handle.aio_get_fd()
+            poll.register(descriptor, self._events())
+            ready = dict(poll.poll())
+            happened = ready.get(descriptor, 0)
+            if happened & ~select.POLLOUT:
+                self._handle.aio_notify_read()
+            elif happened:
+                self._handle.aio_notify_write()
+        except nbd.Error as error:
+            oldest = next(iter(self._in_flight.values()), None)
+            if oldest is None:
+                raise self._connection.lost(error) from error
+            raise self._failure(oldest, error) from error
+        if self._woken in ready:
+            os.read(self._woken, 4096)
+
+    def _events(self) -> int:
+        direction = self._handle.aio_get_direction()
+        events = select.POLLIN if direction & nbd.AIO_DIRECTION_READ else 0
+        return events | (select.POLLOUT if direction & nbd.AIO_DIRECTION_WRITE else 0)
+
+    def _retire(self) -> None:
+        for cookie, write in list(self._in_flight.items()):
+            try:
+                if not self._handle.aio_command_completed(cookie):
+                    continue
+            except nbd.Error as error:
+                raise self._failure(write, error) from error
+            del self._in_flight[cookie]
+            self.written_bytes += write.length
+            if write.release:
+                write.release()
+            with self._changed:
+                self._count -= 1
+                self._changed.notify()
+
+    def _failure(self, write: Write, error: nbd.Error) -> NbdFailure:
+        what = "zeroing" if write.data is None else "write"
+        return self._connection.failure(what, write.offset, write.length, error)

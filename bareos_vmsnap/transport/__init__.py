@@ -1,0 +1,16 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""How a disk of a snapshot becomes an NBD endpoint.
+
+An endpoint description is a mapping that JSON can carry, with the key `transport`:
+
+    {"transport": "nbd", "uri": "nbd+unix:///?socket=/run/disk.sock"}
+    {"transport": "qcow2", "path": "/disks/leaf.qcow2", "readonly": true}
+
+A description may hold secrets, so it appears in no message, log or command line.
+"""
+
+from bareos_vmsnap.transport.endpoint import Endpoint, TransportError
+from bareos_vmsnap.transport.registry import open_endpoint as open
+
+__all__ = ["Endpoint", "TransportError", "open"]

@@ -1,0 +1,51 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""What a transport hands out, and how it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Callable, Optional
+
+
+class TransportError(Exception):
+    """A disk could not be made reachable. The message holds no secret."""
+
+    kind = "transport"
+
+
+def _no_log() -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A disk served over NBD.
+
+    `name` is for messages. `connections` says how many the server takes at a time; None leaves
+    that to the server's multi-conn flag. `log` returns the server's last words, if it has any.
+    """
+
+    uri: str
+    name: str
+    connections: Optional[int] = None
+    log: Callable[[], str] = _no_log
+
+
+def check_keys(
+    description: Mapping[str, Any], required: Mapping[str, type], optional: Mapping[str, type]
+) -> None:
+    """Raise TransportError unless a description has the required keys, of their types, and no others."""
+    transport = description["transport"]
+    for key in required:
+        if key not in description:
+            raise TransportError(f"transport {transport}: {key} is missing")
+    known = {"transport": str, **required, **optional}
+    for key, value in description.items():
+        if key not in known:
+            raise TransportError(f"transport {transport}: unknown key {key}")
+        if value is not None and type(value) is not known[key]:
+            raise TransportError(
+                f"transport {transport}: {key} must be of type {known[key].__name__}"
+            )

@@ -1,0 +1,52 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Transport qcow2: a local image with its backing chain, served by qemu-nbd."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from bareos_vmsnap.transport import server
+from bareos_vmsnap.transport.endpoint import Endpoint, TransportError, check_keys
+
+CONNECTIONS = 16
+
+
+@contextmanager
+def serve(description: Mapping[str, Any], *, writable: bool) -> Iterator[Endpoint]:
+    """Yield the endpoint of an image (keys: path, absolute; optional: readonly, format)."""
+    check_keys(description, {"path": str}, {"readonly": bool, "format": str})
+    path = description["path"]
+    if writable and description.get("readonly"):
+        raise TransportError(f"transport qcow2: {path} is described as read-only")
+    if not os.path.isabs(path):
+        raise TransportError(f"transport qcow2: path {path} is not absolute")
+    if not os.path.exists(path):
+        raise TransportError(f"transport qcow2: image {path} does not exist")
+    image = _image_options(path, description.get("format") or "qcow2")
+
+    def command(files: server.Files) -> list[str]:
+        return [
+            "qemu-nbd",
+            "--persistent",
+            f"--shared={CONNECTIONS}",
+            f"--socket={files.socket}",
+            f"--pid-file={files.pid_file}",
+            *([] if writable else ["--read-only"]),
+            "--image-opts",
+            image,
+        ]
+
+    with server.run(command, package="qemu-utils") as running:
+        yield Endpoint(running.uri, f"image {path}", CONNECTIONS, running.log)
+
+
+def _image_options(path: str, image_format: str) -> str:
+    # Image options take file names as they are, where a plain argument could be read as a protocol.
+    def escaped(text: str) -> str:
+        return text.replace(",", ",,")
+
+    return f"driver={escaped(image_format)},file.driver=file,file.filename={escaped(path)}"

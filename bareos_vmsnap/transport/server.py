@@ -1,0 +1,145 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Runs an NBD server on a private socket, for no longer than this process lives."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Callable, NamedTuple
+from urllib.parse import quote
+
+from bareos_vmsnap.transport import scratch
+from bareos_vmsnap.transport.endpoint import TransportError
+
+START_TIMEOUT = 60.0
+STOP_TIMEOUT = 30.0
+# After a failure, clients may be stuck with requests that nobody takes the answers of.
+STOP_TIMEOUT_FAILED = 1.0
+# A killed process may be held up by its file system; its parent must end all the same.
+KILL_TIMEOUT = 1.0
+LOG_TAIL = 2000
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+_running: list[Server] = []
+
+
+class Files(NamedTuple):
+    """What a command line must name: where to listen, and what to write when it is ready."""
+
+    socket: str
+    pid_file: str
+
+
+class Server:
+    """A server process and its private directory (mode 0700) with socket, pid file and log."""
+
+    def __init__(self, name: str, directory: str, process: subprocess.Popen[bytes]):
+        self.name = name
+        self.directory = directory
+        self.process = process
+        self.uri = f"nbd+unix:///?socket={quote(directory)}/socket"
+
+    def log(self) -> str:
+        """Return the end of what the server has written to its standard error."""
+        with open(os.path.join(self.directory, "log"), "rb") as log:
+            log.seek(max(0, os.fstat(log.fileno()).st_size - LOG_TAIL))
+            return log.read().decode(errors="replace").strip()
+
+    def kill(self) -> None:
+        """End the server at once, so that its disk is free again, and remove its directory."""
+        self.process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(KILL_TIMEOUT)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+@contextmanager
+def run(command: Callable[[Files], Sequence[str]], *, package: str) -> Iterator[Server]:
+    """Run a server while the context lasts; yield once it accepts connections.
+
+    `command` makes the command line; nbdkit and qemu-nbd write the pid file when they are ready.
+    `package` is named where the program is missing. Call it in the main thread: the kernel ends
+    the server together with the thread that started it. Raises TransportError.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("NBD servers are started in the main thread only")
+    directory = scratch.make_directory()
+    try:
+        files = Files(os.path.join(directory, "socket"), os.path.join(directory, "pid"))
+        server = _start(command(files), directory, package)
+        _running.append(server)
+        try:
+            _wait_until_ready(server)
+            yield server
+        except BaseException:
+            _stop(server.process, STOP_TIMEOUT_FAILED)
+            raise
+        else:
+            _stop(server.process, STOP_TIMEOUT)
+        finally:
+            _running.remove(server)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def kill_all() -> None:
+    """End all servers of this process at once, from any thread, before it exits."""
+    for server in list(_running):
+        server.kill()
+
+
+def _start(arguments: Sequence[str], directory: str, package: str) -> Server:
+    parent = os.getpid()
+
+    def die_with_parent() -> None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    with open(os.path.join(directory, "log"), "wb") as log:
+        try:
+            process = subprocess.Popen(
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=die_with_parent,
+            )
+        except FileNotFoundError as error:
+            raise TransportError(f"{arguments[0]} not found: install {package}") from error
+    return Server(arguments[0], directory, process)
+
+
+def _wait_until_ready(server: Server) -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    pid_file = os.path.join(server.directory, "pid")
+    while not os.path.exists(pid_file):
+        if server.process.poll() is not None:
+            raise TransportError(
+                f"{server.name} ended with status {server.process.returncode}: {server.log()}"
+            )
+        if time.monotonic() > deadline:
+            raise TransportError(
+                f"{server.name} was not ready within {START_TIMEOUT:.0f} s: {server.log()}"
+            )
+        time.sleep(0.005)
+
+
+def _stop(process: subprocess.Popen[bytes], timeout: float) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

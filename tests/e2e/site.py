@@ -1,0 +1,160 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""A site: a vCenter with VMs, and a file daemon that backs them up."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Optional
+from urllib.parse import quote
+
+import bareos_vmsnap
+from bareos_vmsnap.lab.filedaemon import Cancel, FileDaemon, JobResult
+from bareos_vmsnap.lab.lab import Lab
+from bareos_vmsnap.vsphere import marks
+
+from . import processes
+from .hardware import MIB
+from .machine import Machine
+
+REPOSITORY = Path(bareos_vmsnap.__file__).parent.parent
+_RAW = ("vcpass", "nbd_uri")  # options that take no %XX
+_SETTLING = 5  # seconds in which servers of disks notice that their clients are gone
+
+
+class Site:
+    """The parts, and short ways to what tests do with them.
+
+    Every process of a job carries `mark` in its environment.
+    """
+
+    def __init__(self, directory: Path, **lab: Any) -> None:
+        self.directory = directory
+        self.lab = Lab(directory / "lab", **lab)
+        self.client = self.lab.connect()
+        self.daemon = FileDaemon(directory / "bareos", plugin_path=REPOSITORY)
+        self.mark = uuid.uuid4().hex
+        self.temporary = directory / "tmp"
+        self.temporary.mkdir()
+        self.password_file = directory / "vcenter.password"
+        self.password_file.touch(mode=0o600)
+        self.password_file.write_text(self.lab.password + "\n")
+
+    def close(self) -> None:
+        """End everything."""
+        self.lab.close()
+
+    # VMs
+
+    def create(self, name: str = "web1", disks: Sequence[int] = (2 * MIB,), **how: Any) -> Machine:
+        """A new VM with disks of these sizes; see Lab.create_vm."""
+        return Machine(self.lab, self.lab.create_vm(name, disks, **how), self.client)
+
+    def find(self, name: str = "web1") -> Machine:
+        """The VM of that name. Raises KeyError."""
+        return Machine(self.lab, self.lab.guest(name), self.client)
+
+    def vm_names(self) -> list[str]:
+        """Of all VMs in the inventory."""
+        return sorted(vm.name for vm in self.lab.vcenter.vms())
+
+    # Jobs
+
+    def plugin(self, vm: str = "web1", **options: Optional[str]) -> str:
+        """A FileSet's Plugin line for the VM called `vm`; an option that is None is left out."""
+        chosen = {
+            "vcserver": self.lab.host,
+            "vcport": str(self.lab.port),
+            "vcuser": self.lab.user,
+            "vcpass_file": str(self.password_file),
+            "ca_file": str(self.lab.ca_file),
+            "dc": "Lab",
+            "vmname": vm,
+            "nbd_uri": self.lab.nbd_uri,
+            **options,
+        }
+        escaped = (f"{k}={_escape(k, v)}" for k, v in chosen.items() if v is not None)
+        return "python3:module_name=bareos-fd-vmsnap:" + ":".join(escaped)
+
+    def backup(
+        self,
+        vm: str = "web1",
+        *,
+        level: str = "Full",
+        cancel: Optional[Cancel] = None,
+        **options: Optional[str],
+    ) -> JobResult:
+        """Run a backup job with these plugin options."""
+        return self.daemon.backup(
+            self.plugin(vm, **options), level=level, cancel=cancel, environment=self._environment()
+        )
+
+    def restore(
+        self,
+        jobs: Optional[Sequence[int]] = None,
+        *,
+        select: Optional[Callable[[str], bool]] = None,
+        cancel: Optional[Cancel] = None,
+        where: str = "/",
+        **options: str,
+    ) -> JobResult:
+        """Run a restore job with these pluginoptions."""
+        given = "".join(f":{key}={quote(value, safe='')}" for key, value in options.items())
+        return self.daemon.restore(
+            jobs,
+            where=where,
+            select=select,
+            cancel=cancel,
+            plugin_options=f"python3{given}" if given else "",
+            environment=self._environment(),
+        )
+
+    def _environment(self) -> dict[str, str]:
+        return {"VMSNAP_SITE": self.mark, "TMPDIR": str(self.temporary)}
+
+    # What is going on
+
+    def movers(self) -> list[int]:
+        """The process ids of movers that work for jobs of this site."""
+        return [pid for pid in processes.marked(self.mark) if processes.is_mover(pid)]
+
+    def open_disks(self) -> list[str]:
+        """Disks that NBD clients have open."""
+        store = self.lab.store
+        datastores = [each for site in self.lab.vcenter.datacenters() for each in site.datastore]
+        names = [name for datastore in datastores for name in store.list(datastore.name)]
+        return [name for name in names if store.open_count(name)]
+
+    def remains(self) -> list[str]:
+        """What jobs left behind that no job may leave; servers get a moment to end."""
+        deadline = time.monotonic() + _SETTLING
+        while True:
+            found = [*self._passing(), *self._lasting()]
+            if not found or time.monotonic() > deadline:
+                return found
+            time.sleep(0.05)
+
+    def _passing(self) -> list[str]:
+        found = [f"process {processes.describe(pid)}" for pid in processes.marked(self.mark)]
+        return found + [f"open disk {name}" for name in self.open_disks()]
+
+    def _lasting(self) -> list[str]:
+        vcenter, working = self.lab.vcenter, self.directory / "bareos" / "working"
+        snapshots = [snapshot.name for vm in vcenter.vms() for snapshot in vm.tree.all()]
+        sessions = vcenter.sessions.sessionList[2:]  # the lab's own and ours came first
+        return [
+            *(f"snapshot {name}" for name in snapshots if name.startswith(marks.BACKUP_PREFIX)),
+            *(f"session of {session.userAgent}" for session in sessions),
+            *(f"spool {path.name}" for path in working.glob("*spool*")),
+            *(f"lock {path.name}" for path in working.glob("*.lock") if processes.is_locked(path)),
+            *(f"temporary {path.name}" for path in self.temporary.iterdir()),
+        ]
+
+
+def _escape(option: str, value: str) -> str:
+    if option in _RAW:
+        return value.replace(":", "\\:")
+    return quote(value, safe="/")
