@@ -21,6 +21,7 @@ from bareos_vmsnap.tree import ladder, manifest, model, names, plan_backup
 from bareos_vmsnap.tree.observed import Observed
 from bareos_vmsnap.vsphere import cbt, nvram, preflight, snapshots, tasks
 
+OPEN_TIMEOUT = 300  # seconds a disk may take to open
 MOVER_TIMEOUT = 60  # seconds a mover may take to end once its data was read
 
 
@@ -66,7 +67,7 @@ class BackupJob:
         taken = self._backup.take(self._options)
         observed = snapshots.observe(self._vm, taken)
         self._segments = SegmentFiles(
-            self._session, self._vm, access, self._options, self._facts.cancel
+            self._session, self._vm, access, self._options, self._facts.cancel, self._log.warn
         )
         self._plan = self._planned(observed, tree)
         count = len(observed.snapshots)
@@ -96,8 +97,14 @@ class BackupJob:
             yield items.RestoreObject(name, number, piece)
 
     def start(self, item: items.SegmentFile) -> client.Mover:
-        """Start the mover that delivers this segment's data."""
-        return client.Mover.read(item.plan, item.extents)
+        """Start the mover that delivers this segment's data. Raises errors.BackupError."""
+        mover = client.Mover.read(item.plan, item.extents)
+        try:
+            mover.wait_ready(OPEN_TIMEOUT)
+        except client.MoverError as error:
+            mover.kill()
+            raise errors.BackupError(f"Segment {item.name} cannot be read: {error}") from error
+        return mover
 
     def finish(self, item: items.SegmentFile, mover: client.Mover) -> None:
         """The core has read the segment: was it all? Raises errors.BackupError."""
@@ -107,6 +114,8 @@ class BackupJob:
         except client.MoverError as error:
             raise errors.BackupError(f"Segment {item.name} was not saved whole: {error}") from error
         assert self._plan is not None
+        for note in report.notes:
+            self._log.info(f"{item.name}: {note}")
         counted = item.rung.method == model.CBT
         self._plan.tree.segments[item.name] = plan_backup.sent(
             item.segment,

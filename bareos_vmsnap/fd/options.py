@@ -118,6 +118,11 @@ class Options:
     without_cbt: str = _opt(
         _one_of("compare", "full"), "compare", "Without CBT: compare with the base, or send all"
     )
+    audit: int = _opt(
+        _number(0, 1_000_000),
+        0,
+        "Sample so many 64 KiB blocks of each disk and snapshot that CBT calls unchanged",
+    )
     without_previous: str = _opt(
         _one_of("full", "fail"),
         "full",

@@ -5,14 +5,15 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 import threading
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Callable, Optional
 
 from pyVmomi import vim
 
 from bareos_vmsnap import errors
-from bareos_vmsnap.fd import items
+from bareos_vmsnap.fd import audit, items
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.transport.access import Access, DiskAddress
 from bareos_vmsnap.tree import codec, ladder, model, plan_backup
@@ -33,12 +34,15 @@ class SegmentFiles:
         access: Access,
         chosen: Options,
         cancel: threading.Event,
+        warn: Callable[[str], None],
     ) -> None:
         self._session = session
         self._vm = vm
         self._access = access
         self._options = chosen
         self._cancel = cancel
+        self._warn = warn
+        self._dice = random.Random()
 
     def make(self, task: plan_backup.Task, plan: plan_backup.BackupPlan) -> items.SegmentFile:
         """Climb down the ladder until a method answers.
@@ -77,6 +81,7 @@ class SegmentFiles:
         if rung.method == model.CBT:
             assert task.segment.base_change_id is not None
             areas = self.changed_areas(task, task.segment.base_change_id)
+            self._audit(task, areas, plan)
             extents, changed = areas, areas.total
         elif rung.method == model.ALLOCATED:
             extents, changed, rung = self._in_use(task, rung)
@@ -85,18 +90,47 @@ class SegmentFiles:
             base = self._endpoint(task.base_snapshot, task.base_disk)
         segment = plan_backup.sent(task.segment, rung)
         told = {
+            **self._reading(task, base),
+            "header": _header(segment, plan),
+            "method": rung.method,
+            "keep_zeros": rung.method != model.ALLOCATED,
+        }
+        return items.SegmentFile(segment, rung, told, extents, changed, changed + _OVERHEAD)
+
+    def _reading(self, task: plan_backup.Task, base: Optional[dict[str, Any]]) -> dict[str, Any]:
+        return {
             "operation": "read",
             "source": self._endpoint(task.snapshot, task.disk),
             "base": base,
-            "header": _header(segment, plan),
             "capacity": task.disk.capacity,
-            "method": rung.method,
-            "keep_zeros": rung.method != model.ALLOCATED,
             "compression": self._options.compression,
             "granularity": GRANULARITY,
             "connections": self._options.connections,
         }
-        return items.SegmentFile(segment, rung, told, extents, changed, changed + _OVERHEAD)
+
+    def _audit(
+        self, task: plan_backup.Task, areas: cbt.Extents, plan: plan_backup.BackupPlan
+    ) -> None:
+        """Compare some blocks CBT calls unchanged, where the base can still be read.
+
+        Raises cbt.CbtRefused where one differs: the next method of the ladder is used then.
+        """
+        if not self._options.audit or task.base_snapshot is None or task.base_disk is None:
+            return
+        disk = task.disk
+        sampled = audit.sample(areas, disk.capacity, self._options.audit, self._dice)
+        base = self._endpoint(task.base_snapshot, task.base_disk)
+        told = {**self._reading(task, base), "header": _header(task.segment, plan)}
+        found = audit.differing(told, sampled, self._cancel)
+        if found:
+            what = (
+                f"the audit found {found} bytes of {len(sampled)} sampled blocks changed that CBT "
+                "calls unchanged"
+            )
+            self._warn(
+                f"{disk.label} ({disk.slot}) at {task.segment.name.rsplit('/', 2)[-2]}: {what}"
+            )
+            raise cbt.CbtRefused(what)
 
     def _in_use(
         self, task: plan_backup.Task, rung: ladder.Rung

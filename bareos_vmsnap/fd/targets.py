@@ -30,7 +30,7 @@ def make(
             raise errors.OptionError("restore_target=directory needs restore_directory")
         return Qcow2Directory(Path(chosen.restore_directory), tree)
     access = connection.disk_access(chosen)
-    wish = _wish(chosen, tree.vm, point)
+    wish = _wish(chosen, tree, point)
     return NewVm(
         connection.connect(chosen),
         tree,
@@ -43,7 +43,8 @@ def make(
     )
 
 
-def _wish(chosen: Options, vm: model.Vm, point: model.TimePoint) -> Wish:
+def _wish(chosen: Options, tree: model.BlockTree, point: model.TimePoint) -> Wish:
+    vm = tree.vm
     powerstate = chosen.restore_powerstate
     if powerstate == "previous":
         powerstate = "on" if point.power_state == "poweredOn" else "off"
@@ -51,6 +52,7 @@ def _wish(chosen: Options, vm: model.Vm, point: model.TimePoint) -> Wish:
         name=chosen.vmname or vm.name,
         dc=chosen.dc or vm.dc,
         folder=chosen.folder if chosen.dc else vm.folder,
+        change_tracking=tree.nodes[point.state].change_tracking,
         datastore=chosen.restore_datastore,
         host=chosen.restore_esxhost,
         cluster=chosen.restore_cluster,

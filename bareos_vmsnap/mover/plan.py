@@ -15,7 +15,7 @@ from bareos_vmsnap.mover.failures import PlanFailure
 from bareos_vmsnap.mover.spool import Spool
 from bareos_vmsnap.stream import layout, payload
 
-METHODS = ("cbt", "allocated", "full", "compare")
+METHODS = ("cbt", "allocated", "full", "compare", "audit")
 SECTOR = 512
 # At most so many pieces of a chunk can differ each for itself: the format bounds how far frames
 # may fall behind (layout.WINDOW).
@@ -43,7 +43,17 @@ class ReadPlan:
     @property
     def keeps_zeros(self) -> bool:
         """Whether all that was read goes into the segment: a base may hold data where zeros are."""
-        return self.keep_zeros if self.method == "allocated" else self.method != "compare"
+        return self.keep_zeros if self.method == "allocated" else not self.compares
+
+    @property
+    def compares(self) -> bool:
+        """Whether a base is read too, and only what differs goes into the segment."""
+        return self.method in ("compare", "audit")
+
+    @property
+    def asks_allocation(self) -> bool:
+        """Whether the servers' allocation maps add to the given extents; an audit keeps to them."""
+        return self.method not in ("cbt", "audit")
 
 
 @dataclass(frozen=True)
@@ -102,8 +112,8 @@ def _checked_read(plan: ReadPlan) -> ReadPlan:
     if plan.connections is not None:
         _range("connections", plan.connections, 1, 64)
     _require(plan.chunk % SECTOR == 0, "chunk is not a multiple of 512")
-    _require((plan.base is not None) == (plan.method == "compare"), "base goes with method compare")
-    if plan.method == "compare":
+    _require((plan.base is not None) == plan.compares, "base goes with method compare or audit")
+    if plan.compares:
         _check_granularity(plan.granularity, plan.chunk)
     return plan
 

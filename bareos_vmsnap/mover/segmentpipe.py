@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
+from bareos_vmsnap.mover.failures import AccountingFailure
 from bareos_vmsnap.mover.zeros import ZeroRuns
 from bareos_vmsnap.stream import layout
 from bareos_vmsnap.stream.builder import SegmentBuilder
@@ -55,12 +56,18 @@ class SegmentPipe:
             buffers += [builder.zero(*run) for run in self._zeros.due(builder.frames)]
             self._write(buffers)
 
-    def finish(self) -> tuple[Totals, int]:
-        """Write what waits and the trailer; return the totals and the size of the segment."""
+    def finish(self, planned: Optional[int] = None) -> tuple[Totals, int]:
+        """Write what waits and the trailer; return the totals and the size of the segment.
+
+        Raises AccountingFailure, and leaves the segment truncated, unless its frames cover as many
+        bytes as `planned`, where that is known.
+        """
         with self._lock:
-            rest = [self._builder.zero(*run) for run in self._zeros.rest()]
-            self._write([*rest, self._builder.trailer()])
+            self._write([self._builder.zero(*run) for run in self._zeros.rest()])
             totals = self._builder.totals()
+            if planned not in (None, totals.data_bytes + totals.zero_bytes):
+                raise AccountingFailure(f"segment holds {totals}, planned were {planned} bytes")
+            self._write([self._builder.trailer()])
         size = layout.stream_size(self._header_length, totals.frames, totals.stored_bytes)
         return totals, size
 

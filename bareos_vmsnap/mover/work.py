@@ -27,7 +27,7 @@ class Work:
         allocated: Sequence[Iterable[Extent]],
     ):
         self._plan = plan
-        self._block = plan.granularity if plan.method == "compare" else block
+        self._block = plan.granularity if plan.compares else block
         # Method full sends what is not allocated as zeros, so it needs no extents.
         self._sources = [*allocated] if plan.method == "full" else [given, *allocated]
 

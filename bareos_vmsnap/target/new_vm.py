@@ -32,11 +32,15 @@ INCOMPLETE = " (incomplete restore)"
 
 @dataclass(frozen=True)
 class Wish:
-    """What the admin asked for; None means as it was at the backup. `powerstate` is on or off."""
+    """What the admin asked for; None means as it was at the backup. `powerstate` is on or off.
+
+    `change_tracking` is whether the VM's own state tracked changes.
+    """
 
     name: str
     dc: str
     folder: str
+    change_tracking: bool
     datastore: Optional[str] = None
     host: Optional[str] = None
     cluster: Optional[str] = None
@@ -83,7 +87,13 @@ class NewVm:
             home = self._wish.datastore or inventory.datastore_path(config.files.vmPathName)[0]
             self._refuse_datastores(where.datacenter, node.disks, home)
             spec = vm_config.create_spec(
-                config, node.disks, inventory.entity_name(name), home, self._place, self._job
+                config,
+                node.disks,
+                inventory.entity_name(name),
+                home,
+                self._place,
+                self._wish.change_tracking,
+                self._job,
             )
             if self._identity_is_free(config):
                 vm_config.keep_identity(spec, config)

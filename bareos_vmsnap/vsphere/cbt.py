@@ -26,13 +26,15 @@ class CbtRefused(errors.VmsnapError):
 
 
 class Extents:
-    """Changed areas of a disk, 16 bytes each: a million of them stay small."""
+    """Changed areas of a disk in ascending order, 16 bytes each: a million of them stay small."""
 
     def __init__(self) -> None:
         self._words = array.array("Q")
 
     def append(self, start: int, length: int) -> None:
         """Add an extent (bytes)."""
+        if self._words and start < self._words[-2]:
+            raise CbtRefused(f"QueryChangedDiskAreas named areas out of order (at {start})")
         self._words.append(start)
         self._words.append(length)
 

@@ -8,8 +8,6 @@ import http.client
 from typing import Any, Optional
 from urllib.parse import urlsplit
 
-from pyVmomi import Security
-
 from bareos_vmsnap import errors
 from bareos_vmsnap.vsphere import inventory
 from bareos_vmsnap.vsphere.session import Session
@@ -77,8 +75,6 @@ def _request(
         server.host, server.port, timeout=_TIMEOUT, context=server.tls_context()
     )
     try:
-        connection.connect()
-        _check_thumbprint(connection, server.thumbprint)
         headers = {"Cookie": session.cookie.split(";", 1)[0]}
         if content is not None:
             headers["Content-Type"] = "application/octet-stream"
@@ -92,13 +88,3 @@ def _request(
         raise NvramError(f"The NVRAM file {path}: {method} failed: {error}") from error
     finally:
         connection.close()
-
-
-def _check_thumbprint(connection: Any, thumbprint: Optional[str]) -> None:
-    """The pin holds for this connection as for the SOAP one."""
-    if thumbprint:
-        der = connection.sock.getpeercert(binary_form=True)
-        try:
-            Security.VerifyCertThumbprint(der, thumbprint.replace(":", "").lower())
-        except Security.ThumbprintMismatchException as error:
-            raise NvramError(f"The server's certificate is not the pinned one: {error}") from error

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from pyVim import connect
-from pyVmomi import Security, vim, vmodl
+from pyVmomi import vim, vmodl
 
 from bareos_vmsnap import errors
+from bareos_vmsnap.vsphere import tls
 
 # A call whose connection broke is sent again this often. Snapshots we take carry a unique name, so
 # a request that arrived twice is found and cleaned up.
@@ -43,13 +44,15 @@ class Server:
 
     def tls_context(self) -> ssl.SSLContext:
         """The TLS context for every connection to this server. Raises CannotConnect."""
+        if self.thumbprint:
+            return tls.PinnedContext.of(self.thumbprint)
         try:
             context = ssl.create_default_context(cafile=self.ca_file)
         except OSError as error:
             raise CannotConnect(
                 f"The CA file {self.ca_file} cannot be used: {error.strerror or error}"
             ) from error
-        if self.thumbprint or not self.verify:
+        if not self.verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context
@@ -66,7 +69,6 @@ class Session:
                 host=server.host,
                 port=server.port,
                 sslContext=server.tls_context(),
-                thumbprint=server.thumbprint,
                 httpConnectionTimeout=_CONNECT_TIMEOUT,
             )
             login = connect.VimSessionOrientedStub.makeUserLoginMethod(server.user, server.password)
@@ -104,7 +106,7 @@ class Session:
         self.stub.DropConnections()
 
 
-_UNREACHABLE = (OSError, http.client.HTTPException, Security.ThumbprintMismatchException)
+_UNREACHABLE = (OSError, http.client.HTTPException)
 
 
 def _explain(server: Server, error: BaseException) -> tuple[str, None, str]:
@@ -115,11 +117,11 @@ def _explain(server: Server, error: BaseException) -> tuple[str, None, str]:
     if isinstance(error, vim.fault.NoPermission):
         what = f"{server.user} may not log in at {where}: it lacks {error.privilegeId}"
         return what, None, "Give the user the role described in the documentation"
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if isinstance(error, tls.NotPinned):
+        what = f"The TLS certificate of {where} is not the pinned one: {text}"
+        return what, None, "Check vcthumbprint; has the certificate been renewed?"
     if isinstance(error, ssl.SSLError):
         what = f"The TLS certificate of {where} was not accepted: {error}"
         return what, None, "Set vcthumbprint or ca_file to the server's certificate"
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    if isinstance(error, Security.ThumbprintMismatchException):
-        what = f"The TLS certificate of {where} is not the pinned one: {text}"
-        return what, None, "Check vcthumbprint; has the certificate been renewed?"
     return f"{where} cannot be reached: {text}", None, "Check vcserver and vcport"

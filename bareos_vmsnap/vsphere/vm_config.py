@@ -68,19 +68,25 @@ class Placement:
 
 
 def create_spec(
-    config: Any, disks: Iterable[model.Disk], name: str, home: str, place: Placement, mark: str
+    config: Any,
+    disks: Iterable[model.Disk],
+    name: str,
+    home: str,
+    place: Placement,
+    tracking: bool,
+    mark: str,
 ) -> Any:
     """The spec that creates a VM called `name`, its files on datastore `home`, disks empty.
 
-    Changed block tracking is switched on from the start if it was on: it cannot be enabled later
-    under existing snapshots. `mark` tells later backups not to trust it for what we write.
+    `tracking` switches changed block tracking on from the start: it cannot be enabled later, under
+    existing snapshots. `mark` tells later backups not to trust it for what we write.
     """
     spec = vim.vm.ConfigSpec(name=name, files=vim.vm.FileInfo(vmPathName=f"[{home}]"))
     for field, path in (*_FIELDS, *_CREATE_FIELDS):
         value = _at(config, path)
         if value is not None:
             setattr(spec, field, value)
-    spec.changeTrackingEnabled = bool(config.changeTrackingEnabled)
+    spec.changeTrackingEnabled = tracking
     spec.extraConfig = [
         *_kept_options(config),
         vim.option.OptionValue(key=marks.RESTORED_KEY, value=mark),

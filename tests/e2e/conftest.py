@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from bareos_vmsnap.lab.filedaemon import JobResult
+
+from .hardware import MIB
+from .joblog import check_ok
+from .machine import Machine
+from .pictures import draw
+from .portrait import Portrait
 from .site import Site
 
 
@@ -19,3 +27,40 @@ def site(tmp_path: Path) -> Iterator[Site]:
         assert made.remains() == []
     finally:
         made.close()
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A site whose VM "web1" was backed up by `job`; `before` is its portrait then."""
+
+    site: Site
+    machine: Machine
+    before: Portrait
+    job: JobResult
+
+
+@pytest.fixture(scope="module")
+def saved_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Saved]:
+    site = Site(tmp_path_factory.mktemp("saved"))
+    machine = site.create(disks=[MIB])
+    draw(machine, "A\n  B\n    C\n  D *\n")
+    machine.guest.write_nvram(b"nvram" * 99)
+    before = machine.portrait()
+    job = site.backup()
+    check_ok(job)
+    yield Saved(site, machine, before, job)
+    site.close()
+
+
+@pytest.fixture
+def saved(saved_once: Saved) -> Iterator[Saved]:
+    """The module's saved VM; what a test restores is destroyed after it."""
+    yield saved_once
+    site = saved_once.site
+    assert site.remains() == []
+    for vm in site.lab.vcenter.vms():
+        if vm.moid != saved_once.machine.guest.moref:
+            found = site.find(vm.moid)
+            if found.vm.runtime.powerState == "poweredOn":
+                found.guest.power_off()
+            found.destroy()

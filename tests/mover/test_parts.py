@@ -17,12 +17,14 @@ from hypothesis import strategies as st
 
 from bareos_vmsnap.mover.crew import Crew
 from bareos_vmsnap.mover.dispatcher import AHEAD, BATCH_PIECES, Batch, Dispatcher, Piece
+from bareos_vmsnap.mover.failures import AccountingFailure
 from bareos_vmsnap.mover.memory import Buffer
 from bareos_vmsnap.mover.segmentpipe import Part, SegmentPipe
 from bareos_vmsnap.mover.selection import Different
 from bareos_vmsnap.mover.spool import Spool
 from bareos_vmsnap.mover.zeros import MAX_AGE, MAX_RUNS, ZeroRuns
 from bareos_vmsnap.stream import layout, payload
+from bareos_vmsnap.stream.errors import Truncated
 from bareos_vmsnap.stream.verify import verify
 
 
@@ -133,6 +135,18 @@ def test_workers_out_of_step_stay_in_the_window(tmp_path: object) -> None:
     assert found.totals == totals
     assert found.stream_bytes == size
     assert totals.data_bytes + totals.zero_bytes == count * 512
+
+
+def test_a_segment_that_misses_something_gets_no_trailer() -> None:
+    descriptor = os.memfd_create("segment")
+    segment = SegmentPipe(descriptor, {"capacity": 4096, "chunk": 512})
+    segment.write([Part(0, 512, None), Part(512, 512, payload.pack(b"x" * 512))])
+    with pytest.raises(AccountingFailure):
+        segment.finish(4096)
+    with os.fdopen(descriptor, "rb") as file:
+        file.seek(0)
+        with pytest.raises(Truncated):
+            verify(file)
 
 
 @given(

@@ -53,9 +53,12 @@ class LifeOfATree(RuleBasedStateMachine):
         for disk, at, size, seed in writes:
             self.now.write(disk, at, size, seed)
 
-    @initialize(disks=st.integers(1, 2), sizes=st.integers(0, 3))
-    def begin(self, disks: int, sizes: int) -> None:
+    @initialize(disks=st.integers(1, 2), sizes=st.integers(0, 3), writes=WRITES, dice=st.booleans())
+    def begin(self, disks: int, sizes: int, writes: list[Write], dice: bool) -> None:
         self.world = World(disks, sizes)
+        self._work(writes)
+        if dice:
+            self.world.backup("Full")
 
     @property
     def now(self) -> World:
@@ -149,8 +152,11 @@ class LifeOfATree(RuleBasedStateMachine):
         if self.world is None:
             return
         try:
-            if self.world.counts["jobs"]:
-                self.world.restore(-1)
+            # Whatever rules a history was drawn from, it ends with a job and its restore.
+            self.world.backup("Incremental")
+            self.world.restore(-1)
+            if self.world.counts["jobs"] > 2:
+                self.world.restore(1)
         finally:
             for name, count in self.world.counts.items():
                 TOTALS[name] = TOTALS.get(name, 0) + count

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Datastores of the simulated vCenter: qcow2 chains, what was written to them, and doors to them."""
+"""Datastores of the simulated vCenter: qcow2 chains, what was written to them, doors to them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Which disks there are, and how they hang together. Files are the truth; this is read from them."""
+"""Which disks there are, and how they hang together, as read from their files."""
 
 from __future__ import annotations
 

@@ -107,7 +107,22 @@ def test_no_access_hides_a_folder_and_what_is_below(client: Client, user: Client
     guest, vm = client.vm(folder="Lab/vm/hidden")
     with pytest.raises(vim.fault.NoPermission):
         _ = vm_of(user.si._stub, vm._moId).config
+    view = user.content.viewManager.CreateContainerView(user.content.rootFolder, [vim.Folder], True)
+    assert "hidden" not in [entity.name for entity in view.view]
+    assert user.find("Lab/vm/hidden") is None
     wait(vm.Destroy_Task())
+
+
+def test_rights_on_a_vm_alone_are_enough_to_follow_its_tasks(lab: Lab, client: Client) -> None:
+    guest, vm = client.vm()
+    lab.vcenter.sessions.add_user("narrow", "secret")
+    permissions = lab.vcenter.authorization.permissions
+    role = permissions.add_role("narrow", ["VirtualMachine.State.CreateSnapshot"])
+    permissions.set(guest.vm, "narrow", role)
+    with Client(lab, lab.connect("narrow", "secret")) as narrow:
+        narrow.snapshot(vm_of(narrow.si._stub, guest.moref))
+        with pytest.raises(vim.fault.NoPermission):
+            _ = narrow.content.rootFolder.name
 
 
 def test_roles(client: Client) -> None:

@@ -252,6 +252,8 @@ def test_tracking_may_be_unsupported(lab: Lab, client: Client) -> None:
     guest, vm = client.vm([MIB])
     lab.habits.change_tracking_supported = False
     assert not vm.capability.changeTrackingSupported
+    with pytest.raises(vmodl.fault.NotSupported):
+        reconfigure(vm, changeTrackingEnabled=True)
 
 
 def test_a_crash_loses_the_place(client: Client) -> None:

@@ -15,6 +15,7 @@ import pytest
 from pyVmomi import vim
 
 from bareos_vmsnap.lab.lab import Lab
+from bareos_vmsnap.lab.vcenter.vm import locks
 
 from .client import BLOCK, MIB, Client, changed, disk, new_disk, reconfigure, remove, wait
 
@@ -102,7 +103,8 @@ def test_writing_the_leaf_of_a_vm_that_is_off(lab: Lab, client: Client) -> None:
     assert changed(vm, b, a) == [(BLOCK, BLOCK)]
 
 
-def test_an_open_disk_is_locked(lab: Lab, client: Client) -> None:
+def test_an_open_disk_is_locked(lab: Lab, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "PATIENCE", 0.1)
     guest, vm = client.vm([MIB])
     a = client.snapshot(vm, "A")
     attempts = {
@@ -124,6 +126,7 @@ def test_an_open_disk_is_locked(lab: Lab, client: Client) -> None:
                 pytest.fail(f"{name} was not refused")
     assert guest.disks == [2000]
     assert vm.runtime.powerState == "poweredOff"
+    monkeypatch.undo()
     for name in ("snapshot", "revert", "power on"):
         attempts[name]()
 

@@ -131,7 +131,7 @@ class History:
         assert differ <= told
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.lists(steps, max_size=25))
 def test_histories(shared_lab: Lab, script: list[tuple[str, int, int]]) -> None:
     with Client(shared_lab) as client:

@@ -83,6 +83,11 @@ def test_folders(client: Client) -> None:
         _ = folder.name
 
 
+def test_what_is_not_renamed(client: Client) -> None:
+    with pytest.raises(vmodl.fault.NotSupported):
+        client.find("Lab/host/esx1.lab").Rename_Task("other")
+
+
 def test_datacenters_in_folders(client: Client) -> None:
     folder = client.content.rootFolder.CreateFolder("中文")
     datacenter = folder.CreateDatacenter("DC 2")

@@ -85,6 +85,16 @@ def test_names_of_vms(client: Client) -> None:
         wait(gone.Destroy_Task())
 
 
+def test_names_too_long_for_files(client: Client) -> None:
+    guest, vm = client.vm()
+    for name in ("中" * 80, "..", ".hidden", "a" * 80):
+        made = create(client, name=name)
+        assert made.name == name
+        reconfigure(made, new_disk(MIB, 200))
+        client.snapshot(made)
+        wait(made.Destroy_Task())
+
+
 def test_a_failed_creation_leaves_nothing(lab: Lab, client: Client) -> None:
     with pytest.raises(vim.fault.InvalidController):
         create(client, name="half", deviceChange=[new_disk(MIB, 4711)])
@@ -231,6 +241,13 @@ def test_registering_again_gives_new_ids(client: Client) -> None:
     name, path, folder = vm.name, vm.config.files.vmPathName, vm.parent
     pool = vm.resourcePool
     ids = [node.id for node in vm.snapshot.rootSnapshotList]
+    client.lab.habits.task_seconds = 0.3
+    busy = vm.ReconfigVM_Task(vim.vm.ConfigSpec(annotation="x"))
+    for attempt in (vm.UnregisterVM, vm.MarkAsTemplate):
+        with pytest.raises(vim.fault.TaskInProgress):
+            attempt()
+    wait(busy)
+    client.lab.habits.task_seconds = 0.0
     vm.UnregisterVM()
     assert client.find(f"Lab/vm/{name}") is None
     for gone in (vm, first, second):

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 from __future__ import annotations
 
+import http.client
 import threading
 
 import pytest
@@ -41,6 +42,13 @@ def test_nothing_but_the_service_content_without_login(lab: Lab) -> None:
     assert caught.value.object == content.rootFolder
     with pytest.raises(vim.fault.NotAuthenticated):
         content.searchIndex.FindByInventoryPath("Lab")
+    Collector = vmodl.query.PropertyCollector
+    spec = Collector.FilterSpec(
+        objectSet=[Collector.ObjectSpec(obj=content.rootFolder)],
+        propSet=[Collector.PropertySpec(type=vim.Folder, pathSet=["name"])],
+    )
+    (found,) = content.propertyCollector.RetrieveContents([spec])
+    assert type(found.missingSet[0].fault) is vim.fault.NotAuthenticated
     stub.DropConnections()
 
 
@@ -139,8 +147,26 @@ def test_a_server_that_was_away_is_back_on_its_port(own_lab: Lab) -> None:
     si._stub.DropConnections()
 
 
+@pytest.mark.parametrize("after", [False, True])
+def test_a_task_may_have_been_started_when_the_connection_breaks(
+    lab: Lab, client: Client, after: bool
+) -> None:
+    guest, vm = client.vm()
+    lab.habits.fail("CreateSnapshot_Task", ConnectionError(), after=after)
+    with pytest.raises((OSError, http.client.HTTPException)):
+        vm.CreateSnapshot_Task("s", None, False, False)
+    assert all(task.wait(10) for task in lab.vcenter.tasks.all)
+    assert (vm.snapshot is not None) is after
+
+
 def test_a_connection_can_break_at_a_call(lab: Lab, client: Client) -> None:
     lab.habits.fail("CurrentTime", ConnectionError())
-    with pytest.raises((OSError, EOFError)):
+    lab.habits.fail("Fetch", ConnectionError(), nth=2)
+    with pytest.raises((OSError, http.client.HTTPException)):
         client.si.CurrentTime()
     assert client.si.CurrentTime()
+    root = client.content.rootFolder
+    assert root.name
+    with pytest.raises((OSError, http.client.HTTPException)):
+        _ = root.name
+    assert root.name

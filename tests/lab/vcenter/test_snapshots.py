@@ -309,6 +309,15 @@ def test_removing_without_consolidation(client: Client) -> None:
     assert guest.read(2000, 0, 1, "C") == b"B"
 
 
+def test_a_vm_without_nvram(client: Client) -> None:
+    guest, vm = client.vm([MIB])
+    client.lab.vcenter.files.delete(f"[datastore1] {vm.name}/{vm.name}.nvram")
+    snapshot = client.snapshot(vm)
+    guest.write_nvram(b"made since")
+    wait(snapshot.RevertToSnapshot_Task())
+    assert guest.nvram() == b"made since"
+
+
 def test_renaming(client: Client) -> None:
     guest, vm = client.vm([MIB])
     one, two = client.snapshot(vm, "same"), client.snapshot(vm, "same")
@@ -425,6 +434,20 @@ def test_a_disk_only_deleted_snapshots_had_stays_on_the_datastore(client: Client
     assert guest.disks == [2000]
     assert client.lab.store.exists(path)
     assert not vm.runtime.consolidationNeeded
+    reconfigure(vm, new_disk(0, path=path, create=False))
+    guest.write(2001, 0, b"a disk like any other")
+
+
+def test_a_snapshots_disk_cannot_be_attached(client: Client) -> None:
+    guest, vm = client.vm([MIB])
+    a = client.snapshot(vm, "A")
+    client.snapshot(vm, "B")
+    wait(a.RevertToSnapshot_Task())
+    other, other_vm = client.vm([MIB])
+    for snapshot in "AB":
+        path = guest.path(2000, snapshot)
+        with pytest.raises(vim.fault.FileLocked):
+            reconfigure(other_vm, new_disk(0, path=path, create=False))
 
 
 def test_a_missing_disk_file(client: Client) -> None:

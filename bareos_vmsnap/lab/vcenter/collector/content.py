@@ -47,4 +47,7 @@ def _check_right(managed: Managed, path: str, session: Optional[Session]) -> Non
         info = managed.TYPE._GetPropertyInfo(name)
     except AttributeError:
         raise vmodl.query.InvalidProperty(name=path, msg=f"{managed} has no {path}") from None
-    managed.vcenter.authorization.require(session, info.privId or "System.Read", managed)
+    privilege = info.privId or "System.Read"
+    if privilege != "System.Anonymous":
+        managed.vcenter.sessions.check(session, managed.ref, privilege)
+    managed.vcenter.authorization.require(session, privilege, managed)

@@ -13,11 +13,11 @@ from bareos_vmsnap.lab.vcenter.inventory import names
 from bareos_vmsnap.lab.vcenter.inventory.compute import HostSystem
 from bareos_vmsnap.lab.vcenter.inventory.entity import ManagedEntity, datacenter_of
 from bareos_vmsnap.lab.vcenter.managed import Managed, operation
+from bareos_vmsnap.lab.vcenter.services import privileges
 
 if TYPE_CHECKING:
     from bareos_vmsnap.lab.vcenter.inventory.datacenters import Datacenter
     from bareos_vmsnap.lab.vcenter.soap.call import Call
-    from bareos_vmsnap.lab.vcenter.vm.machine import VirtualMachine
 
 
 class SearchIndex(Managed):
@@ -34,11 +34,16 @@ class SearchIndex(Managed):
                 return None
             if part:
                 found = _child(found, names.escape(part))
-        return found
+        return self._visible(call, found)
+
+    def _visible(self, call: Call, entity: Optional[ManagedEntity]) -> Optional[ManagedEntity]:
+        """The entity, or None where the caller may not see it."""
+        may = self.vcenter.authorization.has
+        return entity if entity and may(call.user, privileges.VIEW, entity) else None
 
     @operation("FindChild")
     def find_child(self, call: Call, entity: ManagedEntity, name: str) -> Optional[ManagedEntity]:
-        return _child(entity, names.escape(name))
+        return self._visible(call, _child(entity, names.escape(name)))
 
     @operation("FindByUuid")
     def find_by_uuid(
@@ -73,17 +78,20 @@ class SearchIndex(Managed):
             hosts = self.vcenter.objects.of_kind(HostSystem)
             found = [host for host in hosts if host.uuid == wanted]
         return [
-            entity for entity in found if datacenter is None or datacenter_of(entity) is datacenter
+            entity
+            for entity in found
+            if (datacenter is None or datacenter_of(entity) is datacenter)
+            and self._visible(call, entity)
         ]
 
     @operation("FindByDatastorePath")
     def find_by_datastore_path(
         self, call: Call, datacenter: Datacenter, path: str
-    ) -> Optional[VirtualMachine]:
+    ) -> Optional[ManagedEntity]:
         datastore_files.split(path)
         for vm in self.vcenter.vms():
             if vm.live.files.vmPathName == path and datacenter_of(vm) is datacenter:
-                return vm
+                return self._visible(call, vm)
         return None
 
     @operation("FindByDnsName")

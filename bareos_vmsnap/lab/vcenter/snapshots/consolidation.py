@@ -92,5 +92,15 @@ def _consolidate_one(vm: VirtualMachine, path: str) -> None:
             vm.disk_files.discard(path)
     else:
         # A whole disk that only deleted snapshots had: its file stays on the datastore.
+        _thaw(vm, path)
         with vm.vcenter.lock:
             vm.disk_files.discard(path)
+
+
+def _thaw(vm: VirtualMachine, path: str) -> None:
+    """Make a disk that was frozen one that can be written, as the storage does with merges."""
+    store = vm.vcenter.store
+    if store.is_frozen(path):
+        delta = disk_files.delta_path(path, store.exists)
+        store.create_delta(path, delta)
+        store.merge_into_parent(delta)

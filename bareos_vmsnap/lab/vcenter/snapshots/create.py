@@ -45,7 +45,7 @@ def create(
         if running and quiesce and vm.vcenter.habits.quiesce_faults:
             raise vm.vcenter.habits.quiesce_faults.pop(0)
         tracking.apply(vm)
-        frozen = vm.live
+        frozen, nvram = vm.live, files.read_nvram(vm)
         paths = _make_deltas(vm)
         snapshot = Snapshot(
             vm,
@@ -56,7 +56,7 @@ def create(
             state=_state(vm, memory),
             quiesced=running and quiesce,
             frozen=frozen,
-            nvram=vm.vcenter.files.read(files.nvram_path(frozen)),
+            nvram=nvram,
             parent=vm.tree.current,
         )
         vm.tree.add(snapshot)

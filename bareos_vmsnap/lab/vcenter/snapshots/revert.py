@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 from typing import TYPE_CHECKING, Any
 
@@ -47,10 +46,12 @@ def revert(vm: VirtualMachine, snapshot: Snapshot, suppress_power_on: bool, *, u
         _detach(vm, snapshot.frozen, given_up)
         vm.replace_config(_rolled_back(vm, snapshot, paths))
         vm.disk_files.update(paths.values())
-        _delete(vm, given_up)
+        for path in given_up:
+            vm.delete_disk_file(path)
         vm.tree.current = snapshot
         tracking.apply(vm)
-        vm.vcenter.files.write(files.nvram_path(vm.live), snapshot.nvram)
+        if snapshot.nvram is not None:
+            vm.vcenter.files.write(files.nvram_path(vm.live), snapshot.nvram)
         files.write_config(vm)
         vm.needs_consolidation = bool(consolidation.redundant(vm))
         _restore_power(vm, snapshot.state, suppress_power_on, user)
@@ -67,14 +68,6 @@ def _given_up(vm: VirtualMachine) -> list[str]:
         and store.exists(disk.backing.fileName)
         and store.parent(disk.backing.fileName) is not None
     ]
-
-
-def _delete(vm: VirtualMachine, given_up: list[str]) -> None:
-    """A file that somebody opened at the last moment stays for consolidation."""
-    for path in given_up:
-        with contextlib.suppress(StorageError):
-            vm.vcenter.store.delete(path)
-            vm.disk_files.discard(path)
 
 
 def _make_deltas(vm: VirtualMachine, frozen: Any) -> dict[str, str]:

@@ -33,7 +33,7 @@ class Snapshot(Managed):
         state: str,
         quiesced: bool,
         frozen: Any,
-        nvram: bytes,
+        nvram: Optional[bytes],
         parent: Optional[Snapshot],
     ) -> None:
         super().__init__(vm.vcenter, vm.vcenter.snapshot_moid(vm, number))

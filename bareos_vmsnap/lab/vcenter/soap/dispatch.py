@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from pyVmomi import VmomiSupport, vmodl
 
 from bareos_vmsnap.lab.storage import StorageError
 from bareos_vmsnap.lab.vcenter import faults, properties
-from bareos_vmsnap.lab.vcenter.habits import Failure
 from bareos_vmsnap.lab.vcenter.managed import Managed
 from bareos_vmsnap.lab.vcenter.soap import request, response
 from bareos_vmsnap.lab.vcenter.soap.call import Call, Caller
@@ -71,28 +71,15 @@ class Dispatcher:
         with self._vcenter.lock:
             self._vcenter.authorization.require(call.session, method.privId, target)
             arguments = self._resolve(call, method, decoded.arguments)
-        failures = self._failures(method)
-        for failure in failures:
-            if not failure.after:
-                raise failure.fault
-        with contextlib.nullcontext() if operation.unlocked else self._vcenter.lock:
-            result = operation(target, call, *arguments)
-            value = properties.typed(result, method.result)
-        if not method.isTask and not method.wsdlName.startswith(_READING):
-            self._vcenter.notify()
-        for failure in failures:
-            raise failure.fault
+        with self._failing(method):
+            with contextlib.nullcontext() if operation.unlocked else self._vcenter.lock:
+                result = operation(target, call, *arguments)
+                value = properties.typed(result, method.result)
+            if not method.isTask and not method.wsdlName.startswith(_READING):
+                self._vcenter.notify()
         return response.encode_result(
             method.wsdlName, value, method.result, method.resultFlags, decoded.version
         )
-
-    def _failures(self, method: Any) -> list[Failure]:
-        """What the habits let this call meet; a task meets the failure of its work later."""
-        habits = self._vcenter.habits
-        met = [habits.next_failure(method.wsdlName, connection=True)]
-        if not method.isTask:
-            met.append(habits.next_failure(method.wsdlName, connection=False))
-        return [failure for failure in met if failure is not None]
 
     def _fetch(self, call: Call, decoded: request.Request) -> bytes:
         """One property: what pyVmomi asks for when an attribute is read."""
@@ -100,10 +87,28 @@ class Dispatcher:
         info = _property_info(decoded.target, name)
         privilege = info.privId or "System.Read"
         target = self._receiver(call, decoded.target, privilege, "Fetch")
-        with self._vcenter.lock:
+        with self._failing(decoded.method), self._vcenter.lock:
             self._vcenter.authorization.require(call.session, privilege, target)
             value = properties.read(target, name)
         return response.encode_result("Fetch", value, info.type, info.flags, decoded.version)
+
+    @contextlib.contextmanager
+    def _failing(self, method: Any) -> Iterator[None]:
+        """Fail as the habits want, before or after what is done within.
+
+        A task's work meets its failures later, in the task.
+        """
+        habits = self._vcenter.habits
+        met = [habits.next_failure(method.wsdlName, connection=True)]
+        if not method.isTask:
+            met.append(habits.next_failure(method.wsdlName, connection=False))
+        for failure in met:
+            if failure is not None and not failure.after:
+                raise failure.fault
+        yield
+        for failure in met:
+            if failure is not None:
+                raise failure.fault
 
     def _receiver(self, call: Call, reference: Any, privilege: Optional[str], name: str) -> Managed:
         if privilege != "System.Anonymous":

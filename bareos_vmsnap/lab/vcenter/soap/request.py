@@ -30,6 +30,7 @@ FETCH = VmomiSupport.Object(
         VmomiSupport.Object(name="prop", type=str, flags=0, version=VmomiSupport.BASE_VERSION),
     ),
     privId=None,
+    isTask=False,
 )
 
 

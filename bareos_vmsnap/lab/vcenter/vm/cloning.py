@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from pyVmomi import vim, vmodl
@@ -27,6 +28,7 @@ from bareos_vmsnap.lab.vcenter.vm import (
 )
 
 if TYPE_CHECKING:
+    from bareos_vmsnap.lab.vcenter.vcenter import VCenter
     from bareos_vmsnap.lab.vcenter.vm.folder import VmFolder
 
 
@@ -60,6 +62,9 @@ def clone(
         vcenter.files.make_folder(home, parents=True)
     paths = _copy_disks(source, origin, home, base)
     with vcenter.lock:
+        if any(child.name == escaped for child in folder.children()):
+            _discard(vcenter, paths.values(), home)  # somebody took the name meanwhile
+            entity.check_free(folder, escaped)
         live = _configuration(source, origin, home, base, paths)
         live.name = escaped
         host: Any = pool.owner.host[0]
@@ -111,19 +116,24 @@ def _copy_disks(
         try:
             store.copy(path, target)
         except StorageError as error:
-            for made in paths.values():
-                store.delete(made)
-            source.vcenter.files.delete_folder_if_empty(home)
+            _discard(source.vcenter, paths.values(), home)
             raise faults.from_storage(error, path) from error
         paths[path] = target
     return paths
+
+
+def _discard(vcenter: VCenter, paths: Iterable[str], home: str) -> None:
+    for path in paths:
+        vcenter.store.delete(path)
+    vcenter.files.delete_folder_if_empty(home)
 
 
 def _configuration(
     source: machine.VirtualMachine, origin: Any, home: str, base: str, paths: dict[str, str]
 ) -> Any:
     vcenter = source.vcenter
-    fresh = config.new_config(base, f"{home}/{base}.vmx", vcenter.now())
+    vmx_path = f"{home}/{base}.vmx"
+    fresh = config.new_config(base, vmx_path, vcenter.now())
     live = copy.copy(config.with_disk_paths(origin, paths))
     live.files = fresh.files
     live.uuid, live.instanceUuid = fresh.uuid, fresh.instanceUuid

@@ -11,7 +11,7 @@ import copy
 import datetime
 import re
 import uuid
-from typing import Any
+from typing import Any, Optional
 
 from pyVmomi import VmomiSupport, vim, vmodl
 
@@ -85,7 +85,6 @@ _HARDWARE = {
 
 def new_config(name: str, vmx_path: str, now: datetime.datetime) -> Any:
     """The configuration of a VM nothing was said about, without devices."""
-    folder = vmx_path.rpartition("/")[0] + "/"
     allocation = vim.ResourceAllocationInfo(
         reservation=0,
         expandableReservation=False,
@@ -105,12 +104,7 @@ def new_config(name: str, vmx_path: str, now: datetime.datetime) -> Any:
         createDate=now,
         template=False,
         annotation="",
-        files=vim.vm.FileInfo(
-            vmPathName=vmx_path,
-            snapshotDirectory=folder,
-            suspendDirectory=folder,
-            logDirectory=folder,
-        ),
+        files=files_of(vmx_path),
         tools=vim.vm.ToolsConfigInfo(toolsVersion=0, syncTimeWithHost=False),
         flags=vim.vm.FlagInfo(enableLogging=True, diskUuidEnabled=False),
         defaultPowerOps=vim.vm.DefaultPowerOpInfo(
@@ -134,10 +128,20 @@ def new_config(name: str, vmx_path: str, now: datetime.datetime) -> Any:
     )
 
 
+def files_of(vmx_path: str) -> Any:
+    folder = vmx_path.rpartition("/")[0] + "/"
+    return vim.vm.FileInfo(
+        vmPathName=vmx_path,
+        snapshotDirectory=folder,
+        suspendDirectory=folder,
+        logDirectory=folder,
+    )
+
+
 def with_spec(old: Any, spec: Any) -> Any:
     """`old` with everything of the spec but name, files and devices.
 
-    Raises InvalidArgument, NotSupported, VirtualHardwareVersionNotSupported.
+    Raises InvalidArgument, NotSupported.
     """
     _check_supported(spec)
     config = copy.copy(old)
@@ -182,25 +186,33 @@ def option(config: Any, key: str) -> Any:
     return None
 
 
-def with_disk_paths(config: Any, paths: dict[str, str]) -> Any:
-    """The configuration with its disks on other files: old path to new path."""
+def with_disk_paths(
+    config: Any, paths: dict[str, str], datastores: Optional[dict[str, Any]] = None
+) -> Any:
+    """The configuration with its disks on other files: old path to new path.
+
+    `datastores` has the reference for each new path where they may be others than before.
+    """
     if not any(
         getattr(device.backing, "fileName", None) in paths for device in config.hardware.device
     ):
         return config
     moved = copy.copy(config)
     moved.hardware = copy.copy(config.hardware)
-    moved.hardware.device = [_moved(device, paths) for device in config.hardware.device]
+    moved.hardware.device = [
+        _moved(device, paths, datastores or {}) for device in config.hardware.device
+    ]
     return moved
 
 
-def _moved(device: Any, paths: dict[str, str]) -> Any:
+def _moved(device: Any, paths: dict[str, str], datastores: dict[str, Any]) -> Any:
     path = getattr(device.backing, "fileName", None)
     if path not in paths:
         return device
     device = copy.copy(device)
     device.backing = copy.copy(device.backing)
     device.backing.fileName = paths[path]
+    device.backing.datastore = datastores.get(paths[path], device.backing.datastore)
     return device
 
 

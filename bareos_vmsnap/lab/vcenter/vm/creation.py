@@ -79,6 +79,7 @@ def _create(
 ) -> machine.VirtualMachine:
     vcenter = place.vcenter
     vmx_path = f"{site.home}/{site.base}.vmx"
+    host = _host(pool, host)
     live = config.with_spec(config.new_config(name, vmx_path, vcenter.now()), spec)
     live.instanceUuid = vcenter.unused_instance_uuid(live.instanceUuid)
     if config.option(live, "nvram") is None:
@@ -91,9 +92,7 @@ def _create(
     live.hardware.device = editor.finish()
     live.extraConfig = tracking.options(live)
     editor.files.carry_out(vcenter)
-    vm = machine.VirtualMachine(
-        vcenter, vcenter.vm_moid(), name, place, live, pool, _host(pool, host)
-    )
+    vm = machine.VirtualMachine(vcenter, vcenter.vm_moid(), name, place, live, pool, host)
     vm.disk_files.update(disk_files.config_paths(live))
     vcenter.files.write(files.nvram_path(live), files.new_nvram(live.uuid, live.firmware))
     files.write_config(vm)
@@ -123,6 +122,8 @@ def _site(place: Any, name: str, spec: Any) -> Site:
     site.datastore(datastore)
     site.check_space(path)
     if inner.endswith(".vmx"):
+        if "/" not in inner:
+            raise faults.invalid_argument("configSpec.files.vmPathName", "A VM needs a folder")
         site.home = datastore_files.folder_of(path)
         site.base = files.base_of(path)
         if vcenter.files.exists(path):

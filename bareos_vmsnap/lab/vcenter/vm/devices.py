@@ -32,7 +32,7 @@ class DeviceEditor:
         self._site = site
         self.devices = list(devices)
         self.files = FilePlan()
-        self._keys: dict[int, int] = {}  # of new devices: key in the spec, key assigned
+        self._keys: dict[int, int] = {}  # of new controllers: key in the spec, key assigned
 
     def apply(self, specs: list[Any]) -> None:
         """Raises InvalidDeviceSpec and its kin; file faults."""
@@ -117,7 +117,8 @@ class DeviceEditor:
             self._check_not_attached(device, index)
         elif nics.is_nic(device):
             nics.complete(self._site, device, index)
-        self._keys[asked] = device.key
+        if _is_controller(device):
+            self._keys[asked] = device.key
         device.deviceInfo = vim.Description(label=hardware.label(device, self.devices), summary="")
         self.devices.append(device)
 

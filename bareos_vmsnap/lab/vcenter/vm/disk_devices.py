@@ -106,7 +106,7 @@ def _attach(site: Site, plan: FilePlan, device: Any, index: int) -> None:
     datastore_files.split(path)
     if not site.vcenter.store.exists(path):
         raise faults.not_found(path)
-    if site.vcenter.store.children(path):
+    if site.vcenter.store.is_frozen(path):
         raise faults.locked(path)  # a snapshot's disk: its content is frozen
     plan.attach.append(path)
     device.backing.uuid = site.vcenter.disk_uuids.get(path) or new_uuid()

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Optional
 
 from bareos_vmsnap.lab.vcenter import datastore_files
 from bareos_vmsnap.lab.vcenter.vm import buses
@@ -37,6 +37,12 @@ def new_nvram(seed: str, firmware: str) -> bytes:
     """The content of a fresh NVRAM file: of the right size, and like no other's."""
     size = EFI_NVRAM_SIZE if firmware == "efi" else BIOS_NVRAM_SIZE
     return b"MRVN" + hashlib.shake_128(seed.encode()).digest(size - 4)
+
+
+def read_nvram(vm: VirtualMachine) -> Optional[bytes]:
+    """None where the file was deleted."""
+    path = nvram_path(vm.live)
+    return vm.vcenter.files.read(path) if vm.vcenter.files.exists(path) else None
 
 
 def write_config(vm: VirtualMachine) -> None:

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import datetime
 from typing import TYPE_CHECKING, Any, Optional
 
 from pyVmomi import vim
 
+from bareos_vmsnap.lab.storage import StorageError
 from bareos_vmsnap.lab.vcenter import datastore_files
 from bareos_vmsnap.lab.vcenter.inventory import entity
 from bareos_vmsnap.lab.vcenter.inventory.folders import Folder
@@ -163,22 +165,15 @@ class VirtualMachine(entity.ManagedEntity):
     def move_disk_files(self, paths: dict[str, str]) -> None:
         """Disk files have new paths, or were merged into others: old path to new path."""
         self.disk_files = {paths.get(path, path) for path in self.disk_files}
-        self.live = self._moved(self.live, paths)
+        datastores = {new: self.vcenter.datastore_of(new).ref for new in paths.values()}
+        self.live = config.with_disk_paths(self.live, paths, datastores)
         for snapshot in self.tree.all():
-            snapshot.frozen = self._moved(snapshot.frozen, paths)
-
-    def _moved(self, known: Any, paths: dict[str, str]) -> Any:
-        moved = config.with_disk_paths(known, paths)
-        for device in moved.hardware.device:
-            if getattr(device.backing, "fileName", None) in paths.values():
-                device.backing.datastore = self.vcenter.datastore_of(device.backing.fileName).ref
-        return moved
+            snapshot.frozen = config.with_disk_paths(snapshot.frozen, paths, datastores)
 
     def set_home(self, vmx_path: str) -> None:
         """The configuration file, and all that lies beside it, is somewhere else now."""
-        fresh = config.new_config("", vmx_path, self.vcenter.now())
         moved = copy.copy(self.live)
-        moved.files = fresh.files
+        moved.files = config.files_of(vmx_path)
         self.replace_config(moved)
 
     def set_template(self, template: bool, pool: Optional[ResourcePool]) -> None:
@@ -193,6 +188,12 @@ class VirtualMachine(entity.ManagedEntity):
         self.disk_files.discard(path)
         if disk.backing.uuid:
             self.vcenter.disk_uuids[path] = disk.backing.uuid
+
+    def delete_disk_file(self, path: str) -> None:
+        """One that somebody opened at the last moment stays for consolidation."""
+        with contextlib.suppress(StorageError):
+            self.vcenter.store.delete(path)
+            self.disk_files.discard(path)
 
     def leave_folder(self) -> None:
         if isinstance(self.parent, Folder):

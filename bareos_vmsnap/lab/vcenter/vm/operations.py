@@ -10,6 +10,7 @@ from pyVmomi import vim, vmodl
 
 from bareos_vmsnap.lab.vcenter import faults
 from bareos_vmsnap.lab.vcenter.managed import operation_of
+from bareos_vmsnap.lab.vcenter.services import tasks
 from bareos_vmsnap.lab.vcenter.snapshots import consolidation, create, remove, revert
 from bareos_vmsnap.lab.vcenter.vm import (
     changed_areas,
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
     from bareos_vmsnap.lab.vcenter.snapshots.tree import Snapshot
     from bareos_vmsnap.lab.vcenter.soap.call import Call
     from bareos_vmsnap.lab.vcenter.vm.folder import VmFolder
+
+
+def _check_idle(vm: VirtualMachine) -> None:
+    """For what is no task itself. Raises TaskInProgress."""
+    if vm.busy is not None:
+        raise tasks.in_progress(vm.busy)
 
 
 # Snapshots
@@ -127,6 +134,7 @@ def refresh_storage_info(vm: VirtualMachine, call: Call) -> None:
 
 @operation_of(VirtualMachine, "MarkAsTemplate")
 def mark_as_template(vm: VirtualMachine, call: Call) -> None:
+    _check_idle(vm)
     power.check(vm, power.OFF)
     vm.set_template(True, None)
 
@@ -202,6 +210,7 @@ def clone(vm: VirtualMachine, call: Call, folder: VmFolder, name: str, spec: Any
 
 @operation_of(VirtualMachine, "UnregisterVM")
 def unregister(vm: VirtualMachine, call: Call) -> None:
+    _check_idle(vm)
     registration.unregister(vm, user=call.user)
 
 

@@ -11,6 +11,7 @@ from pyVmomi import vim, vmodl
 
 from bareos_vmsnap.lab.storage import StorageError
 from bareos_vmsnap.lab.vcenter import faults
+from bareos_vmsnap.lab.vcenter.snapshots import consolidation
 from bareos_vmsnap.lab.vcenter.vm import (
     buses,
     config,
@@ -166,5 +167,5 @@ def _drop_disks(vm: VirtualMachine, old: Any, plan: disk_files.FilePlan) -> None
     }
     for path in plan.destroy:
         if path not in frozen and vm.vcenter.store.exists(path):
-            vm.vcenter.store.delete(path)
-            vm.disk_files.discard(path)
+            vm.delete_disk_file(path)
+    vm.needs_consolidation = bool(consolidation.redundant(vm))

@@ -24,6 +24,11 @@ def relocate(vm: VirtualMachine, spec: Any, *, user: str) -> None:
     """
     _check_supported(spec)
     with vm.vcenter.lock:
+        folder: Any = vm.parent
+        if spec.folder is not None:
+            folder = vm.vcenter.objects.find(spec.folder)
+        if folder is not vm.parent:
+            entity.check_free(folder, vm.name)
         moves = _moves(vm, spec)
         source = _source(vm)
     for datastore, paths in moves.items():
@@ -32,7 +37,7 @@ def relocate(vm: VirtualMachine, spec: Any, *, user: str) -> None:
         if spec.datastore is not None:
             target = vm.vcenter.objects.find(spec.datastore)
             _move_home(vm, target.name)
-        _move_in_inventory(vm, spec)
+        _move_in_inventory(vm, spec, folder)
         if moves and vm.vcenter.habits.relocate_resets_tracking:
             _reset_tracking(vm)
         files.write_config(vm)
@@ -105,16 +110,14 @@ def _move_home(vm: VirtualMachine, datastore: str) -> None:
     vm.vcenter.files.delete_folder_if_empty(home)
 
 
-def _move_in_inventory(vm: VirtualMachine, spec: Any) -> None:
+def _move_in_inventory(vm: VirtualMachine, spec: Any, folder: Any) -> None:
     if spec.host is not None:
         vm.host = vm.vcenter.objects.find(spec.host)
     if spec.pool is not None:
         vm.resourcePool = vm.vcenter.objects.find(spec.pool)
-    if spec.folder is not None:
-        folder: Any = vm.vcenter.objects.find(spec.folder)
-        entity.check_free(folder, vm.name)
+    if folder is not vm.parent:
         vm.leave_folder()
-        vm.parent = folder
+        vm.parent, vm.parentVApp = folder, None
         folder.add(vm)
 
 

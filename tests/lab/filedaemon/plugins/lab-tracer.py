@@ -50,6 +50,7 @@ class Tracer(BareosFdPluginBaseclass.BareosFdPluginBaseclass):
         self.queue = []
         self.item = None
         self.data = None
+        self.descriptor = None
         self.feeder = None
         self.sink = None
         self.counts = {}
@@ -172,8 +173,7 @@ class Tracer(BareosFdPluginBaseclass.BareosFdPluginBaseclass):
             self.data = open(source, "rb") if source else content(self.item["name"], size)
             return bareosfd.bRC_OK
         if via == "file":
-            self.data = open(source, "rb")
-            iop.filedes = self.data.fileno()
+            self.descriptor = iop.filedes = os.open(source, os.O_RDONLY)
         else:
             command = self.item.get("command") or ["cat", source]
             self.feeder = subprocess.Popen(command, stdout=subprocess.PIPE)
@@ -212,6 +212,9 @@ class Tracer(BareosFdPluginBaseclass.BareosFdPluginBaseclass):
         return bareosfd.bRC_OK
 
     def plugin_io_close(self, iop):
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor = None
         if self.feeder is not None:
             self.feeder.stdout.close()
             self.feeder.wait()

@@ -1,0 +1,51 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""A TLS context that accepts one certificate and no other.
+
+pyVmomi's own `thumbprint` does not do that: it looks at the certificate only where the ordinary
+verification has failed, and from then on verifies nothing with the same context.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ssl
+from typing import Any
+
+_DIGESTS = {40: hashlib.sha1, 64: hashlib.sha256, 128: hashlib.sha512}
+
+
+class NotPinned(ssl.SSLError):
+    """The server has another certificate than the pinned one."""
+
+
+class PinnedContext(ssl.SSLContext):
+    """Checks the server's certificate at the end of every handshake, before anything is sent."""
+
+    _thumbprint: str
+
+    @classmethod
+    def of(cls, thumbprint: str) -> PinnedContext:
+        """A context for the certificate with this digest (SHA-1, SHA-256 or SHA-512, hexadecimal).
+
+        Raises ValueError for anything else.
+        """
+        digits = thumbprint.replace(":", "").lower()
+        if len(digits) not in _DIGESTS:
+            raise ValueError(f"{thumbprint} is no SHA-1, SHA-256 or SHA-512 digest")
+        context = cls(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context._thumbprint = digits
+        return context
+
+    def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:
+        """As ssl's, for connected sockets. Raises NotPinned."""
+        wrapped = super().wrap_socket(*arguments, **options)
+        certificate = wrapped.getpeercert(binary_form=True) or b""
+        digest = _DIGESTS[len(self._thumbprint)](certificate).hexdigest()
+        if not hmac.compare_digest(digest, self._thumbprint):
+            wrapped.close()
+            raise NotPinned(f"its digest is {digest}, the pinned one {self._thumbprint}")
+        return wrapped

@@ -1,0 +1,192 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""What cannot be backed up ends the job with one clear message, and nothing was touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable, Optional
+
+import pytest
+from pyVmomi import vim
+
+from bareos_vmsnap.lab.vcenter import certificates
+from bareos_vmsnap.vsphere import preflight
+
+from . import hardware
+from .conftest import Saved
+from .hardware import MIB
+from .joblog import check_failed, check_ok, said
+from .machine import Machine
+from .site import Site
+
+OTHER_THUMBPRINT = ":".join(["AB"] * 20)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"vcport": "1"}, r"localhost:1 cannot be reached: .*Check vcserver and vcport"),
+        ({"vcserver": "no.such.host.invalid"}, r"no.such.host.invalid:\d+ cannot be reached"),
+        ({"vcthumbprint": OTHER_THUMBPRINT}, "is not the pinned one.*renewed"),
+        ({"ca_file": None}, r"TLS certificate of localhost:\d+ was not accepted: .*verify failed"),
+        ({"ca_file": "/nonexistent/ca.pem"}, "CA file /nonexistent/ca.pem cannot be used"),
+        ({"vcuser": "nobody@vsphere.local"}, "refused the login of nobody@vsphere.local"),
+        ({"dc": "Labor"}, "Datacenter Labor does not exist"),
+        ({"dc": "Lab/vm"}, "Lab/vm is no datacenter"),
+        ({"folder": "/Production/Windows"}, r"folder /Production/Windows does not exist .*'Windows'"),
+        ({"vmname": "WEB1"}, "VM WEB1 does not exist in folder / of datacenter Lab"),
+        ({"uuid": "1234", "dc": None, "vmname": None}, "No VM has the UUID 1234"),
+        ({"vmname": None}, "Plugin options: vmname must be given"),
+        ({"nbd_uri": "nbd://host/{disc}"}, r"Plugin option nbd_uri: .*\{disc\}"),
+        ({"snapshot_retrys": "3"}, "snapshot_retrys is no option of this plugin"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_wrong_options(site: Site, options: dict[str, Optional[str]], message: str) -> None:
+    machine = site.create()
+    check_failed(site.backup(**options), message)
+    assert machine.snapshot_names == []
+
+
+def test_wrong_password_and_untrusted_ca(site: Site, tmp_path: Path) -> None:
+    site.create()
+    site.password_file.write_text("not the password\n")
+    told = check_failed(site.backup(), f"refused the login of {site.lab.user}")
+    assert "not the password" not in told
+    site.password_file.write_text(site.lab.password)
+    other = certificates.ensure(tmp_path / "other").ca
+    check_failed(site.backup(ca_file=str(other)), "TLS certificate of .* was not accepted")
+
+
+def test_the_right_thumbprint_is_enough(site: Site) -> None:
+    machine = site.create(disks=[MIB])
+    machine.guest.write_nvram(b"over HTTPS, pinned as well")
+    check_ok(site.backup(ca_file=None, vcthumbprint=site.lab.thumbprint))
+
+
+def template(machine: Machine) -> None:
+    machine.vm.MarkAsTemplate()
+
+
+def physical_rdm(machine: Machine) -> None:
+    raw = vim.vm.device.VirtualDisk.RawDiskMappingVer1BackingInfo
+    machine.reconfigure(
+        hardware.disk(MIB, backing=raw, compatibilityMode="physicalMode", deviceName="naa.1")
+    )
+
+
+def shared_bus(machine: Machine) -> None:
+    machine.reconfigure(
+        hardware.controller(hardware.SCSI, sharedBus="physicalSharing"),
+        hardware.disk(MIB, controller=-2),
+    )
+
+
+def multi_writer(machine: Machine) -> None:
+    machine.reconfigure(hardware.disk(MIB, sharing="sharingMultiWriter"))
+
+
+def too_deep(machine: Machine) -> None:
+    for level in range(preflight.MAX_DEPTH):
+        machine.snapshot(f"level {level}")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (template, "it is a template"),
+        (physical_rdm, r"Hard disk 2 \(scsi0-1, .*raw device mapping in physical mode"),
+        (shared_bus, r"Hard disk 2 \(scsi1-0, .*its controller shares the bus"),
+        (multi_writer, r"Hard disk 2 \(scsi0-1, .*multi-writer"),
+        (too_deep, "it has as many snapshot levels as vSphere allows"),
+    ],
+)
+def test_vms_that_cannot_be_backed_up(
+    site: Site, make: Callable[[Machine], None], message: str
+) -> None:
+    machine = site.create(disks=[MIB])
+    make(machine)
+    names = machine.snapshot_names
+    check_failed(site.backup(), f"VM web1 cannot be backed up: {message}")
+    assert machine.snapshot_names == names
+
+
+def test_an_independent_disk_is_left_out(site: Site) -> None:
+    machine = site.create(disks=[MIB])
+    machine.reconfigure(hardware.disk(MIB, mode="independent_persistent"))
+    machine.scribble("a")
+    machine.snapshot("s")
+    machine.scribble("b")
+    faces = machine.portrait().faces
+    job = site.backup()
+    assert job.status == "T"
+    (warning,) = said(job, "M_WARNING")
+    assert "Hard disk 2 (scsi0-1," in warning
+    assert "is not backed up: it is independent" in warning
+    machine.destroy()
+    check_ok(site.restore())
+    restored = site.find().portrait().faces
+    assert [face.disks for face in restored] == [face.disks[:1] for face in faces]
+
+
+def test_ambiguous_names(site: Site) -> None:
+    machine, other = site.create(), site.create("web2")
+    other.guest.vm.name = "web1"  # as a host without vCenter allows
+    check_failed(site.backup(), "VM web1 is ambiguous: 2 VMs .*Use the option uuid")
+    uuid = machine.vm.config.uuid
+    other.reconfigure(uuid=uuid)
+    check_failed(site.backup(uuid=uuid, dc=None, vmname=None), "2 VMs have the UUID")
+
+
+def test_missing_privileges_are_all_named(site: Site) -> None:
+    machine = site.create()
+    site.lab.vcenter.add_user(
+        "backup@vsphere.local", site.lab.password, ["VirtualMachine.State.CreateSnapshot"]
+    )
+    told = check_failed(site.backup(vcuser="backup@vsphere.local"), "cannot be backed up: ")
+    lacking = [name for name in preflight.PRIVILEGES if f"lacks the privilege {name}" in told]
+    assert lacking == [
+        "VirtualMachine.State.RemoveSnapshot",
+        "VirtualMachine.Provisioning.DiskRandomRead",
+        "VirtualMachine.Provisioning.GetVmFiles",
+    ]
+    assert machine.snapshot_names == []
+
+
+def test_the_documented_privileges_suffice(site: Site) -> None:
+    machine = site.create(disks=[MIB])
+    machine.scribble("a")
+    site.lab.vcenter.add_user("backup@vsphere.local", site.lab.password, preflight.PRIVILEGES)
+    check_ok(site.backup(vcuser="backup@vsphere.local"))
+
+
+def test_restoring_over_a_vm(saved: Saved) -> None:
+    before = saved.machine.portrait()
+    restore = saved.site.restore()
+    told = check_failed(restore, "web1 exists in folder /")
+    assert "the existing VM was not touched" in told
+    assert any("Left behind: nothing" in text for text in said(restore, "M_ERROR"))
+    assert saved.machine.portrait() == before
+    assert saved.site.vm_names() == ["web1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"restore_datastore": "datastore9"}, "Datastore datastore9 does not exist in .* Lab"),
+        ({"restore_esxhost": "esx7.lab"}, "HostSystem esx7.lab does not exist"),
+        ({"restore_cluster": "Big"}, "ClusterComputeResource Big does not exist"),
+        ({"restore_resourcepool": "Deep"}, "ResourcePool Deep does not exist"),
+        ({"dc": "Elsewhere"}, "Datacenter Elsewhere does not exist"),
+        ({"folder": "/Nowhere"}, "VM folder /Nowhere does not exist"),
+        ({"vmname": "x" * 81}, "Creating VM x+ failed: InvalidName"),
+        ({"restore_target": "directory"}, "restore_target=directory needs restore_directory"),
+        ({"restore_powerstate": "maybe"}, "restore_powerstate=maybe must be on or off"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_restoring_to_nowhere(saved: Saved, options: dict[str, str], message: str) -> None:
+    restore = saved.site.restore(**{"vmname": "copy", **options})
+    check_failed(restore, message)
+    assert saved.site.vm_names() == ["web1"]

@@ -1,0 +1,251 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""How changes are found: by CBT where it can be trusted, else by a way that is sure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pyVmomi import vim, vmodl
+
+from .hardware import MIB
+from .joblog import check_failed, check_ok, methods, reasons, said
+from .machine import Machine
+from .pictures import draw
+from .roundtrip import round_trip
+from .site import Site
+
+DISK = "scsi0-0"
+
+
+def check_restores(site: Site, machine: Machine) -> None:
+    """The newest backup brings the VM back as it is."""
+    before = machine.portrait()
+    machine.destroy()
+    check_ok(site.restore())
+    assert site.find().portrait() == before
+
+
+def fault(key: str) -> Any:
+    """A fault of change tracking as hostd words it."""
+    message = vmodl.LocalizableMessage(key=f"vim.hostd.vmsvc.cbt.{key}", message=f"about {key}")
+    return vim.fault.FileFault(file="[datastore1] x.vmdk", faultMessage=[message], msg="see below")
+
+
+def test_cbt_enabled_after_the_first_snapshot(site: Site) -> None:
+    machine = site.create(disks=[MIB], cbt=False)
+    machine.scribble("a")
+    machine.snapshot("before")
+    machine.scribble("b")
+    machine.reconfigure(changeTrackingEnabled=True)
+    machine.scribble("c")
+    machine.snapshot("after")
+    machine.scribble("d")
+    job = site.backup()
+    check_ok(job)
+    assert methods(job) == {
+        ("before", DISK): "allocated",
+        ("after", DISK): "compare",
+        ("now", DISK): "cbt",
+    }
+    assert "CBT was off when the base was taken" in reasons(job)["after", DISK]
+    before = machine.portrait()
+    machine.destroy()
+    check_ok(site.restore())
+    restored = site.find()
+    assert restored.portrait().faces == before.faces
+    # It could not be enabled under the snapshots any more, so it was on from the beginning.
+    assert restored.vm.config.changeTrackingEnabled
+    assert restored.device(2000).backing.changeId is not None
+
+
+def test_cbt_off_with_snapshots_is_left_off(site: Site) -> None:
+    machine = site.create(disks=[MIB], cbt=False)
+    draw(machine, "A\n  B\n  C *\n")
+    job = site.backup()
+    assert job.status == "T"
+    (warning,) = said(job, "M_WARNING")
+    assert "Changed block tracking is off for VM web1 and it has snapshots" in warning
+    assert not machine.vm.config.changeTrackingEnabled
+    assert {m for (node, _), m in methods(job).items() if node != "A"} == {"compare"}
+    check_restores(site, machine)
+
+
+def test_cbt_off_without_snapshots_is_switched_on(site: Site) -> None:
+    machine = site.create(disks=[MIB], cbt=False)
+    machine.scribble("a")
+    left = site.backup(enable_cbt="no")
+    assert "Changed block tracking is off" in said(left, "M_WARNING")[0]
+    assert not machine.vm.config.changeTrackingEnabled
+    job = site.backup()
+    check_ok(job)
+    assert any("Enabled changed block tracking" in text for text in said(job, "M_INFO"))
+    assert machine.vm.config.changeTrackingEnabled
+    assert machine.device(2000).backing.changeId is not None
+
+
+def test_cbt_not_supported(site: Site) -> None:
+    machine = site.create(disks=[MIB], cbt=False)
+    site.lab.habits.change_tracking_supported = False
+    machine.scribble("a")
+    machine.snapshot("s")
+    machine.scribble("b")
+    job = site.backup()
+    (warning,) = said(job, "M_WARNING")
+    assert "does not support changed block tracking" in warning
+    assert methods(job)["now", DISK] == "compare"
+    check_restores(site, machine)
+
+
+LASTING = [
+    fault("noTrack"),
+    fault("noEpoch"),
+    fault("cannotGetChanges"),
+    vmodl.fault.InvalidArgument(invalidProperty="changeId"),
+    vmodl.fault.InvalidArgument(invalidProperty="deviceKey"),
+    vim.fault.NotFound(msg="the snapshot is gone"),
+    vmodl.fault.NotSupported(),
+]
+
+
+def test_every_lasting_fault_falls_back_to_comparing(site: Site) -> None:
+    machine = site.create(disks=[MIB])
+    names = [f"edge{n}" for n in range(len(LASTING) - 1)]
+    for name in ["root", *names]:
+        machine.scribble(name, pieces=1)
+        machine.snapshot(name)
+    machine.scribble("now")
+    for each in LASTING:
+        site.lab.habits.fail("QueryChangedDiskAreas", each)
+    site.lab.habits.fail("QueryChangedDiskAreas", LASTING[0])
+    job = site.backup()
+    check_ok(job)
+    told = reasons(job)
+    assert methods(job).pop(("root", DISK)) == "allocated"
+    assert "CBT does not tell the areas in use (FileFault: see below; about noTrack" in told["root", DISK]
+    words = ["noEpoch", "cannotGetChanges", "changeId", "deviceKey", "NotFound", "NotSupported"]
+    for name, word in zip([*names, "now"], [*words, "noTrack"]):
+        assert methods(job)[name, DISK] == "compare"
+        assert word in told[name, DISK]
+    check_restores(site, machine)
+
+
+def test_a_passing_fault_is_tried_again(site: Site) -> None:
+    machine = site.create(disks=[MIB])
+    machine.scribble("a")
+    machine.snapshot("s")
+    machine.scribble("b")
+    locked = vim.fault.FileLocked(file="[datastore1] web1/web1-ctk.vmdk")
+    site.lab.habits.fail("QueryChangedDiskAreas", locked, nth=2)
+    job = site.backup()
+    check_ok(job)
+    assert methods(job)["now", DISK] == "cbt"
+
+    error = vmodl.fault.SystemError(reason="busy")
+    site.lab.habits.fail("QueryChangedDiskAreas", error, nth=2, times=3)
+    job = site.backup()
+    check_ok(job)
+    assert methods(job)["now", DISK] == "compare"
+    assert "SystemError" in reasons(job)["now", DISK]
+
+
+@pytest.mark.parametrize(
+    ("star", "why"),
+    [("fails", "CBT does not tell the areas in use"), ("whole-disk", "the whole disk in use")],
+)
+def test_the_root_without_its_areas_in_use(site: Site, star: Any, why: str) -> None:
+    site.lab.habits.cbt.star = star
+    machine = site.create(disks=[4 * MIB])
+    machine.scribble("a")
+    machine.snapshot("root")
+    job = site.backup()
+    check_ok(job)
+    assert why in reasons(job)["root", DISK]
+    assert job.bytes < MIB, "the allocation map tells what is in use"
+    check_restores(site, machine)
+
+
+@pytest.mark.parametrize(
+    ("areas", "size", "empty"), [(1, None, False), (3, 3 << 16, True), (2000, 512, False)]
+)
+def test_answers_in_pages(site: Site, areas: int, size: Any, empty: bool) -> None:
+    site.lab.habits.page_areas = areas
+    site.lab.habits.empty_pages = empty
+    machine = site.create(disks=[256 << 10 if size == 512 else 2 * MIB])
+    site.lab.habits.page_bytes = size
+    machine.scribble("a", pieces=5)
+    machine.snapshot("root")
+    machine.scribble("b", pieces=5)
+    job = site.backup()
+    check_ok(job)
+    assert methods(job)["now", DISK] == "cbt"
+    site.lab.habits.page_bytes = None
+    check_restores(site, machine)
+
+
+@pytest.mark.parametrize(
+    "habits",
+    [
+        {"revert_uuid": "new"},
+        {"revert_sequence": "reuse"},
+        {"stray_id": "fails"},
+        {"revert_uuid": "new", "revert_sequence": "reuse"},
+    ],
+    ids=lambda habits: "-".join(habits.values()),
+)
+def test_what_real_vcenters_do_differently(site: Site, habits: dict[str, str]) -> None:
+    for name, value in habits.items():
+        setattr(site.lab.habits.cbt, name, value)
+    machine = site.create(disks=[MIB])
+    draw(machine, "A\n  B\n    (C)\n      D\n      E *\n  F\n")
+    round_trip(site, machine)
+
+
+def test_forbidden_fallback(site: Site) -> None:
+    machine = site.create(disks=[MIB], cbt=False)
+    machine.snapshot("old")
+    machine.reconfigure(changeTrackingEnabled=True)
+    machine.snapshot("new")
+    told = check_failed(site.backup(fallback_to_full_cbt="no"), "fallback_to_full_cbt=no forbids")
+    assert "Hard disk 1 (scsi0-0) at s0002-new" in told
+    assert "CBT was off when the base was taken" in told
+    assert machine.snapshot_names == ["old", "new"]
+
+
+def test_everything_instead_of_comparing(site: Site) -> None:
+    """A delta sent in full says where the base has data and the snapshot has not."""
+    machine = site.create(disks=[MIB], cbt=False)
+    machine.guest.write(2000, 0, b"\xaa" * MIB)
+    machine.snapshot("full")
+    machine.guest.write_zeros(2000, 128 << 10, 512 << 10)
+    machine.snapshot("holes")
+    machine.scribble("b")
+    job = site.backup(without_cbt="full")
+    assert job.status == "T"
+    assert methods(job) == {
+        ("full", DISK): "allocated",
+        ("holes", DISK): "full",
+        ("now", DISK): "full",
+    }
+    check_restores(site, machine)
+
+
+def test_a_restored_vm_is_not_trusted(site: Site) -> None:
+    """What a restore wrote, CBT misreports: edges between restored snapshots are compared."""
+    machine = site.create(disks=[MIB])
+    draw(machine, "A\n  B *\n    C\n")
+    restored = round_trip(site, machine)
+    assert restored.vm.config.changeTrackingEnabled
+    restored.scribble("new")
+    restored.snapshot("D")
+    restored.scribble("newer")
+    restored.snapshot("E")
+    restored.scribble("newest")
+    job = site.backup()
+    check_ok(job)
+    found = methods(job)
+    assert {node for (node, _), method in found.items() if method == "compare"} == {"B", "C", "D"}
+    assert (found["E", DISK], found["now", DISK]) == ("cbt", "cbt")
+    assert "restored (by RestoreFiles." in reasons(job)["D", DISK]
+    check_restores(site, restored)
