@@ -157,7 +157,7 @@ class BackupJob:
         if tree is None:
             return plan_backup.plan(observed, job, self._policy)
         content = self._session.content
-        past = previous.build_upon(tree, observed, content, self._vm, self._log)
+        past = previous.build_upon(tree, observed, content, self._vm, self._options, self._log)
         planned = plan_backup.plan(observed, job, self._policy, past)
         try:
             for task in planned.tasks:

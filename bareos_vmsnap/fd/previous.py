@@ -37,13 +37,20 @@ def find(
 
 
 def build_upon(
-    tree: model.BlockTree, observed: Observed, content: Any, vm: Any, log: JobLog
+    tree: model.BlockTree,
+    observed: Observed,
+    content: Any,
+    vm: Any,
+    chosen: Options,
+    log: JobLog,
 ) -> plan_backup.Previous:
     """Which snapshots are known, and whether the previous state is an ancestor of today's."""
     nodes = lineage.known(tree, observed)
     point = tree.newest
     past = history.since(content, vm, tree.nodes[point.state].created)
     line, reason = lineage.line(tree, observed, nodes, past)
+    if line is not None and chosen.audit and observed.current is not None:
+        line, reason = None, "the audit needs a base that can still be read"
     if line is None:
         log.info(
             f"VM {observed.vm.name}: changes of the current state are counted from its snapshot, "

@@ -18,6 +18,9 @@ from bareos_vmsnap.target.base import Target
 from bareos_vmsnap.tree import choose, manifest, model, names, plan_restore
 
 
+OPEN_TIMEOUT = 300  # seconds a disk may take to open
+
+
 class RestoreJob:
     """Restores one VM.
 
@@ -178,6 +181,11 @@ class RestoreJob:
                 "readback": self._options.restore_readback,
             }
         )
+        try:
+            mover.wait_ready(OPEN_TIMEOUT)
+        except client.MoverError as error:
+            mover.kill()
+            raise errors.RestoreError(f"{disk.label} cannot be written: {error}") from error
         return ToDisk(segment.name, mover, lambda report: self._written(write, report))
 
     def _written(self, write: plan_restore.Write, report: client.Report) -> None:

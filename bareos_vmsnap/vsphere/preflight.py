@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from bareos_vmsnap import errors
-from bareos_vmsnap.vsphere import disks, snapshots
+from bareos_vmsnap.vsphere import disks, inventory, snapshots
 
 # vSphere allows 32 levels; the backup snapshot takes one, and a user may want one more.
 MAX_DEPTH = 31
@@ -19,6 +20,8 @@ PRIVILEGES = (
     "VirtualMachine.Provisioning.DiskRandomRead",
     "VirtualMachine.Provisioning.GetVmFiles",
 )
+# On the datastore of the VM's configuration: the NVRAM file is read over its HTTPS access.
+DATASTORE_PRIVILEGES = ("Datastore.Browse", "Datastore.FileManagement")
 
 
 @dataclass
@@ -87,10 +90,19 @@ def _privilege_reasons(vm: Any, content: Any) -> list[str]:
     """Privileges the user lacks. A single ESXi host has no AuthorizationManager call for it."""
     if content.about.apiType != "VirtualCenter":
         return []
+    store, _ = inventory.datastore_path(vm.config.files.vmPathName)
+    homes = [datastore for datastore in vm.datastore if datastore.name == store]
+    lacking = [
+        *_lacking(content, [vm], PRIVILEGES),
+        *(f"{name} on datastore {store}" for name in _lacking(content, homes, DATASTORE_PRIVILEGES)),
+    ]
+    user = content.sessionManager.currentSession.userName
+    return [f"the user {user} lacks the privilege {name}" for name in lacking]
+
+
+def _lacking(content: Any, entities: list[Any], wanted: Sequence[str]) -> list[str]:
     session = content.sessionManager.currentSession
     answer = content.authorizationManager.HasPrivilegeOnEntities(
-        [vm], session.key, list(PRIVILEGES)
+        entities, session.key, list(wanted)
     )
-    granted = {p.privId for entity in answer for p in entity.privAvailability if p.isGranted}
-    missing = [privilege for privilege in PRIVILEGES if privilege not in granted]
-    return [f"the user {session.userName} lacks the privilege {name}" for name in missing]
+    return [p.privId for each in answer for p in each.privAvailability if not p.isGranted]

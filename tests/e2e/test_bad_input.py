@@ -145,11 +145,14 @@ def test_missing_privileges_are_all_named(site: Site) -> None:
         "backup@vsphere.local", site.lab.password, ["VirtualMachine.State.CreateSnapshot"]
     )
     told = check_failed(site.backup(vcuser="backup@vsphere.local"), "cannot be backed up: ")
-    lacking = [name for name in preflight.PRIVILEGES if f"lacks the privilege {name}" in told]
+    wanted = (*preflight.PRIVILEGES, *preflight.DATASTORE_PRIVILEGES)
+    lacking = [name for name in wanted if f"lacks the privilege {name}" in told]
     assert lacking == [
         "VirtualMachine.State.RemoveSnapshot",
         "VirtualMachine.Provisioning.DiskRandomRead",
         "VirtualMachine.Provisioning.GetVmFiles",
+        "Datastore.Browse",
+        "Datastore.FileManagement",
     ]
     assert machine.snapshot_names == []
 
@@ -157,7 +160,8 @@ def test_missing_privileges_are_all_named(site: Site) -> None:
 def test_the_documented_privileges_suffice(site: Site) -> None:
     machine = site.create(disks=[MIB])
     machine.scribble("a")
-    site.lab.vcenter.add_user("backup@vsphere.local", site.lab.password, preflight.PRIVILEGES)
+    wanted = (*preflight.PRIVILEGES, *preflight.DATASTORE_PRIVILEGES)
+    site.lab.vcenter.add_user("backup@vsphere.local", site.lab.password, wanted)
     check_ok(site.backup(vcuser="backup@vsphere.local"))
 
 

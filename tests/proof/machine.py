@@ -143,6 +143,11 @@ class LifeOfATree(RuleBasedStateMachine):
         self._work(writes)
         self.now.backup(level)
 
+    @rule(level=st.sampled_from(LEVELS), writes=WRITES)
+    def backup_while_cbt_lies(self, level: str, writes: list[Write]) -> None:
+        self._work(writes)
+        self.now.backup_while_cbt_lies(level)
+
     @precondition(lambda self: self.world is not None and self.world.counts["jobs"] > 0)
     @rule(which=WHICH)
     def restore(self, which: int) -> None:
