@@ -60,7 +60,7 @@ class BackupJob:
         identity = snapshots.identity(self._vm)
         self._lock = VmLock(self._facts.working_directory, identity.instance_uuid, name)
         tree = previous.find(self._pieces, identity, self._options, self._facts, self._log)
-        waiter = tasks.Waiter(content, self._facts.cancel)
+        waiter = tasks.Waiter(self._facts.cancel)
         self._backup = BackupSnapshot(self._vm, waiter, self._facts, self._log)
         self._backup.remove_leftovers(self._options)
         self._backup.enable_cbt(self._options)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 from pyVmomi import vim, vmodl
 
@@ -26,7 +26,6 @@ class BackupSnapshot:
         self._log = log
         self._name = marks.backup_name(facts.unique_name)
         self._wanted = False
-        self.snapshot: Optional[Any] = None
 
     def remove_leftovers(self, chosen: Options) -> None:
         """Delete backup snapshots of dead jobs; another daemon's only where that is wanted.
@@ -68,10 +67,10 @@ class BackupSnapshot:
         self._waiter.wait(self._vm.ReconfigVM_Task(spec), doing)
         self._log.info(f"Enabled changed block tracking of VM {self._vm_name}")
 
-    def take(self, chosen: Options) -> Any:
+    def take(self, chosen: Options) -> snapshots.Taken:
         """Take the snapshot and return it. Raises tasks.TaskFailed, errors.Canceled."""
         self._wanted = True
-        self.snapshot = snapshots.take(
+        return snapshots.take(
             self._vm,
             self._waiter,
             self._name,
@@ -82,7 +81,6 @@ class BackupSnapshot:
             cancel=self._facts.cancel,
             warn=self._log.warn,
         )
-        return self.snapshot
 
     def delete(self) -> None:
         """Delete every snapshot of this job, whether or not its creation was seen to succeed.

@@ -47,7 +47,7 @@ def build_upon(
     """Which snapshots are known, and whether the previous state is an ancestor of today's."""
     nodes = lineage.known(tree, observed)
     point = tree.newest
-    past = history.since(content, vm, tree.nodes[point.state].created)
+    past = history.since(content, vm, tree.nodes[point.state].created, point.event_chain)
     line, reason = lineage.line(tree, observed, nodes, past)
     if line is not None and chosen.audit and observed.current is not None:
         line, reason = None, "the audit needs a base that can still be read"

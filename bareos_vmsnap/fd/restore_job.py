@@ -17,7 +17,6 @@ from bareos_vmsnap.mover import client
 from bareos_vmsnap.target.base import Target
 from bareos_vmsnap.tree import choose, manifest, model, names, plan_restore
 
-
 OPEN_TIMEOUT = 300  # seconds a disk may take to open
 
 

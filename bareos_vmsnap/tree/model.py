@@ -129,7 +129,8 @@ class TimePoint:
     """The VM at one backup: which snapshots stood, in VMware's order, parents first.
 
     `state` is the node of the VM's own state, `current` the node VMware calls the current snapshot
-    (None when the VM stands at no snapshot). `nvram` names the file with the VM's NVRAM.
+    (None when the VM stands at no snapshot). `nvram` names the file with the VM's NVRAM;
+    `event_chain` is that of the task that took the backup snapshot, by vSphere's event history.
     """
 
     id: str
@@ -142,6 +143,7 @@ class TimePoint:
     snapshots: tuple[LiveSnapshot, ...]
     power_state: str = "poweredOff"
     nvram: Optional[str] = None
+    event_chain: Optional[int] = None
     previous: Optional[str] = None
 
 

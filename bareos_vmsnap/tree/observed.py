@@ -42,7 +42,8 @@ class Snapshot:
 class Observed:
     """The VM at one moment: user snapshots parents first, and the backup snapshot as `state`.
 
-    `current` is the moref of the user snapshot the VM stands at, or None; `power_state` the VM's own.
+    `current` is the moref of the user snapshot the VM stands at, or None; `power_state` the VM's own;
+    `event_chain` that of the task that took the backup snapshot.
     """
 
     vm: model.Vm
@@ -50,3 +51,4 @@ class Observed:
     current: Optional[str]
     state: Snapshot
     power_state: str = "poweredOff"
+    event_chain: Optional[int] = None

@@ -249,6 +249,7 @@ def _timepoint(
         current=nodes[observed.current].id if observed.current else None,
         snapshots=live,
         power_state=observed.power_state,
+        event_chain=observed.event_chain,
         previous=previous.tree.newest.id if previous is not None else None,
     )
 

@@ -6,15 +6,16 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Optional
 
 from pyVmomi import vim, vmodl
 
 from bareos_vmsnap.tree.lineage import History
 
 _PAGE = 500
-# The history must show the creation of the backup snapshot itself, or it does not reach back.
-_MARGIN = datetime.timedelta(minutes=10)
+# Events are asked for from a little before the snapshot's time of creation: the host that sets it
+# and vCenter, which dates events, have clocks of their own. Their order is told by their keys.
+_MARGIN = datetime.timedelta(minutes=30)
 # Parts of event types and of task descriptions after which a remembered change id may lie.
 # Removing a snapshot is not among them: it is what every backup does with its own snapshot.
 _BREAKS = {
@@ -24,27 +25,25 @@ _BREAKS = {
     "vmregistered": "the VM was registered anew",
     "registervm": "the VM was registered anew",
 }
-_CREATION = "createsnapshot"
 
 
-def since(content: Any, vm: Any, created: str) -> History:
-    """The history of `vm` since its snapshot created at `created` (ISO 8601, vSphere's clock).
+def since(content: Any, vm: Any, created: str, chain: Optional[int]) -> History:
+    """The history of `vm` since its snapshot created at `created` (ISO 8601).
 
-    Where the user may not read events, or they are purged by now, it is not complete.
+    `chain` is the event chain of the task that took it. Where that event is not found (purged, of
+    another vCenter, or the user may not read events) the history is not complete.
     """
     moment = datetime.datetime.fromisoformat(created)
-    reaches_back = False
-    breaks = []
     try:
-        for event in _events(content, vm, moment - _MARGIN):
-            label = _label(event)
-            if _CREATION in label and abs(event.createdTime - moment) <= _MARGIN:
-                reaches_back = True
-            if event.createdTime > moment:
-                breaks += [what for part, what in _BREAKS.items() if part in label]
+        events = list(_events(content, vm, moment - _MARGIN))
     except vmodl.MethodFault:
         return History(complete=False)
-    return History(reaches_back, tuple(breaks))
+    creation = [event.key for event in events if event.chainId == chain]
+    if chain is None or not creation:
+        return History(complete=False)
+    later = [_label(event) for event in events if event.key > min(creation)]
+    breaks = [what for label in later for part, what in _BREAKS.items() if part in label]
+    return History(complete=True, breaks=tuple(breaks))
 
 
 def _events(content: Any, vm: Any, begin: datetime.datetime) -> Iterator[Any]:

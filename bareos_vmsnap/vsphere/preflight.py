@@ -94,7 +94,10 @@ def _privilege_reasons(vm: Any, content: Any) -> list[str]:
     homes = [datastore for datastore in vm.datastore if datastore.name == store]
     lacking = [
         *_lacking(content, [vm], PRIVILEGES),
-        *(f"{name} on datastore {store}" for name in _lacking(content, homes, DATASTORE_PRIVILEGES)),
+        *(
+            f"{name} on datastore {store}"
+            for name in _lacking(content, homes, DATASTORE_PRIVILEGES)
+        ),
     ]
     user = content.sessionManager.currentSession.userName
     return [f"the user {user} lacks the privilege {name}" for name in lacking]

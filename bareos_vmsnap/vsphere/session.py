@@ -58,6 +58,22 @@ class Server:
         return context
 
 
+class _Stub(connect.VimSessionOrientedStub):
+    """Logs in again where needed; what is wrong with the connection is told in an admin's words."""
+
+    def __init__(self, server: Server, plain: Any) -> None:
+        login = self.makeUserLoginMethod(server.user, server.password)
+        super().__init__(plain, login, retryCount=_RETRIES)
+        self._server = server
+
+    def InvokeMethod(self, *arguments: Any) -> Any:
+        """Call a method; attributes are read by such calls too. Raises CannotConnect."""
+        try:
+            return super().InvokeMethod(*arguments)
+        except _NO_CONNECTION as error:
+            raise CannotConnect(*_explain(self._server, error)) from error
+
+
 class Session:
     """A logged-in session. `content` is the ServiceContent; managed objects share its stub."""
 
@@ -71,12 +87,11 @@ class Session:
                 sslContext=server.tls_context(),
                 httpConnectionTimeout=_CONNECT_TIMEOUT,
             )
-            login = connect.VimSessionOrientedStub.makeUserLoginMethod(server.user, server.password)
-            self.stub = connect.VimSessionOrientedStub(plain, login, retryCount=_RETRIES)
+            self.stub = _Stub(server, plain)
             self.instance = vim.ServiceInstance("ServiceInstance", self.stub)
             self.content: Any = self.instance.RetrieveContent()
             self.ensure()
-        except (*_UNREACHABLE, vim.fault.InvalidLogin, vim.fault.NoPermission) as error:
+        except (*_NO_CONNECTION, vim.fault.NoPermission) as error:
             raise CannotConnect(*_explain(server, error)) from error
 
     def ensure(self) -> None:
@@ -107,6 +122,7 @@ class Session:
 
 
 _UNREACHABLE = (OSError, http.client.HTTPException)
+_NO_CONNECTION = (*_UNREACHABLE, vim.fault.InvalidLogin)
 
 
 def _explain(server: Server, error: BaseException) -> tuple[str, None, str]:

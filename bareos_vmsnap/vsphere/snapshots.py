@@ -44,6 +44,14 @@ class Item:
         return str(self.tree.snapshot._moId)
 
 
+@dataclass(frozen=True)
+class Taken:
+    """A snapshot just taken, and the event chain of the task that took it."""
+
+    snapshot: Any
+    event_chain: Optional[int]
+
+
 def walk(vm: Any) -> Iterator[Item]:
     """All snapshots of the VM, parents first, siblings in vSphere's order."""
     info = vm.snapshot
@@ -84,8 +92,8 @@ def take(
     wait: float,
     cancel: threading.Event,
     warn: Callable[[str], None],
-) -> Any:
-    """Take a snapshot without memory and return it.
+) -> Taken:
+    """Take a snapshot without memory.
 
     A failure is tried again `retries` times after `wait` seconds each. Raises tasks.TaskFailed,
     errors.Canceled.
@@ -94,7 +102,8 @@ def take(
     for attempt in range(retries + 1):
         try:
             task = vm.CreateSnapshot_Task(name, description, False, quiesce)
-            return waiter.wait(task, doing)
+            snapshot = waiter.wait(task, doing)
+            return Taken(snapshot, task.info.eventChainId)
         except _SNAPSHOT_FAULTS as fault:
             failure = tasks.TaskFailed(doing, fault)
         except tasks.TaskFailed as failed:
@@ -124,13 +133,13 @@ def delete(vm: Any, snapshot: Any, name: str, waiter: tasks.Waiter) -> None:
         waiter.wait(vm.ConsolidateVMDisks_Task(), doing, heed_cancel=False)
 
 
-def observe(vm: Any, backup: Any) -> Observed:
+def observe(vm: Any, backup: Taken) -> Observed:
     """The VM and its user snapshots as they stand under the backup snapshot just taken."""
     user: list[Snapshot] = []
     state: Optional[Snapshot] = None
     for item in walk(vm):
         described = _describe(item)
-        if item.moref == backup._moId:
+        if item.moref == backup.snapshot._moId:
             state = described
         else:
             user.append(described)
@@ -140,7 +149,8 @@ def observe(vm: Any, backup: Any) -> Observed:
             todo="Does another backup product or a cleanup script delete snapshots of this VM?",
         )
     power = str(vm.runtime.powerState)
-    return Observed(identity(vm), tuple(user), state.parent, state, power)
+    chain = backup.event_chain
+    return Observed(identity(vm), tuple(user), state.parent, state, power, chain)
 
 
 def observe_as_it_stands(vm: Any) -> Observed:

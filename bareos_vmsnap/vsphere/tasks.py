@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
-from pyVmomi import vim, vmodl
+from pyVmomi import vmodl
 
 from bareos_vmsnap import errors
 
-_POLL = 1  # seconds one WaitForUpdatesEx may block, so that a cancel is noticed
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0  # seconds between two looks at a task
 
 
 class TaskFailed(errors.VmsnapError):
@@ -24,11 +24,14 @@ class TaskFailed(errors.VmsnapError):
 
 
 class Waiter:
-    """Waits for tasks of one session; `cancel` ends a wait from another thread."""
+    """Waits for tasks; `cancel` ends a wait from another thread.
 
-    def __init__(self, content: Any, cancel: Optional[threading.Event] = None) -> None:
-        self._collector = content.propertyCollector
-        self._cancel = cancel
+    The task is asked again and again rather than watched with a filter of the property collector:
+    filters end with the session, and a long task outlives many a session.
+    """
+
+    def __init__(self, cancel: Optional[threading.Event] = None) -> None:
+        self._cancel = cancel or threading.Event()
 
     def wait(
         self,
@@ -37,40 +40,27 @@ class Waiter:
         *,
         timeout: Optional[float] = None,
         heed_cancel: bool = True,
-        progress: Optional[Callable[[int], None]] = None,
     ) -> Any:
         """Wait for `task` and return its result. `doing` begins the error's message.
 
         `timeout` is in seconds. Raises TaskFailed (also when the time is up) and errors.Canceled;
         a wait for cleaning up does not heed the cancel.
         """
-        spec = vmodl.query.PropertyCollector.FilterSpec(
-            objectSet=[vmodl.query.PropertyCollector.ObjectSpec(obj=task)],
-            propSet=[vmodl.query.PropertyCollector.PropertySpec(type=vim.Task, pathSet=["info"])],
-        )
         began = time.monotonic()
-        watch = self._collector.CreateFilter(spec, True)
-        try:
-            version = ""
-            options = vmodl.query.PropertyCollector.WaitOptions(maxWaitSeconds=_POLL)
-            while True:
-                if heed_cancel and self._cancel is not None and self._cancel.is_set():
-                    raise errors.Canceled(f"{doing} was interrupted: the job was canceled")
-                if timeout is not None and time.monotonic() - began > timeout:
-                    raise TaskFailed(f"{doing} (no end after {timeout:.0f} s)", None)
-                update = self._collector.WaitForUpdatesEx(version, options)
-                if update is None:
-                    continue
-                version = update.version
-                info = task.info
-                if info.state == "success":
-                    return info.result
-                if info.state == "error":
-                    raise TaskFailed(doing, info.error)
-                if progress is not None and info.progress is not None:
-                    progress(info.progress)
-        finally:
-            watch.Destroy()
+        pause = _FIRST_PAUSE
+        while True:
+            info = task.info
+            if info.state == "success":
+                return info.result
+            if info.state == "error":
+                raise TaskFailed(doing, info.error)
+            if timeout is not None and time.monotonic() - began > timeout:
+                raise TaskFailed(f"{doing} (no end after {timeout:.0f} s)", None)
+            if not heed_cancel:
+                time.sleep(pause)
+            elif self._cancel.wait(pause):
+                raise errors.Canceled(f"{doing} was interrupted: the job was canceled")
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def describe(fault: Optional[Any]) -> str:

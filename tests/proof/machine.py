@@ -153,6 +153,11 @@ class LifeOfATree(RuleBasedStateMachine):
     def restore(self, which: int) -> None:
         self.now.restore(which)
 
+    @precondition(lambda self: self.world is not None and self.world.counts["jobs"] > 0)
+    @rule()
+    def disaster(self) -> None:
+        self.now.disaster()
+
     def teardown(self) -> None:
         if self.world is None:
             return

@@ -45,6 +45,15 @@ class Machine:
     def copy(self) -> Machine:
         return copy.deepcopy(self)
 
+    def renamed(self, keys: dict[str, str]) -> Machine:
+        """The same with other keys for the snapshots."""
+        twin = self.copy()
+        twin.snapshots = {keys[key]: taken for key, taken in twin.snapshots.items()}
+        for taken in twin.snapshots.values():
+            taken.parent = keys[taken.parent] if taken.parent else None
+        twin.current = keys[twin.current] if twin.current else None
+        return twin
+
     def children(self, key: Optional[str]) -> list[str]:
         return [name for name, taken in self.snapshots.items() if taken.parent == key]
 

@@ -209,11 +209,7 @@ class World:
         WaitForTask(task)
         self.moref = task.info.result._moId
         new = dict(zip(before, (key for key, _ in self._walk(self.vm))))
-        machine = self.machine
-        machine.snapshots = {new[key]: taken for key, taken in machine.snapshots.items()}
-        for taken in machine.snapshots.values():
-            taken.parent = new[taken.parent] if taken.parent else None
-        machine.current = new[machine.current] if machine.current else None
+        self.machine = self.machine.renamed(new)
 
     def consolidate(self) -> None:
         WaitForTask(self.vm.ConsolidateVMDisks_Task())
@@ -267,6 +263,34 @@ class World:
         self._compare(vm, expected)
         WaitForTask(vm.Destroy_Task())
         self.counts["restores"] += 1
+
+    def disaster(self) -> None:
+        """The VM is lost, restored from its newest backup, and users go on with what came back."""
+        if not self._points:
+            return
+        jobid, expected = self._points[-1]
+        WaitForTask(self.vm.Destroy_Task())
+        result = self.daemon.restore(self._jobs_for(jobid), name="proof")
+        assert result.status == "T", [message.text.rstrip() for message in result.messages]
+        self.counts["restores"] += 1
+        self.moref = self.lab.guest(NAME).moref
+        self._compare(self.vm, expected)
+        new = dict(zip(_in_order(expected), (key for key, _ in self._walk(self.vm))))
+        self.machine = expected.renamed(new)
+
+    def last_segments(self) -> dict[str, Any]:
+        """What the last job sent, by the node's short name."""
+        tree = self._manifest(self._points[-1][0])
+        sent = [s for s in tree.segments.values() if s.timepoint == tree.newest.id]
+        return {self.short(segment.node): segment for segment in sent}
+
+    def short(self, node: Optional[str]) -> str:
+        """A node's name: that of its snapshot, or "state"."""
+        if node is None:
+            return ""
+        directory = self._manifest(self._points[-1][0]).nodes[node].directory
+        kind, _, name = directory.rsplit("/", 1)[-1].partition("-")
+        return "state" if kind == "state" else name.partition(".")[0]
 
     def _jobs_for(self, jobid: int) -> list[int]:
         """The last Full up to this job and all after it, as an admin selects them by date."""
@@ -322,6 +346,7 @@ class World:
         uuid = self.lab.guest(self.moref).vm.config.instanceUuid
         options = {
             "module_name": "bareos-fd-vmsnap",
+            "restore_powerstate": "off",
             "vcserver": self.lab.host,
             "vcport": str(self.lab.port),
             "vcuser": self.lab.user,
