@@ -147,6 +147,9 @@ class Options:
     restore_snapshots: str = _opt(
         _one_of("tree", "none"), "tree", "The whole snapshot tree, or only the VM's own state"
     )
+    restore_created: bool = _opt(
+        _yes_no, False, "Add each snapshot's time of creation to its description"
+    )
     restore_esxhost: Optional[str] = _opt(str, None, "ESXi host to create the VM on")
     restore_cluster: Optional[str] = _opt(str, None, "Cluster to create the VM in")
     restore_resourcepool: Optional[str] = _opt(str, None, "Resource pool to create the VM in")

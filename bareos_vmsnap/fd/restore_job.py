@@ -215,11 +215,17 @@ class RestoreJob:
         elif isinstance(step, plan_restore.Configure):
             target.configure(tree.nodes[step.node])
         elif isinstance(step, plan_restore.TakeSnapshot):
-            target.take_snapshot(step.node, step.name, step.description)
+            target.take_snapshot(step.node, step.name, self._description(step, tree))
             if not step.helper:
                 self._log.info(f"Snapshot {step.name!r} stands")
         elif isinstance(step, plan_restore.RemoveHelper):
             target.remove_helper(step.node)
+
+    def _description(self, step: plan_restore.TakeSnapshot, tree: model.BlockTree) -> str:
+        """The description, with the time of creation where wanted: vSphere cannot set that."""
+        if step.helper or not self._options.restore_created:
+            return step.description
+        return f"{step.description}\nTaken {tree.nodes[step.node].created}".strip()
 
     def _opened(self) -> Target:
         if self._target is None:
