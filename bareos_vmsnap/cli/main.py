@@ -19,6 +19,7 @@ _COMMANDS = {
     "demo": "bareos_vmsnap.cli.demo",
     "lab": "bareos_vmsnap.cli.lab",
     "options": "bareos_vmsnap.cli.options",
+    "rebuild": "bareos_vmsnap.cli.rebuild",
     "show": "bareos_vmsnap.cli.show",
     "verify": "bareos_vmsnap.cli.verify",
 }

@@ -136,10 +136,12 @@ class Options:
     compression: str = _opt(_one_of("lz4", "none"), "lz4", "Compression of segments")
     connections: int = _opt(_number(1, 16), 3, "NBD connections for reading a disk")
     restore_target: str = _opt(
-        _one_of("vm", "directory"), "vm", "Create the VM, or qcow2 files in restore_directory"
+        _one_of("vm", "directory", "files"),
+        "vm",
+        "Create the VM; or qcow2 files, or just the virtual files, in restore_directory",
     )
     restore_directory: Optional[str] = _opt(
-        _absolute, None, "For restore_target=directory: a new or empty directory on the client"
+        _absolute, None, "For restore_target=directory or files: a directory on the client"
     )
     restore_timepoint: Optional[str] = _opt(
         str, None, "Time point to restore (see list files); the newest of the jobs by default"

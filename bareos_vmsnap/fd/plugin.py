@@ -12,7 +12,7 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Callable, Optional, TypeVar, cast
+from typing import Any, Callable, Optional, TypeVar, Union, cast
 
 import bareosfd
 from BareosFdPluginBaseclass import BareosFdPluginBaseclass
@@ -21,6 +21,7 @@ from pyVmomi import vmodl
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd import estimate, items, options
 from bareos_vmsnap.fd.backup_job import BackupJob
+from bareos_vmsnap.fd.extract_job import ExtractJob
 from bareos_vmsnap.fd.facts import JobFacts
 from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.receivers import Receiver
@@ -72,7 +73,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         self._offer: Iterator[items.Item] = iter(())
         self._next: Optional[items.Item] = None
         self._item: Optional[items.Item] = None
-        self._restore: Optional[RestoreJob] = None
+        self._restore: Union[RestoreJob, ExtractJob, None] = None
         self._receiver: Optional[Receiver] = None
         self._mover: Optional[client.Mover] = None
         self._content = b""
@@ -241,11 +242,14 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         restorepkt.create_status = take if wanted and not self._log.failed else skip
         return bareosfd.bRC_OK
 
-    def _restore_job(self) -> RestoreJob:
+    def _restore_job(self) -> Union[RestoreJob, ExtractJob]:
         if self._options is None:
             raise errors.RestoreError("The plugin options could not be used")
         if self._restore is None:
-            self._restore = RestoreJob(self._options, self._facts, self._log)
+            if self._options.restore_target == "files":
+                self._restore = ExtractJob(self._options, self._log)
+            else:
+                self._restore = RestoreJob(self._options, self._facts, self._log)
         return self._restore
 
     def _abandon(self) -> None:

@@ -148,6 +148,11 @@ class RestoreJob:
             f"Restoring VM {tree.vm.name} as of time point {point.id} ({point.taken}): "
             f"{len(point.snapshots)} snapshots, {len(plan.segments)} segments"
         )
+        if any(tree.nodes[live.node].power_state != "poweredOff" for live in point.snapshots):
+            self._log.info(
+                "Some snapshots were taken of the running VM. Memory is not part of a backup: they "
+                "come back as of a VM that is off"
+            )
         return plan
 
     def _next_write(self, path: str) -> Optional[plan_restore.Write]:

@@ -18,6 +18,7 @@ from bareos_vmsnap.tree import model, plan_restore
 from bareos_vmsnap.vsphere import (
     disks,
     inventory,
+    marks,
     nvram,
     placement,
     snapshots,
@@ -70,7 +71,7 @@ class NewVm:
         self._job = job
         self._warn = warn
         self._inform = inform
-        self._waiter = tasks.Waiter(session.content, cancel)
+        self._waiter = tasks.Waiter(cancel)
         self._place = vm_config.Placement(wish.datastore)
         self._vm: Any = None
         self._snapshots: dict[str, Any] = {}
@@ -107,7 +108,7 @@ class NewVm:
                 task = where.folder.CreateChildVM_Task(spec, where.host)
             else:
                 task = where.folder.CreateVM_Task(spec, where.pool, where.host)
-            self._vm = self._waiter.wait(task, f"Creating VM {name}")
+            self._vm = self._made(task, where.folder)
             self._waiter.wait(
                 self._vm.Rename_Task(inventory.entity_name(name + INCOMPLETE)),
                 f"Marking VM {name} as incomplete",
@@ -150,10 +151,11 @@ class NewVm:
         with self._telling(doing):
             task = self._vm.CreateSnapshot_Task(name, description, False, False)
             snapshot = self._waiter.wait(task, doing)
+            self._snapshots[node] = snapshot
+            self._remove_twins(name, description)
             kept = next(i.tree for i in snapshots.walk(self._vm) if i.moref == snapshot._moId)
         if kept.name != name or (kept.description or "") != description:
             self._warn(f"vSphere changed the name or description of {name!r} to {kept.name!r}")
-        self._snapshots[node] = snapshot
         self._disks[node] = dict(self._leaf)
 
     def remove_helper(self, node: str) -> None:
@@ -169,6 +171,7 @@ class NewVm:
         """The mark taken away, the VM's own name, the power state."""
         name = self._wish.name
         with self._telling(f"Completing VM {name}"):
+            self._refuse_unknown()
             self._waiter.wait(self._vm.ReconfigVM_Task(vm_config.unmark_spec()), "Unmarking")
             self._waiter.wait(
                 self._vm.Rename_Task(inventory.entity_name(name)),
@@ -203,6 +206,44 @@ class NewVm:
             doing = f"Reconfiguring VM {self._wish.name} for {self._called(node.id)}"
             self._waiter.wait(self._vm.ReconfigVM_Task(spec), doing)
 
+    def _made(self, task: Any, folder: Any) -> Any:
+        """The VM a task creates; where it says the name is taken, that may be by this VM.
+
+        A request whose answer is lost with the connection is sent again.
+        """
+        doing = f"Creating VM {self._wish.name}"
+        try:
+            return self._waiter.wait(task, doing)
+        except tasks.TaskFailed as failed:
+            if not isinstance(failed.fault, vim.fault.DuplicateName):
+                raise
+            for child in _children(folder):
+                made = isinstance(child, vim.VirtualMachine) and child.config is not None
+                if made and marks.restored_by(child.config) == self._job:
+                    return child
+            raise
+
+    def _remove_twins(self, name: str, description: str) -> None:
+        """Delete what a request that was sent again made first: it is the new snapshot's parent."""
+        for tree in self._unknown():
+            if (tree.name, tree.description) != (name, description):
+                self._refuse_unknown()
+            snapshots.delete(self._vm, tree.snapshot, name, self._waiter)
+
+    def _refuse_unknown(self) -> None:
+        """Raises errors.RestoreError where somebody else takes snapshots of the VM meanwhile."""
+        for tree in self._unknown():
+            raise errors.RestoreError(
+                f"Somebody took a snapshot {tree.name!r} of VM {self._wish.name} while it was "
+                "being restored",
+                todo="Leave the VM alone, and out of other jobs, until its restore has ended",
+            )
+
+    def _unknown(self) -> list[Any]:
+        """The snapshots of the VM that this restore has not made."""
+        ours = {snapshot._moId for snapshot in self._snapshots.values()}
+        return [item.tree for item in snapshots.walk(self._vm) if item.moref not in ours]
+
     def _power_on(self) -> None:
         doing = f"Powering on VM {self._wish.name}"
         try:
@@ -220,7 +261,7 @@ class NewVm:
     def _refuse_existing(self, folder: Any) -> None:
         wanted = inventory.entity_name(self._wish.name)
         names = (wanted, inventory.entity_name(self._wish.name + INCOMPLETE))
-        for child in folder.childEntity if isinstance(folder, vim.Folder) else folder.vm:
+        for child in _children(folder):
             if child.name in names:
                 raise errors.RestoreError(
                     f"{inventory.plain_name(child.name)} exists in folder {self._wish.folder}",
@@ -250,3 +291,8 @@ class NewVm:
             yield
         except vmodl.MethodFault as fault:
             raise tasks.TaskFailed(doing, fault) from fault
+
+
+def _children(folder: Any) -> Iterable[Any]:
+    """What lies in a folder or vApp."""
+    return folder.childEntity if isinstance(folder, vim.Folder) else folder.vm

@@ -1,0 +1,31 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""vmsnap rebuild: disks from segment files alone."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from bareos_vmsnap import errors
+from bareos_vmsnap.target import rebuild
+
+
+@click.command("rebuild")
+@click.argument("files", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("directory", type=click.Path(path_type=Path))
+def command(files: Path, directory: Path) -> None:
+    """Rebuild the disks of every node of one VM from the segment files below FILES.
+
+    Get the files with pluginoptions=python3:restore_target=files:restore_directory=FILES. DIRECTORY,
+    new or empty, then holds a qcow2 file for each disk and node.
+    """
+    try:
+        tree, found = rebuild.tree_of(files.rglob("*.vmseg"))
+        count = rebuild.rebuild(tree, found, directory)
+    except errors.VmsnapError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    click.echo(f"VM {tree.vm.name}: {count} nodes from {len(found)} segments below {directory}")

@@ -1,0 +1,78 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""A restore of the virtual files themselves, for `vmsnap verify`, `show` and `rebuild`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+from bareos_vmsnap import errors
+from bareos_vmsnap.fd.messages import JobLog
+from bareos_vmsnap.fd.options import Options
+from bareos_vmsnap.fd.receivers import Receiver
+from bareos_vmsnap.tree import names
+
+
+class _ToFile:
+    """A file under its virtual name; ".part" is its ending until all data has come."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._part = path.with_name(path.name + ".part")
+        self._file: BinaryIO = self._part.open("wb", buffering=0)
+
+    @property
+    def data_fd(self) -> int:
+        """The file."""
+        return self._file.fileno()
+
+    def finish(self) -> None:
+        """Give the file its name."""
+        self._file.close()
+        self._part.rename(self._path)
+
+    def abort(self) -> None:
+        """The part stays, and is called so."""
+
+
+class ExtractJob:
+    """Used like RestoreJob; needs neither manifest nor vCenter."""
+
+    def __init__(self, chosen: Options, log: JobLog) -> None:
+        if not chosen.restore_directory:
+            raise errors.OptionError("restore_target=files needs restore_directory")
+        self._directory = Path(chosen.restore_directory)
+        self._log = log
+        self._count = 0
+
+    def object(self, piece: bytes) -> None:
+        """Restore objects are not needed: the manifest comes as a file too."""
+
+    def wanted(self, path: str) -> bool:
+        """Every file of ours."""
+        return path.startswith(names.ROOT + "/") and ".." not in path.split("/")
+
+    def open(self, path: str) -> Receiver:
+        """Make the file. Raises errors.RestoreError."""
+        try:
+            return _ToFile(self._directory / path.lstrip("/"))
+        except OSError as error:
+            raise errors.RestoreError(f"{path} cannot be written: {error}") from error
+
+    def received(self, receiver: Receiver) -> None:
+        """The file is complete."""
+        receiver.finish()
+        self._count += 1
+
+    def end(self) -> None:
+        """Tell what was done."""
+        self._log.info(f"{self._count} files were written below {self._directory}")
+
+    def abandon(self) -> str:
+        """What was written stays."""
+        return f"{self._count} complete files below {self._directory}"
+
+    def close(self) -> None:
+        """Nothing is held."""
