@@ -81,7 +81,8 @@ class RestoreJob:
         """
         plan = self._plan_from_objects() or self._plan_from_files()
         self._drain_spool()
-        missing = [s.segment.name for s in self._steps if isinstance(s, plan_restore.Write)]
+        unwritten = [s.segment.name for s in self._steps if isinstance(s, plan_restore.Write)]
+        missing = [name for name in unwritten if name not in self._spool.names()]
         if missing:
             more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
             raise errors.RestoreError(

@@ -38,7 +38,7 @@ class Guest:
         config = self.vm.live if snapshot is None else self._snapshot(snapshot).frozen
         for disk in buses.disks(config.hardware.device):
             if disk.key == key:
-                return disk.backing.fileName
+                return self.vm.vcenter.disk_path(disk.backing.fileName)
         raise KeyError(key)
 
     def write(self, key: int, offset: int, data: bytes) -> None:

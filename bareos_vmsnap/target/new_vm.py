@@ -253,7 +253,14 @@ class NewVm:
             self._warn(f"{doing} failed, the VM is restored but off: {error}")
 
     def _config(self, node: model.Node) -> Any:
-        return vmodl_json.decode(self._tree.configs[node.config])
+        try:
+            return vmodl_json.decode(self._tree.configs[node.config])
+        except vmodl_json.CannotDecode as error:
+            raise errors.RestoreError(
+                f"The manifest's configuration of the VM at {self._called(node.id)} cannot be "
+                f"used: {error}",
+                todo="Is the manifest damaged, or from a vSphere newer than this pyVmomi?",
+            ) from error
 
     def _called(self, node: str) -> str:
         return self._tree.nodes[node].directory.rsplit("/", 1)[-1] if node else "its beginning"

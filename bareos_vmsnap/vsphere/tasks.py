@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import Any, Optional
@@ -43,23 +44,30 @@ class Waiter:
     ) -> Any:
         """Wait for `task` and return its result. `doing` begins the error's message.
 
-        `timeout` is in seconds. Raises TaskFailed (also when the time is up) and errors.Canceled;
-        a wait for cleaning up does not heed the cancel.
+        A canceled job asks the task to stop, and waits for its end: what it makes must be known to
+        be cleaned up. A task that could not be stopped returns its result all the same. A wait for
+        cleaning up does not heed the cancel. `timeout` is in seconds. Raises TaskFailed (also when
+        the time is up) and errors.Canceled.
         """
         began = time.monotonic()
-        pause = _FIRST_PAUSE
+        pause, stopping = _FIRST_PAUSE, False
         while True:
             info = task.info
             if info.state == "success":
                 return info.result
+            if info.state == "error" and stopping:
+                raise errors.Canceled(f"{doing} was interrupted: the job was canceled")
             if info.state == "error":
                 raise TaskFailed(doing, info.error)
             if timeout is not None and time.monotonic() - began > timeout:
                 raise TaskFailed(f"{doing} (no end after {timeout:.0f} s)", None)
-            if not heed_cancel:
+            if not heed_cancel or stopping:
                 time.sleep(pause)
             elif self._cancel.wait(pause):
-                raise errors.Canceled(f"{doing} was interrupted: the job was canceled")
+                stopping = True
+                # Some tasks cannot be stopped, and not every user may.
+                with contextlib.suppress(vmodl.MethodFault):
+                    task.CancelTask()
             pause = min(2 * pause, _LONGEST_PAUSE)
 
 

@@ -79,8 +79,11 @@ def _decode_object(value: dict[str, Any]) -> Any:
     for name, item in value.items():
         if name == "_type":
             continue
-        prop = made._GetPropertyInfo(name)
-        setattr(made, name, _typed(prop.type, decode(item)))
+        try:
+            prop = made._GetPropertyInfo(name)
+            setattr(made, name, _typed(prop.type, decode(item)))
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise CannotDecode(f"{value['_type']}.{name}: {error}") from error
     return made
 
 

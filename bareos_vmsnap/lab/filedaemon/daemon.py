@@ -189,8 +189,8 @@ class FileDaemon(archive.Archive):
     def _end_backup(
         self, running: run.Run, outcome: session.Outcome, spooling: spool.BackupSpool
     ) -> result.JobResult:
-        for text in spooling.malformed:
-            running.tell("M_ERROR", f"Malformed message: {text}")
+        for text in spooling.errors:
+            running.tell("M_ERROR", text)
             outcome.errors += 1
         status = running.status(outcome)
         if spooling.crash is not None:

@@ -19,7 +19,8 @@ class BackupSpool:
     """Takes the records of a backup.
 
     Restore objects get into the catalog at once, as in Bareos; `files` is for the caller to put
-    there when the job ends well. `malformed` and `crash` tell of objects that were too large.
+    there when the job ends well. `errors` are what the Director could not take; `crash` is what it
+    would have died of.
     """
 
     def __init__(
@@ -30,7 +31,7 @@ class BackupSpool:
         on_stored: Callable[[int], None],
     ) -> None:
         self.files: list[catalog.StoredFile] = []
-        self.malformed: list[str] = []
+        self.errors: list[str] = []
         self.crash: Optional[str] = None
         self._jobid = jobid
         self._path = path
@@ -52,7 +53,10 @@ class BackupSpool:
         if record.stream == streams.RESTORE_OBJECT:
             self._add_object(record)
         elif record.stream == streams.UNIX_ATTRIBUTES:
-            self.files.append(catalog.StoredFile(file_of(self._jobid, record), self._begin, end))
+            file = file_of(self._jobid, record)
+            if "/" not in file.name:  # a directory whose savepkt.link is empty has no name at all
+                self.errors.append(f"Path length is zero. File={file.name}")
+            self.files.append(catalog.StoredFile(file, self._begin, end))
         elif self.files and self.files[-1].file.file_index == record.file_index:
             file, begin, _ = self.files[-1]
             if record.stream in _BEFORE_DATA:
@@ -66,7 +70,7 @@ class BackupSpool:
         try:
             found = objects.pack(self._jobid, header, data)
         except objects.MalformedMessage as error:
-            self.malformed.append(str(error))
+            self.errors.append(f"Malformed message: {error}")
             found = objects.malformed(self._jobid, header)
         except objects.DirectorCrash as error:
             self.crash = str(error)

@@ -131,10 +131,6 @@ class FileSaver:
                 "index": item.object_index,
             }
             return self._sd.send_json(index, streams.RESTORE_OBJECT, described, item.object)
-        if not item.stored_name:
-            self._jcr.hazard(
-                f"{item.fname!r} is stored without a name: directories need their name as link, too"
-            )
         attributes = {
             "name": item.stored_name,
             "type": item.type,
@@ -181,6 +177,7 @@ class FileSaver:
             parts = (_ADDRESS.pack(address), block) if sparse else (block,)
             hole = sparse and _is_hole(block, address, count, item.stat["st_size"])
             if not hole and not self._sd.send(index, stream, *parts):
+                self._read_ahead(file, count, item.stat["st_size"])
                 break
             address += len(block)
             self._jcr.bytes += 0 if hole else sum(len(part) for part in parts)
@@ -189,6 +186,11 @@ class FileSaver:
             self._jcr.message(bareosfd.M_ERROR, f"Read error on file {item.fname}. ERR={error}")
             self._jcr.errors += 1
         return self._sd.usable
+
+    def _read_ahead(self, file: pluginfile.PluginFile, count: int, size: int) -> None:
+        """Large files are read by Bareos while it sends: it has asked once more when it hears of a cancel."""
+        if size >= 2 * count and not file.in_core:
+            file.read(count)
 
     def _save_acl(self, index: int, name: str) -> None:
         returned, content = self._plugin.get_acl(name)
