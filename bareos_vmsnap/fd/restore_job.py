@@ -216,6 +216,9 @@ class RestoreJob:
         assert tree is not None
         if isinstance(step, plan_restore.Create):
             target.create(tree.nodes[step.node])
+            # Snapshots freeze the NVRAM too: one that can boot is better than none.
+            if self._plan is not None and self._plan.point.nvram in self._spool.names():
+                self._give_nvram(target, self._plan.point)
         elif isinstance(step, plan_restore.Revert):
             target.revert(step.node)
         elif isinstance(step, plan_restore.Configure):
