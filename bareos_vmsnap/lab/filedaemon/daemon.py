@@ -153,7 +153,10 @@ class FileDaemon(archive.Archive):
         on_message: Optional[run.OnMessage] = None,
         environment: Optional[Mapping[str, str]] = None,
     ) -> result.JobResult:
-        """Run bconsole's `estimate listing`: job id 0, no catalog entry; `files` is the listing."""
+        """Run bconsole's `estimate listing`: job id 0, no catalog entry; `files` is the listing.
+
+        As there is no job, messages have no effect: the status is T unless the file daemon dies.
+        """
         letter, previous = self._base_of(name, level, None)
         now = time.time()
         unique = time.strftime("-Console-.%Y-%m-%d_%H.%M.%S_00", time.localtime(now))

@@ -93,6 +93,9 @@ class Session:
             storage.start()
             try:
                 self._attend(process, wire.Channel(director), orders)
+            except BaseException:
+                process.kill()  # nobody listens to it any more
+                raise
             finally:
                 process.wait()
                 storage.join()
@@ -125,11 +128,11 @@ class Session:
     def _attend(
         self, process: subprocess.Popen[bytes], channel: wire.Channel, orders: Orders
     ) -> None:
-        self._canceling.attach(lambda: self._cancel(process, channel))
         try:
             _send_orders(channel, orders)
         except OSError:
             return  # it died at once; why is on its standard error
+        self._canceling.attach(lambda: self._cancel(process, channel))
         while (frame := channel.receive()) is not None:
             if self._outcome.status is None:  # what comes after the end is lost
                 self._on_frame(*frame)

@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bareos_vmsnap.lab.lab import Lab
-from bareos_vmsnap.lab.vcenter.habits import Habits
 
 from .client import Client
 
@@ -26,12 +27,17 @@ def lab(shared_lab: Lab, caplog: pytest.LogCaptureFixture) -> Iterator[Lab]:
     with caplog.at_level(logging.ERROR, logger="bareos_vmsnap"):
         yield shared_lab
     shared_lab.habits.forgive()
-    fresh = Habits(cbt=shared_lab.habits.cbt)
-    for name in vars(fresh):
-        if not name.startswith("_") and name != "cbt":
-            setattr(shared_lab.habits, name, getattr(fresh, name))
-    shared_lab.habits.cbt.__init__()  # type: ignore[misc]
+    reset(shared_lab.habits, keep="cbt")
+    reset(shared_lab.habits.cbt)
     assert [record.getMessage() for record in caplog.records] == []
+
+
+def reset(switches: Any, keep: str = "") -> None:
+    """Give every field of a dataclass but one its default."""
+    fresh = type(switches)()
+    for field in dataclasses.fields(switches):
+        if field.name != keep:
+            setattr(switches, field.name, getattr(fresh, field.name))
 
 
 @pytest.fixture

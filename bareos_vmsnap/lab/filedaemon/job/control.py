@@ -69,8 +69,13 @@ class JobControl:
         """A job message; M_ERROR counts, M_FATAL fails the job.
 
         M_ABORT and M_ERROR_TERM end the process at once, as they end a whole bareos-fd. The types
-        that the Messages resource of an installed bareos-fd leaves out are left out here.
+        that the Messages resource of an installed bareos-fd leaves out are left out here. Without a
+        job id (estimate) every message goes to the console and has no other effect.
         """
+        name = _SEVERITIES.get(severity, str(severity))
+        if self.job.job_id == 0:
+            self.tell(wire.MESSAGE, {"type": name, "text": text, "origin": origin})
+            return
         if severity in _UNHEARD:
             return
         if severity == bareosfd.M_FATAL:
@@ -80,7 +85,6 @@ class JobControl:
                 self.errors += 1
             elif severity == bareosfd.M_WARNING:
                 self.warnings += 1
-        name = _SEVERITIES.get(severity, str(severity))
         self.tell(wire.MESSAGE, {"type": name, "text": text, "origin": origin})
         if severity == bareosfd.M_ABORT:
             os.abort()

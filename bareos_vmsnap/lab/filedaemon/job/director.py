@@ -23,6 +23,8 @@ class Orders:
 
 
 class Director:
+    """The other end of the job's control connection."""
+
     def __init__(self, channel: wire.Channel) -> None:
         self.channel = channel
 
