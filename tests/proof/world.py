@@ -176,15 +176,16 @@ class World:
         del self.machine.hardware.disks[disk.key]
 
     def grow_disk(self, which: int) -> None:
-        """vSphere grows no disk under snapshots."""
+        """vSphere grows no disk under snapshots, a dead job's included."""
         disks = self._devices(vim.vm.device.VirtualDisk)
-        if not disks or self.machine.snapshots:
+        if not disks or self._walk(self.vm):
             return
         disk = disks[which % len(disks)]
-        content = self.machine.hardware.disks[disk.key]
-        content.extend(bytes(3 * 65536 + 512))
-        disk.capacityInBytes, disk.capacityInKB = len(content), len(content) // 1024
+        size = disk.capacityInBytes + 3 * 65536 + 512
+        disk.capacityInBytes, disk.capacityInKB = size, size // 1024
         self._change("edit", disk)
+        content = self.machine.hardware.disks[disk.key]
+        content.extend(bytes(size - len(content)))
 
     def reset_cbt(self) -> None:
         for on in (False, True):
