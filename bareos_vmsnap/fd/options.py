@@ -187,15 +187,17 @@ class Parsed:
     warnings: tuple[str, ...]
 
 
-def parse(given: Mapping[str, str]) -> Parsed:
+def parse(given: Mapping[str, str], *, password_in_line: bool = False) -> Parsed:
     """Check the options Bareos handed over. Raises OptionError naming every mistake at once.
+
+    `password_in_line`: the password stands in the plugin string itself, not in a file it names.
 
     Precedence: the plugin string (a restore's options first), then config_file, then defaults.
     """
     known = {f.name: f for f in fields(Options)}
     texts = {key: value for key, value in given.items() if key not in _FOREIGN}
     warnings = []
-    if "vcpass" in texts:
+    if password_in_line:
         warnings.append(
             "vcpass stands in the plugin string, which Bareos keeps in its catalog and on volumes: "
             "use vcpass_file or config_file"

@@ -7,6 +7,7 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import re
 import socket
 import stat
 import time
@@ -31,6 +32,7 @@ from bareos_vmsnap.tree import manifest, names
 from bareos_vmsnap.vsphere import tasks
 
 Entry = TypeVar("Entry", bound=Callable[..., Any])
+_PASSWORD_IN_LINE = re.compile(r":vcpass(#\w+)?=")
 
 
 def guarded(entry: Entry) -> Entry:
@@ -106,7 +108,8 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
     @guarded
     def check_options(self, mandatory_options: Any = None) -> Any:
         """Check every option; called by the base class when it has read them."""
-        parsed = options.parse(self.options)
+        in_line = _PASSWORD_IN_LINE.search(self._definition or "") is not None
+        parsed = options.parse(self.options, password_in_line=in_line)
         for warning in parsed.warnings:
             self._log.warn(warning)
         self._options = parsed.options

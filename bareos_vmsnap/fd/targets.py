@@ -51,7 +51,8 @@ def _wish(chosen: Options, tree: model.BlockTree, point: model.TimePoint) -> Wis
     return Wish(
         name=chosen.vmname or vm.name,
         dc=chosen.dc or vm.dc,
-        folder=chosen.folder if chosen.dc else vm.folder,
+        folder=chosen.folder if chosen.dc or chosen.folder != "/" else vm.folder,
+        old_host=vm.host,
         change_tracking=tree.nodes[point.state].change_tracking,
         datastore=chosen.restore_datastore,
         host=chosen.restore_esxhost,

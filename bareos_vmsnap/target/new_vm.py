@@ -35,12 +35,13 @@ INCOMPLETE = " (incomplete restore)"
 class Wish:
     """What the admin asked for; None means as it was at the backup. `powerstate` is on or off.
 
-    `change_tracking` is whether the VM's own state tracked changes.
+    `change_tracking` is whether the VM's own state tracked changes, `old_host` where it was.
     """
 
     name: str
     dc: str
     folder: str
+    old_host: str
     change_tracking: bool
     datastore: Optional[str] = None
     host: Optional[str] = None

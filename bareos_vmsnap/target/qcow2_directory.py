@@ -9,6 +9,7 @@ result can be opened with qemu-img, qemu-nbd or guestfish at every node.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -40,7 +41,7 @@ class Qcow2Directory:
 
     def create(self, node: model.Node) -> None:
         """Make the directory and the first node's empty disks."""
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_directory(self._directory)
         (self._directory / _INCOMPLETE).write_text("A restore into this directory is not done.\n")
         self._kept[plan_restore.ORIGIN] = {}
         self.configure(node)
@@ -55,7 +56,7 @@ class Qcow2Directory:
         folder = self._folder(node)
         if self._at == node.id:
             return
-        folder.mkdir(parents=True, exist_ok=True)
+        _make_directory(folder)
         leaf = {}
         for disk in node.disks:
             identity, under = self._leaf.get(disk.key, ("", None))
@@ -70,7 +71,9 @@ class Qcow2Directory:
         return {"transport": "qcow2", "path": str(self._leaf[disk.key][1])}
 
     def take_snapshot(self, node: str, name: str, description: str) -> None:
-        """Keep this node's files for others to build upon."""
+        """Keep this node's files for others to build upon; nothing is kept of ORIGIN."""
+        if node == plan_restore.ORIGIN:
+            return
         self._kept[node] = dict(self._leaf)
         self._note(node, name, description)
 
@@ -106,8 +109,6 @@ class Qcow2Directory:
         return self._directory / below
 
     def _note(self, node: str, name: Optional[str], description: Optional[str]) -> None:
-        if node == plan_restore.ORIGIN:
-            return
         files = {
             self._tree.nodes[node].disk(key).slot: str(path.relative_to(self._directory))  # type: ignore[union-attr]
             for key, (_, path) in self._leaf.items()
@@ -118,10 +119,20 @@ class Qcow2Directory:
         )
 
 
+def _make_directory(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise errors.RestoreError(
+            f"The directory {path} cannot be made: {error.strerror}"
+        ) from error
+
+
 def _create(path: Path, capacity: int, base: Optional[Path]) -> None:
     command = ["qemu-img", "create", "-q", "-f", "qcow2", "-o", f"cluster_size={_CLUSTER}"]
     if base is not None:
-        command += ["-F", "qcow2", "-b", str(base)]
+        # Relative to the overlay, so that the whole directory can be moved.
+        command += ["-F", "qcow2", "-b", os.path.relpath(base, path.parent)]
     try:
         subprocess.run(
             [*command, str(path), str(capacity)], check=True, capture_output=True, text=True

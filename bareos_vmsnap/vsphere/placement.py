@@ -28,12 +28,16 @@ class Wanted(Protocol):
         """ESXi host, None for any."""
 
     @property
+    def old_host(self) -> str:
+        """The ESXi host the VM was on: taken where nothing else is asked for and it still stands."""
+
+    @property
     def cluster(self) -> Optional[str]:
         """Cluster, None for any."""
 
     @property
     def resourcepool(self) -> Optional[str]:
-        """Resource pool, None for the root pool."""
+        """Resource pool, None for the root pool. Without host and cluster it may be in any."""
 
 
 @dataclass(frozen=True)
@@ -50,21 +54,34 @@ def find(content: Any, wanted: Wanted) -> Where:
     """Look the places up. Raises inventory.NotFound."""
     dc = inventory.datacenter(content, wanted.dc)
     folder = inventory.vm_folder(content, wanted.dc, wanted.folder)
-    host = None
+    host = compute = None
     if wanted.host:
         host = inventory.named(dc.hostFolder, content, vim.HostSystem, wanted.host)
         compute = host.parent
     elif wanted.cluster:
         kind = vim.ClusterComputeResource
         compute = inventory.named(dc.hostFolder, content, kind, wanted.cluster)
-    else:
-        compute = _any_compute(content, dc)
-    pool = compute.resourcePool
     if wanted.resourcepool:
-        pool = inventory.named(pool, content, vim.ResourcePool, wanted.resourcepool)
+        within = compute.resourcePool if compute is not None else dc.hostFolder
+        pool = inventory.named(within, content, vim.ResourcePool, wanted.resourcepool)
     elif isinstance(folder, vim.VirtualApp):
         pool = folder
+    else:
+        if compute is None:
+            host = _old_host(content, dc, wanted.old_host)
+            compute = host.parent if host is not None else _any_compute(content, dc)
+        pool = compute.resourcePool
     return Where(dc, folder, pool, host)
+
+
+def _old_host(content: Any, dc: Any, name: str) -> Optional[Any]:
+    view = content.viewManager.CreateContainerView(dc.hostFolder, [vim.HostSystem], True)
+    try:
+        found = [host for host in view.view if host.name == name]
+    finally:
+        view.Destroy()
+    usable = (h for h in found if h.runtime.connectionState == "connected")
+    return next((h for h in usable if not h.runtime.inMaintenanceMode), None)
 
 
 def _any_compute(content: Any, dc: Any) -> Any:

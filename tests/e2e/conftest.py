@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Optional
 
 import pytest
 
@@ -38,12 +39,16 @@ class Saved:
     before: Portrait
     job: JobResult
 
+    def restore(self, jobs: Optional[Sequence[int]] = None, **how: Any) -> JobResult:
+        """Restore from the job, whatever a test has made of it since, or from others."""
+        return self.site.restore([self.job.jobid] if jobs is None else jobs, **how)
+
 
 @pytest.fixture(scope="module")
 def saved_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Saved]:
     site = Site(tmp_path_factory.mktemp("saved"))
     machine = site.create(disks=[MIB])
-    draw(machine, "A\n  B\n    C\n  D *\n")
+    draw(machine, "A\n  B\n    C\n  D *\n", hardware=True)
     machine.guest.write_nvram(b"nvram" * 99)
     before = machine.portrait()
     job = site.backup()

@@ -39,10 +39,7 @@ def disk(
         capacityInKB=size // 1024,
         backing=backing(fileName=path, diskMode=mode, **fields),
     )
-    change = Change(operation="add", device=device)
-    if not attach:
-        change.fileOperation = "create"
-    return change
+    return Change(operation="add", device=device, fileOperation=None if attach else "create")
 
 
 def controller(kind: Any, key: int = -2, **fields: Any) -> Any:
@@ -58,10 +55,7 @@ def nic(network: str, kind: Any = Device.VirtualVmxnet3) -> Any:
 
 def remove(device: Any, *, destroy: bool = False) -> Any:
     """Take a device away; a disk's file stays unless it is to be destroyed."""
-    change = Change(operation="remove", device=device)
-    if destroy:
-        change.fileOperation = "destroy"
-    return change
+    return Change(operation="remove", device=device, fileOperation="destroy" if destroy else None)
 
 
 def edit(device: Any) -> Any:

@@ -19,8 +19,11 @@ from typing import Any, Optional
 from .machine import Machine
 
 
-def draw(machine: Machine, picture: str) -> dict[str, Any]:
-    """Let users take and delete the snapshots of the picture; return them by name."""
+def draw(machine: Machine, picture: str, *, hardware: bool = False) -> dict[str, Any]:
+    """Let users take and delete the snapshots of the picture; return them by name.
+
+    With `hardware` every row has more memory than the one above it.
+    """
     taken: dict[str, Any] = {}
     line: list[tuple[int, str]] = []
     at: Optional[str] = None
@@ -37,6 +40,8 @@ def draw(machine: Machine, picture: str) -> dict[str, Any]:
         if parent is not None and parent != at:
             machine.revert(taken[parent])
         assert parent is not None or at is None, "a second root comes from deleting the first"
+        if hardware:
+            machine.reconfigure(memoryMB=512 + 4 * len(taken))
         machine.scribble(name)
         taken[name] = machine.snapshot(name, f"about {name}")
         line.append((indent, name))

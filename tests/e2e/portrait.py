@@ -70,12 +70,12 @@ def _features(config: Any) -> dict[str, Any]:
 
 def _device(device: Any) -> tuple[object, ...]:
     seen = [type(device).__name__, device.key, device.controllerKey, device.unitNumber]
+    backing: Any = getattr(device, "backing", None)
     if isinstance(device, Device.VirtualDisk):
-        backing = device.backing
         seen += [device.capacityInBytes, backing.diskMode, bool(backing.thinProvisioned)]
         seen.append(backing.fileName.partition("]")[0])
     elif isinstance(device, Device.VirtualController):
         seen += [device.busNumber, getattr(device, "sharedBus", None)]
     elif isinstance(device, Device.VirtualEthernetCard):
-        seen += [device.backing.deviceName, device.macAddress]
+        seen += [backing.deviceName, device.macAddress]
     return tuple(seen)

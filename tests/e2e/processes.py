@@ -29,6 +29,15 @@ def servers_of(socket: Path) -> list[int]:
     ]
 
 
+def send(pid: int, number: int) -> bool:
+    """Send a signal; whether the process was still there."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def describe(pid: int) -> str:
     """Its command line."""
     return f"{pid}: {read(pid, 'cmdline').replace(bytes(1), b' ').decode(errors='replace')}"
@@ -55,7 +64,9 @@ def is_locked(path: Path) -> bool:
 
 
 def _all() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+    return [
+        int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()
+    ]
 
 
 def _descriptors(pid: int) -> list[str]:

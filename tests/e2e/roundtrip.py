@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .joblog import check_ok
 from .machine import Machine
 from .site import Site
 
 
-def round_trip(site: Site, machine: Machine, **options: str) -> Machine:
+def round_trip(site: Site, machine: Machine, **options: Any) -> Machine:
     """Back the VM up, destroy it, restore it and compare; return the restored VM."""
     name, before = machine.name, machine.portrait()
     check_ok(site.backup(name, **options))

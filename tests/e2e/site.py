@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from signal import SIGCONT, SIGSTOP
 from typing import Any, Optional
 from urllib.parse import quote
 
@@ -34,7 +36,8 @@ class Site:
     def __init__(self, directory: Path, **lab: Any) -> None:
         self.directory = directory
         self.lab = Lab(directory / "lab", **lab)
-        self.client = self.lab.connect()
+        self._of_jobs: set[str] = set()
+        self.log_in()
         self.daemon = FileDaemon(directory / "bareos", plugin_path=REPOSITORY)
         self.mark = uuid.uuid4().hex
         self.temporary = directory / "tmp"
@@ -46,6 +49,10 @@ class Site:
     def close(self) -> None:
         """End everything."""
         self.lab.close()
+
+    def log_in(self) -> None:
+        """Connect to the vCenter, again where sessions have expired."""
+        self.client: Any = self.lab.connect()
 
     # VMs
 
@@ -81,16 +88,19 @@ class Site:
 
     def backup(
         self,
-        vm: str = "web1",
-        *,
+        *vms: str,
         level: str = "Full",
         cancel: Optional[Cancel] = None,
         **options: Optional[str],
     ) -> JobResult:
-        """Run a backup job with these plugin options."""
-        return self.daemon.backup(
-            self.plugin(vm, **options), level=level, cancel=cancel, environment=self._environment()
-        )
+        """Run a backup job of the VMs ("web1" where none is named), with these plugin options."""
+        with self._watching_sessions():
+            return self.daemon.backup(
+                [self.plugin(vm, **options) for vm in vms or ("web1",)],
+                level=level,
+                cancel=cancel,
+                environment=self._environment(),
+            )
 
     def restore(
         self,
@@ -103,19 +113,43 @@ class Site:
     ) -> JobResult:
         """Run a restore job with these pluginoptions."""
         given = "".join(f":{key}={quote(value, safe='')}" for key, value in options.items())
-        return self.daemon.restore(
-            jobs,
-            where=where,
-            select=select,
-            cancel=cancel,
-            plugin_options=f"python3{given}" if given else "",
-            environment=self._environment(),
-        )
+        with self._watching_sessions():
+            return self.daemon.restore(
+                jobs,
+                where=where,
+                select=select,
+                cancel=cancel,
+                plugin_options=f"python3{given}" if given else "",
+                environment=self._environment(),
+            )
+
+    @contextmanager
+    def _watching_sessions(self) -> Iterator[None]:
+        """Learn which sessions came with the job."""
+        before = self._session_keys()
+        yield
+        self._of_jobs |= self._session_keys() - before
+
+    def _session_keys(self) -> set[str]:
+        return {session.key for session in self.lab.vcenter.sessions.sessionList}
 
     def _environment(self) -> dict[str, str]:
         return {"VMSNAP_SITE": self.mark, "TMPDIR": str(self.temporary)}
 
     # What is going on
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stop all processes of the jobs meanwhile; what vCenter has begun for them is done."""
+        stopped = [pid for pid in processes.marked(self.mark) if processes.send(pid, SIGSTOP)]
+        time.sleep(0.1)  # for a request that is on its way
+        while any(task.info.state == "running" for task in self.lab.vcenter.tasks.recentTask):
+            time.sleep(0.01)
+        try:
+            yield
+        finally:
+            for pid in stopped:
+                processes.send(pid, SIGCONT)
 
     def movers(self) -> list[int]:
         """The process ids of movers that work for jobs of this site."""
@@ -144,7 +178,7 @@ class Site:
     def _lasting(self) -> list[str]:
         vcenter, working = self.lab.vcenter, self.directory / "bareos" / "working"
         snapshots = [snapshot.name for vm in vcenter.vms() for snapshot in vm.tree.all()]
-        sessions = vcenter.sessions.sessionList[2:]  # the lab's own and ours came first
+        sessions = [each for each in vcenter.sessions.sessionList if each.key in self._of_jobs]
         return [
             *(f"snapshot {name}" for name in snapshots if name.startswith(marks.BACKUP_PREFIX)),
             *(f"session of {session.userAgent}" for session in sessions),

@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+import re
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Any, Callable
 
 import pytest
 from pyVmomi import vim
 
 from bareos_vmsnap.lab.vcenter import certificates
+from bareos_vmsnap.lab.vcenter.services import privileges
 from bareos_vmsnap.vsphere import preflight
 
 from . import hardware
@@ -18,35 +21,44 @@ from .conftest import Saved
 from .hardware import MIB
 from .joblog import check_failed, check_ok, said
 from .machine import Machine
-from .site import Site
+from .site import REPOSITORY, Site
 
 OTHER_THUMBPRINT = ":".join(["AB"] * 20)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"vcport": "1"}, r"localhost:1 cannot be reached: .*Check vcserver and vcport"),
-        ({"vcserver": "no.such.host.invalid"}, r"no.such.host.invalid:\d+ cannot be reached"),
-        ({"vcthumbprint": OTHER_THUMBPRINT}, "is not the pinned one.*renewed"),
-        ({"ca_file": None}, r"TLS certificate of localhost:\d+ was not accepted: .*verify failed"),
-        ({"ca_file": "/nonexistent/ca.pem"}, "CA file /nonexistent/ca.pem cannot be used"),
-        ({"vcuser": "nobody@vsphere.local"}, "refused the login of nobody@vsphere.local"),
-        ({"dc": "Labor"}, "Datacenter Labor does not exist"),
-        ({"dc": "Lab/vm"}, "Lab/vm is no datacenter"),
-        ({"folder": "/Production/Windows"}, r"folder /Production/Windows does not exist .*'Windows'"),
-        ({"vmname": "WEB1"}, "VM WEB1 does not exist in folder / of datacenter Lab"),
-        ({"uuid": "1234", "dc": None, "vmname": None}, "No VM has the UUID 1234"),
-        ({"vmname": None}, "Plugin options: vmname must be given"),
-        ({"nbd_uri": "nbd://host/{disc}"}, r"Plugin option nbd_uri: .*\{disc\}"),
-        ({"snapshot_retrys": "3"}, "snapshot_retrys is no option of this plugin"),
-    ],
-    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
-)
-def test_wrong_options(site: Site, options: dict[str, Optional[str]], message: str) -> None:
-    machine = site.create()
-    check_failed(site.backup(**options), message)
-    assert machine.snapshot_names == []
+def check_refused(saved: Saved, **wrong: tuple[Any, str]) -> None:
+    """A backup with each of these options fails with the message, and the VM is as before."""
+    for option, (value, message) in wrong.items():
+        check_failed(saved.site.backup(**{option: value}), message)
+    assert saved.machine.snapshot_names == ["A", "B", "C", "D"]
+
+
+def test_wrong_ways_to_the_server(saved: Saved) -> None:
+    check_refused(
+        saved,
+        vcport=("1", "localhost:1 cannot be reached: .*Check vcserver and vcport"),
+        vcserver=("no.such.host.invalid", r"no.such.host.invalid:\d+ cannot be reached"),
+        vcuser=("nobody@vsphere.local", "refused the login of nobody@vsphere.local"),
+        vcthumbprint=(OTHER_THUMBPRINT, "TLS certificate of .* is not the pinned one.*renewed"),
+        ca_file=(None, r"TLS certificate of localhost:\d+ was not accepted: .*verify failed"),
+    )
+    check_refused(saved, ca_file=("/nonexistent/ca.pem", "CA file /nonexistent/ca.pem cannot be"))
+
+
+def test_wrong_ways_to_the_vm(saved: Saved) -> None:
+    check_refused(
+        saved,
+        dc=("Labor", "Datacenter Labor does not exist"),
+        folder=("/Production/Windows", r"folder /Production/Windows does not exist .*'Windows'"),
+        vmname=("WEB1", "VM WEB1 does not exist in folder / of datacenter Lab"),
+        uuid=("1234", "uuid does not go with dc and vmname"),
+        nbd_uri=("nbd://host/{disc}", r"Plugin option nbd_uri: .*\{disc\}"),
+        snapshot_retrys=("3", "snapshot_retrys is no option of this plugin"),
+    )
+    check_refused(saved, dc=("Lab/vm", "Lab/vm is no datacenter"))
+    check_refused(saved, vmname=(None, "Plugin options: vmname must be given"))
+    job = saved.site.backup(uuid="1234", dc=None, vmname=None)
+    check_failed(job, "No VM has the UUID 1234")
 
 
 def test_wrong_password_and_untrusted_ca(site: Site, tmp_path: Path) -> None:
@@ -157,17 +169,62 @@ def test_missing_privileges_are_all_named(site: Site) -> None:
     assert machine.snapshot_names == []
 
 
+def documented_privileges(*purposes: str) -> list[str]:
+    """What the rows of the table in docs/installation.md name; `*` stands for all there are."""
+    text = (REPOSITORY / "docs" / "installation.md").read_text()
+    rows = [row for row in text.splitlines() if row.startswith("| ")]
+    named = [
+        name
+        for row in rows
+        if row.split("|")[1].strip().startswith(purposes)
+        for name in re.findall(r"`([A-Z]\w+\.[\w.*]+)`", row)
+    ]
+    return [known for known in privileges.KNOWN if any(fnmatch(known, name) for name in named)]
+
+
+def test_the_privileges_asked_for_suffice(site: Site) -> None:
+    site.lab.vcenter.add_user(
+        "backup", site.lab.password, [*preflight.PRIVILEGES, *preflight.DATASTORE_PRIVILEGES]
+    )
+    site.create(disks=[MIB]).scribble("a")
+    check_ok(site.backup(vcuser="backup"))
+
+
 def test_the_documented_privileges_suffice(site: Site) -> None:
-    machine = site.create(disks=[MIB])
-    machine.scribble("a")
-    wanted = (*preflight.PRIVILEGES, *preflight.DATASTORE_PRIVILEGES)
-    site.lab.vcenter.add_user("backup@vsphere.local", site.lab.password, wanted)
-    check_ok(site.backup(vcuser="backup@vsphere.local"))
+    for user, purposes in (
+        ("cbt", ("backup", "enabling CBT")),
+        ("all", ("backup", "enabling CBT", "restore")),
+    ):
+        site.lab.vcenter.add_user(user, site.lab.password, documented_privileges(*purposes))
+    machine = site.create(disks=[MIB], cbt=False)
+    check_ok(site.backup(vcuser="cbt"))
+    machine.reconfigure(hardware.disk(MIB), hardware.nic("dv-lab"), annotation="note")
+    first = machine.snapshot("A")
+    machine.reconfigure(
+        hardware.remove(machine.device(2001)),
+        hardware.remove(machine.device(4001)),
+        numCPUs=2,
+        memoryMB=512,
+        annotation="",
+        extraConfig=[vim.option.OptionValue(key="guestinfo.a", value="b")],
+    )
+    machine.scribble("b")
+    machine.snapshot("B")
+    machine.revert(first)
+    machine.guest.write_nvram(b"x" * 99)
+    before = machine.portrait()
+    check_ok(site.backup(vcuser="all"))
+    machine.destroy()
+    check_ok(site.restore(restore_powerstate="on", restore_snapshots="none"))
+    site.find().guest.power_off()
+    site.find().destroy()
+    check_ok(site.restore())
+    assert site.find().portrait() == before
 
 
 def test_restoring_over_a_vm(saved: Saved) -> None:
     before = saved.machine.portrait()
-    restore = saved.site.restore()
+    restore = saved.restore()
     told = check_failed(restore, "web1 exists in folder /")
     assert "the existing VM was not touched" in told
     assert any("Left behind: nothing" in text for text in said(restore, "M_ERROR"))
@@ -175,22 +232,18 @@ def test_restoring_over_a_vm(saved: Saved) -> None:
     assert saved.site.vm_names() == ["web1"]
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"restore_datastore": "datastore9"}, "Datastore datastore9 does not exist in .* Lab"),
-        ({"restore_esxhost": "esx7.lab"}, "HostSystem esx7.lab does not exist"),
-        ({"restore_cluster": "Big"}, "ClusterComputeResource Big does not exist"),
-        ({"restore_resourcepool": "Deep"}, "ResourcePool Deep does not exist"),
-        ({"dc": "Elsewhere"}, "Datacenter Elsewhere does not exist"),
-        ({"folder": "/Nowhere"}, "VM folder /Nowhere does not exist"),
-        ({"vmname": "x" * 81}, "Creating VM x+ failed: InvalidName"),
-        ({"restore_target": "directory"}, "restore_target=directory needs restore_directory"),
-        ({"restore_powerstate": "maybe"}, "restore_powerstate=maybe must be on or off"),
-    ],
-    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
-)
-def test_restoring_to_nowhere(saved: Saved, options: dict[str, str], message: str) -> None:
-    restore = saved.site.restore(**{"vmname": "copy", **options})
-    check_failed(restore, message)
-    assert saved.site.vm_names() == ["web1"]
+def test_restoring_to_nowhere(saved: Saved) -> None:
+    wrong: dict[str, tuple[Any, str]] = {
+        "restore_datastore": ("datastore9", "Datastore datastore9 does not exist in .* Lab"),
+        "restore_esxhost": ("esx7.lab", "HostSystem esx7.lab does not exist"),
+        "restore_cluster": ("Big", "ClusterComputeResource Big does not exist"),
+        "restore_resourcepool": ("Deep", "ResourcePool Deep does not exist"),
+        "dc": ("Elsewhere", "Datacenter Elsewhere does not exist"),
+        "folder": ("/Nowhere", "VM folder /Nowhere does not exist"),
+        "vmname": ("x" * 81, "Creating VM x+ failed: InvalidName"),
+        "restore_target": ("directory", "restore_target=directory needs restore_directory"),
+        "restore_powerstate": ("maybe", "restore_powerstate=maybe must be on or off"),
+    }
+    for option, (value, message) in wrong.items():
+        check_failed(saved.restore(**{"vmname": "copy", option: value}), message)
+        assert saved.site.vm_names() == ["web1"]

@@ -123,7 +123,10 @@ def test_every_lasting_fault_falls_back_to_comparing(site: Site) -> None:
     check_ok(job)
     told = reasons(job)
     assert methods(job).pop(("root", DISK)) == "allocated"
-    assert "CBT does not tell the areas in use (FileFault: see below; about noTrack" in told["root", DISK]
+    assert (
+        "CBT does not tell the areas in use (FileFault: see below; about noTrack"
+        in told["root", DISK]
+    )
     words = ["noEpoch", "cannotGetChanges", "changeId", "deviceKey", "NotFound", "NotSupported"]
     for name, word in zip([*names, "now"], [*words, "noTrack"]):
         assert methods(job)[name, DISK] == "compare"
@@ -187,10 +190,8 @@ def test_answers_in_pages(site: Site, areas: int, size: Any, empty: bool) -> Non
 @pytest.mark.parametrize(
     "habits",
     [
-        {"revert_uuid": "new"},
-        {"revert_sequence": "reuse"},
-        {"stray_id": "fails"},
-        {"revert_uuid": "new", "revert_sequence": "reuse"},
+        {"revert_uuid": "new", "stray_id": "fails"},
+        {"revert_sequence": "reuse", "stray_id": "answers"},
     ],
     ids=lambda habits: "-".join(habits.values()),
 )

@@ -21,8 +21,8 @@ def set_option(machine: Machine, **options: str) -> None:
 
 
 def macs(config: Any) -> list[str]:
-    nics = (vim.vm.device.VirtualEthernetCard,)
-    return [d.macAddress for d in config.hardware.device if isinstance(d, nics)]
+    kind = vim.vm.device.VirtualEthernetCard
+    return [str(d.macAddress) for d in config.hardware.device if isinstance(d, kind)]
 
 
 def test_settings_differ_from_snapshot_to_snapshot(site: Site) -> None:
@@ -31,7 +31,7 @@ def test_settings_differ_from_snapshot_to_snapshot(site: Site) -> None:
     set_option(machine, role="web", gone="soon")
     first = machine.snapshot("first")
     machine.reconfigure(annotation="another note", numCPUs=4, numCoresPerSocket=2, memoryMB=512)
-    set_option(machine, role="数据库 & \"more\"", gone="")
+    set_option(machine, role='数据库 & "more"', gone="")
     machine.snapshot("second")
     machine.revert(first)
     machine.reconfigure(annotation="", guestId="ubuntu64Guest")

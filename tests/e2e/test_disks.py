@@ -52,9 +52,7 @@ def test_a_disk_reused_from_another_branch(site: Site) -> None:
     device = machine.device(2001)
     machine.reconfigure(hardware.remove(device))
     machine.snapshot("has it not")
-    machine.reconfigure(
-        hardware.disk(MIB, unit=1, path=device.backing.fileName, attach=True)
-    )
+    machine.reconfigure(hardware.disk(MIB, unit=1, path=device.backing.fileName, attach=True))
     machine.scribble("b")
     machine.snapshot("has it again")
     round_trip(site, machine)
@@ -63,7 +61,9 @@ def test_a_disk_reused_from_another_branch(site: Site) -> None:
 def test_every_size_and_bus(site: Site) -> None:
     machine = site.create(disks=[MIB, 64 * KIB + 512, 512])
     machine.reconfigure(
-        hardware.controller(vim.vm.device.VirtualLsiLogicController, key=-20, busNumber=1, sharedBus="noSharing"),
+        hardware.controller(
+            vim.vm.device.VirtualLsiLogicController, key=-20, busNumber=1, sharedBus="noSharing"
+        ),
         hardware.disk(3 * 64 * KIB - 512, controller=-20, unit=9),
         hardware.controller(hardware.NVME, key=-30),
         hardware.disk(MIB + 64 * KIB, controller=-30),

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
 from typing import Any
 
 from pyVim.task import WaitForTask
@@ -12,8 +14,9 @@ from pyVmomi import vim
 from bareos_vmsnap.vsphere import inventory
 
 from . import hardware
-from .joblog import check_failed, check_ok, said
+from .joblog import check_ok
 from .machine import Machine
+from .pictures import draw
 from .site import Site
 
 
@@ -51,7 +54,7 @@ def make_in_vapp(site: Site, vapp: Any) -> Machine:
 def check_comes_back(site: Site, machine: Machine, **where: str) -> None:
     """Without being told where: the backup finds the VM by its UUID."""
     machine.scribble("a")
-    before, stood = machine.portrait(), place(machine)
+    before, stood, host = machine.portrait(), place(machine), machine.vm.runtime.host
     check_ok(site.backup(uuid=machine.vm.config.instanceUuid, dc=None, vmname=None))
     found = inventory.virtual_machine(
         site.client.content, where.get("dc", "Lab"), where.get("folder", "/"), "web1"
@@ -61,6 +64,7 @@ def check_comes_back(site: Site, machine: Machine, **where: str) -> None:
     check_ok(site.restore())
     restored = site.find()
     assert place(restored) == stood
+    assert restored.vm.runtime.host == host
     assert restored.portrait() == before
 
 
@@ -83,7 +87,10 @@ def test_in_a_vapp(site: Site) -> None:
 def test_in_a_vapp_within_a_vapp(site: Site) -> None:
     vapp = site.client.content.searchIndex.FindByInventoryPath("Lab/vm/vApp")
     share = vim.ResourceAllocationInfo(
-        reservation=0, expandableReservation=True, limit=-1, shares=vim.SharesInfo(level="normal", shares=0)
+        reservation=0,
+        expandableReservation=True,
+        limit=-1,
+        shares=vim.SharesInfo(level="normal", shares=0),
     )
     inner = vapp.CreateVApp(
         "inner",
@@ -100,3 +107,16 @@ def test_a_vm_named_by_its_uuid(site: Site) -> None:
     for uuid in (config.instanceUuid, config.uuid):
         job = site.backup(uuid=uuid, dc=None, vmname=None)
         check_ok(job)
+
+
+def test_on_a_host_without_vcenter(tmp_path: Path) -> None:
+    with contextlib.closing(Site(tmp_path, flavour="esxi")) as site:
+        machine = site.create(disks=[hardware.MIB])
+        machine.guest.write_nvram(b"nvram" * 99)
+        draw(machine, "A\n  B\n  C *\n")
+        before = machine.portrait()
+        check_ok(site.backup(dc="ha-datacenter"))
+        machine.destroy()
+        check_ok(site.restore())
+        assert site.find().portrait() == before
+        assert site.remains() == []

@@ -4,51 +4,126 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from . import hardware
+from .conftest import Saved
 from .hardware import MIB
-from .joblog import check_failed, check_ok, said
+from .joblog import check_failed, check_ok
 from .machine import Machine
 from .pictures import draw
 from .site import Site
 
-TREE = """
-    A
-      B
-        C
-      D *
-"""
+
+def copied(saved: Saved, **options: Any) -> Machine:
+    """Restore the saved VM under another name; return the copy, which is the same."""
+    check_ok(saved.restore(vmname="copy", **options))
+    copy = saved.site.find("copy")
+    assert copy.portrait().faces == saved.before.faces
+    return copy
 
 
 @pytest.mark.parametrize(
     ("options", "compute", "pool"),
     [
         ({"restore_cluster": "Cluster"}, "Cluster", "Resources"),
-        ({"restore_cluster": "Cluster", "restore_resourcepool": "Pool"}, "Cluster", "Pool"),
-        ({"restore_esxhost": "esx3.lab", "folder": "/vApp", "dc": "Lab"}, "Cluster", "vApp"),
+        ({"restore_resourcepool": "Pool"}, "Cluster", "Pool"),
+        ({"restore_esxhost": "esx3.lab", "folder": "/vApp"}, "Cluster", "vApp"),
     ],
     ids=["cluster", "pool", "host and vapp"],
 )
 def test_computing_elsewhere(
-    site: Site, options: dict[str, str], compute: str, pool: str
+    saved: Saved, options: dict[str, Any], compute: str, pool: str
 ) -> None:
-    machine = site.create(disks=[MIB])
-    machine.scribble("a")
-    before = machine.portrait()
-    check_ok(site.backup())
-    check_ok(site.restore(vmname="copy", **options))
-    copy = site.find("copy")
-    assert copy.portrait().faces == before.faces
+    copy = copied(saved, **options)
     assert copy.vm.runtime.host.parent.name == compute
     assert copy.vm.resourcePool.name == pool
     assert copy.vm.runtime.host.name == options.get("restore_esxhost", copy.vm.runtime.host.name)
+
+
+def test_another_datacenter(saved: Saved) -> None:
+    """Its hosts have a network of the same name, and another datastore."""
+    copy = copied(saved, dc="/Sites/Branch%2fOffice/Remote", restore_datastore="remote1")
+    assert copy.vm.runtime.host.name == "esx9.remote"
+    assert copy.vm.network[0].name == "VM Network"
+
+
+def test_reading_back(saved: Saved) -> None:
+    copied(saved, restore_readback="yes")
+
+
+@contextlib.contextmanager
+def forgetful_disk(folder: Path, size: int) -> Iterator[str]:
+    """A server that takes all that is written and keeps none of it; yields its URI."""
+    socket = folder / "2000.sock"
+    command = ["nbdkit", "--foreground", "--unix", str(socket), "null", f"size={size}"]
+    server = subprocess.Popen(command)
+    try:
+        while not socket.exists():
+            time.sleep(0.01)
+        yield f"nbd+unix:///?socket={folder}/{{disk}}.sock"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def test_reading_back_finds_what_a_disk_has_lost(site: Site, tmp_path: Path) -> None:
+    site.create(disks=[MIB]).scribble("a")
+    uris = site.directory / "uris.ini"
+    uris.write_text(f"[vmware_plugin_options]\nnbd_uri={site.lab.nbd_uri}\n")
+    check_ok(site.backup(nbd_uri=None, config_file=str(uris)))
+    with tempfile.TemporaryDirectory() as folder, forgetful_disk(Path(folder), MIB) as uri:
+        uris.write_text(f"[vmware_plugin_options]\nnbd_uri={uri}\n")
+        check_ok(site.restore(vmname="lost"))
+        job = site.restore(vmname="copy", restore_readback="yes")
+    check_failed(job, "does not give back what was written")
+    assert "copy (incomplete restore)" in site.vm_names()
+
+
+def test_below_another_directory(saved: Saved) -> None:
+    """Bareos puts `where` in front of every name."""
+    copied(saved, where="/tmp/bareos-restores")
+
+
+def test_without_restore_objects(saved: Saved) -> None:
+    """A VirtualFull loses them: everything waits in the spool for the manifest."""
+    daemon = saved.site.daemon
+    virtual = daemon.virtual_full([saved.job.jobid])
+    assert daemon.restore_objects(virtual.jobid) == []
+    copied(saved, jobs=[virtual.jobid])
+    log = daemon.joblog(daemon.jobs()[-1].jobid)
+    assert len([m for m in log if "kept in the working directory" in m.text]) == 1
+
+
+def test_the_state_without_snapshots(saved: Saved) -> None:
+    check_ok(saved.restore(vmname="copy", restore_snapshots="none"))
+    copy = saved.site.find("copy")
+    assert copy.vm.snapshot is None
+    assert copy.portrait().faces == saved.before.faces[-1:]
+    assert saved.site.lab.store.parent(copy.guest.path(2000)) is None, "a helper's delta is left"
+
+
+@pytest.mark.parametrize(("wanted", "found"), [("on", "poweredOn"), ("previous", "poweredOff")])
+def test_power_state(saved: Saved, wanted: str, found: str) -> None:
+    copy = copied(saved, restore_powerstate=wanted)
+    assert copy.vm.runtime.powerState == found
+
+
+def test_a_vm_that_ran_stays_off(site: Site) -> None:
+    site.create(disks=[MIB], powered_on=True)
+    check_ok(site.backup())
+    check_ok(site.restore(vmname="copy", restore_powerstate="off"))
+    assert site.find("copy").vm.runtime.powerState == "poweredOff"
 
 
 def test_another_datastore_and_folder(site: Site) -> None:
@@ -60,54 +135,12 @@ def test_another_datastore_and_folder(site: Site) -> None:
     machine.scribble("b")
     before = machine.portrait()
     check_ok(site.backup())
-    check_ok(
-        site.restore(restore_datastore="datastore2", dc="Lab", folder="/Production/Linux")
-    )
+    check_ok(site.restore(restore_datastore="datastore2", dc="Lab", folder="/Production/Linux"))
     restored = next(vm for vm in site.lab.vcenter.vms() if vm.moid != machine.guest.moref)
     copy = Machine(site.lab, site.lab.guest(restored.moid), site.client)
     assert copy.vm.parent.name == "Linux"
     assert copy.portrait().faces == before.faces
     assert {store.name for store in copy.vm.datastore} == {"datastore2"}
-
-
-def test_another_datacenter(site: Site) -> None:
-    """Its hosts have a network of the same name, and another datastore."""
-    machine = site.create(disks=[MIB])
-    machine.snapshot("s")
-    machine.scribble("a")
-    before = machine.portrait()
-    check_ok(site.backup())
-    check_ok(site.restore(dc="/Sites/Branch%2fOffice/Remote", restore_datastore="remote1"))
-    restored = next(vm for vm in site.lab.vcenter.vms() if vm.moid != machine.guest.moref)
-    copy = Machine(site.lab, site.lab.guest(restored.moid), site.client)
-    assert copy.vm.runtime.host.name == "esx9.remote"
-    assert copy.portrait().faces == before.faces
-
-
-def test_the_state_without_snapshots(site: Site) -> None:
-    machine = site.create(disks=[MIB])
-    draw(machine, TREE)
-    before = machine.portrait()
-    check_ok(site.backup())
-    machine.destroy()
-    restore = site.restore(restore_snapshots="none")
-    check_ok(restore)
-    restored = site.find()
-    assert restored.vm.snapshot is None
-    assert restored.portrait().faces == before.faces[-1:]
-    assert restored.portrait().features == before.features[-1:]
-    assert site.lab.store.parent(restored.guest.path(2000)) is None, "a helper's delta is left"
-
-
-@pytest.mark.parametrize(
-    ("running", "wanted", "expected"),
-    [(False, "on", "poweredOn"), (True, "off", "poweredOff"), (False, "previous", "poweredOff")],
-)
-def test_power_state(site: Site, running: bool, wanted: str, expected: str) -> None:
-    site.create(disks=[MIB], powered_on=running)
-    check_ok(site.backup())
-    check_ok(site.restore(vmname="copy", restore_powerstate=wanted))
-    assert site.find("copy").vm.runtime.powerState == expected
 
 
 def test_time_points(site: Site) -> None:
@@ -137,43 +170,6 @@ def test_time_points(site: Site) -> None:
     assert site.find().snapshot_names == ["first", "second"]
 
 
-def test_reading_back(site: Site) -> None:
-    machine = site.create(disks=[MIB, MIB])
-    draw(machine, TREE)
-    before = machine.portrait()
-    check_ok(site.backup())
-    machine.destroy()
-    check_ok(site.restore(restore_readback="yes"))
-    assert site.find().portrait() == before
-
-
-def test_below_another_directory(site: Site) -> None:
-    """Bareos puts `where` in front of every name."""
-    machine = site.create(disks=[MIB])
-    draw(machine, "A")
-    before = machine.portrait()
-    check_ok(site.backup())
-    machine.destroy()
-    check_ok(site.restore(where="/tmp/bareos-restores"))
-    assert site.find().portrait() == before
-
-
-def test_without_restore_objects(site: Site) -> None:
-    """A VirtualFull loses them: everything waits in the spool for the manifest."""
-    machine = site.create(disks=[MIB])
-    draw(machine, TREE)
-    before = machine.portrait()
-    backup = site.backup()
-    check_ok(backup)
-    virtual = site.daemon.virtual_full([backup.jobid])
-    assert site.daemon.restore_objects(virtual.jobid) == []
-    machine.destroy()
-    restore = site.restore([virtual.jobid])
-    check_ok(restore)
-    assert any("kept in the working directory" in text for text in said(restore, "M_INFO"))
-    assert site.find().portrait() == before
-
-
 def qcow2_sha256(path: Path) -> str:
     """The digest of the content of an image with all below it."""
     raw = path.with_suffix(".raw")
@@ -185,7 +181,7 @@ def qcow2_sha256(path: Path) -> str:
 
 def test_into_a_directory(site: Site, tmp_path: Path) -> None:
     machine = site.create(disks=[MIB, MIB + 512])
-    taken = draw(machine, "A\n  (B)\n    C\n    D *\n  E\n")
+    taken = draw(machine, "(A)\n  (B)\n    C\n    D *\n  E\n")
     machine.guest.write_nvram(b"nvram" * 99)
     slots = {2000: "scsi0-0", 2001: "scsi0-1"}
     expected = {
@@ -198,6 +194,9 @@ def test_into_a_directory(site: Site, tmp_path: Path) -> None:
 
     target = tmp_path / "qcow2 files"
     check_ok(site.restore(restore_target="directory", restore_directory=str(target)))
+    again = site.restore(restore_target="directory", restore_directory=str(target))
+    check_failed(again, "directory .*qcow2 files is not empty")
+    target = target.rename(tmp_path / "moved elsewhere")
     tree: dict[str, Any] = json.loads((target / "tree.json").read_text())
     found = {
         (node["name"], slot): qcow2_sha256(target / path)
@@ -207,7 +206,4 @@ def test_into_a_directory(site: Site, tmp_path: Path) -> None:
     assert found == expected
     assert (target / "nvram").read_bytes() == b"nvram" * 99
     assert not (target / "INCOMPLETE").exists()
-
-    again = site.restore(restore_target="directory", restore_directory=str(target))
-    check_failed(again, "directory .*qcow2 files is not empty")
     site.lab.server.start()

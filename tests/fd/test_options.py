@@ -65,7 +65,8 @@ def test_percent_escapes_carry_what_a_restore_option_cannot() -> None:
 
 
 def test_password_and_uri_are_taken_as_they_are() -> None:
-    parsed = options.parse({**GOOD, "vcpass": "a%41", "nbd_uri": "nbd://h/%7Bx{disk}"})
+    given = {**GOOD, "vcpass": "a%41", "nbd_uri": "nbd://h/%7Bx{disk}"}
+    parsed = options.parse(given, password_in_line=True)
     assert parsed.options.vcpass == "a%41"
     assert parsed.options.nbd_uri == "nbd://h/%7Bx{disk}"
     assert any("vcpass stands in the plugin string" in w for w in parsed.warnings)

@@ -1,0 +1,115 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Jobs that cannot end well do not: in the catalog, and with nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from bareos_vmsnap.vsphere import marks
+
+from ..e2e.hardware import MIB
+from .joblog import check_failed, check_ok
+from .proxy import Proxy, until
+from .slow_jobs import NOISE, backup_snapshots, check_next_job, noisy
+
+
+def test_the_mover_is_killed(proxy: Proxy) -> None:
+    machine = noisy(proxy)
+    jobid = proxy.bareos.start_job(f"run job=backup-vm-{machine.name} level=Full yes")
+    until(proxy.movers)
+    time.sleep(0.5)
+    os.kill(proxy.movers()[0], signal.SIGKILL)
+    check_failed(proxy.bareos.wait(jobid), "was not saved whole: .*killed by SIGKILL")
+    assert machine.snapshot_names == []
+    check_next_job(proxy, machine)
+
+
+def test_preflight_fails(proxy: Proxy) -> None:
+    machine = proxy.create([MIB])
+    name = machine.name
+    machine.vm.MarkAsTemplate()
+    check_failed(proxy.bareos.backup(name), "it is a template")
+    machine.rename("somebody-renamed-it")
+    check_failed(proxy.bareos.backup(name), f"VM {name} does not exist in folder /")
+    assert machine.snapshot_names == []
+
+
+def test_vcenter_goes_away(proxy: Proxy) -> None:
+    machine = noisy(proxy)
+    machine.snapshot("A")
+    machine.scribble("now")
+    jobid = proxy.bareos.start_job(f"run job=backup-vm-{machine.name} level=Full yes")
+    until(proxy.movers)
+    proxy.lose_vcenter()
+    job = proxy.bareos.wait(jobid)
+    proxy.lab.habits.forgive()
+    proxy.forget_killed()
+    assert job.status == "f", job.log
+    assert backup_snapshots(machine) == [f"{marks.BACKUP_PREFIX}{job.unique_name}"]
+    check_next_job(proxy, machine)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
+def test_the_file_daemon_ends(proxy: Proxy, number: int) -> None:
+    machine = noisy(proxy)
+    jobid = proxy.bareos.start_job(f"run job=backup-vm-{machine.name} level=Full yes")
+    until(proxy.movers)
+    proxy.bareos.file.end_by(number)
+    job = proxy.bareos.wait(jobid)
+    assert job.status == "f", job.log
+    until(lambda: not proxy.movers())
+    proxy.bareos.file.start()
+    assert backup_snapshots(machine) == [f"{marks.BACKUP_PREFIX}{job.unique_name}"]
+    proxy.forget_killed()
+    check_next_job(proxy, machine)
+
+
+def test_a_damaged_volume(proxy: Proxy) -> None:
+    machine = proxy.create([NOISE], plugin=":compression=none")
+    name = machine.name
+    mark = os.urandom(4096)
+    machine.guest.write(2000, MIB, mark)
+    check_ok(proxy.bareos.backup(name))
+    machine.destroy()
+    volume, at = _find_on_volumes(proxy.bareos.root / "volumes", mark)
+    with volume.open("r+b") as file:
+        file.seek(at + 100)
+        file.write(b"damaged")
+    job = proxy.bareos.restore(name)
+    assert job.status in ("E", "f"), job.log
+    assert proxy.vm_names() in ([f"{name} (incomplete restore)"], [])
+
+
+def test_a_hand_marked_subset_without_the_base(proxy: Proxy) -> None:
+    machine = proxy.create([MIB])
+    name = machine.name
+    machine.scribble("a")
+    machine.snapshot("A")
+    machine.scribble("b")
+    check_ok(proxy.bareos.backup(name))
+    machine.destroy()
+    told = proxy.bareos.console(
+        f"restore client=vmware-proxy-fd fileset=vmsnap-{name} where=/ current select",
+        f"cd /@vmsnap/{name}*/s0001-A",
+        "mark state-*",
+        "done",
+        "yes",
+    )
+    jobid = int(told.rpartition("JobId=")[2].split()[0])
+    job = proxy.bareos.wait(jobid)
+    check_failed(job, "1 of 2 segments did not come: .*/s0001-A/scsi0-0")
+    assert proxy.vm_names() in ([f"{name} (incomplete restore)"], [])
+
+
+def _find_on_volumes(volumes: Path, content: bytes) -> tuple[Path, int]:
+    for path in volumes.iterdir():
+        at = path.read_bytes().find(content[:512])
+        if at >= 0:
+            return path, at
+    raise LookupError("no volume holds it")

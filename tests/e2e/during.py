@@ -1,0 +1,45 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Doing something while a job runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Optional
+
+from bareos_vmsnap.lab.filedaemon import Cancel
+
+
+class During(Cancel):
+    """Does something in the middle of a job, which goes on only so far meanwhile.
+
+    `label`, `count`: when the plugin is in its `count`-th call of that name. `stored`: when that
+    many bytes of file data have come; the storage takes no more until `act` has returned.
+    """
+
+    def __init__(
+        self,
+        act: Callable[[], object],
+        label: str = "",
+        count: int = 1,
+        stored: Optional[int] = None,
+    ) -> None:
+        super().__init__()
+        self._do: Optional[Callable[[], object]] = act
+        self._label, self._left, self._bytes = label, count, stored
+
+    def on_call(self, label: str) -> None:
+        self._left -= label == self._label
+        if label == self._label and self._left == 0:
+            self._perform()
+
+    def on_stored(self, size: int) -> None:
+        if self._bytes is not None:
+            self._bytes -= size
+            if self._bytes <= 0:
+                self._perform()
+
+    def _perform(self) -> None:
+        act, self._do = self._do, None
+        if act is not None:
+            act()

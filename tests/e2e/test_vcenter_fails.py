@@ -1,0 +1,288 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""vCenter fails in the middle: what can go on goes on, the rest is told and cleaned up."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from pyVmomi import vim, vmodl
+
+from bareos_vmsnap.vsphere import marks
+
+from .conftest import Saved
+from .during import During
+from .hardware import MIB
+from .joblog import check_failed, check_ok, said
+from .machine import Machine
+from .pictures import draw
+from .site import Site
+
+FAST: dict[str, Any] = {"snapshot_retry_wait": "0"}
+
+
+def quiesce_fault() -> Any:
+    return vim.fault.ApplicationQuiesceFault(msg="The guest's writers did not answer in time.")
+
+
+def check_saved(site: Site, machine: Machine) -> None:
+    """The newest backup holds what the VM holds."""
+    before = machine.portrait()
+    machine.destroy()
+    check_ok(site.restore())
+    assert site.find().portrait().faces == before.faces
+
+
+def test_a_guest_that_quiesces_at_last(site: Site) -> None:
+    machine = site.create(disks=[MIB], powered_on=True)
+    site.lab.habits.quiesce_faults = [quiesce_fault(), quiesce_fault()]
+    job = site.backup(**FAST)
+    assert job.status == "T"
+    first, second = said(job, "M_WARNING")
+    assert "writers did not answer in time" in first
+    assert "Trying again in 0 s (1 of 3)" in first
+    assert "(2 of 3)" in second
+    assert machine.snapshot_names == []
+
+
+def test_a_guest_that_never_quiesces(site: Site) -> None:
+    machine = site.create(disks=[MIB], powered_on=True)
+    site.lab.habits.quiesce_faults = [quiesce_fault() for _ in range(9)]
+    job = site.backup(snapshot_retries="2", **FAST)
+    check_failed(job, "Taking the snapshot 'vmsnap backup .*' of VM web1 failed: ApplicationQui")
+    assert len(said(job, "M_WARNING")) == 2
+    assert machine.snapshot_names == []
+    check_ok(site.backup(quiesce="no"))
+
+
+@pytest.mark.parametrize(
+    ("fault", "tries"),
+    [
+        (vim.fault.NoDiskSpace(file="[datastore1] x", datastore="datastore1", msg="No space"), 1),
+        (vim.fault.SnapshotFault(msg="An error occurred while taking a snapshot"), 3),
+    ],
+    ids=["lasting", "passing"],
+)
+@pytest.mark.parametrize("after", [False, True], ids=["not taken", "taken"])
+def test_the_backup_snapshot_fails(site: Site, fault: Any, tries: int, after: bool) -> None:
+    """Even a snapshot that was taken although the task failed is deleted."""
+    machine = site.create(disks=[MIB])
+    site.lab.habits.fail("CreateSnapshot_Task", fault, times=9, after=after)
+    job = site.backup(snapshot_retries="2", **FAST)
+    check_failed(job, f"Taking the snapshot .* failed: {type(fault).__name__.rsplit('.', 1)[-1]}")
+    assert len(said(job, "M_WARNING")) == tries - 1
+    assert machine.snapshot_names == []
+
+
+def test_the_backup_snapshot_cannot_be_deleted(site: Site) -> None:
+    machine = site.create(disks=[MIB])
+    machine.snapshot("mine")
+    machine.scribble("a")
+    locked = vim.fault.FileLocked(file="[datastore1] web1/web1-000001.vmdk", msg="It is locked")
+    site.lab.habits.fail("RemoveSnapshot_Task", locked, times=9)
+    job = site.backup()
+    assert job.status == "W"
+    (told,) = said(job, "M_ERROR")
+    assert "could not be deleted: Deleting the snapshot" in told
+    assert "It is locked" in told
+    assert "The next job of this VM will delete it" in told
+    assert machine.snapshot_names == ["mine", f"vmsnap backup {job.name}"]
+
+    site.lab.habits.forgive()
+    following = site.backup()
+    assert following.status == "T"
+    assert said(following, "M_WARNING") == [
+        f"VM web1: deleting the backup snapshot that job {job.name} left behind"
+    ]
+    assert machine.snapshot_names == ["mine"]
+    check_saved(site, machine)
+
+
+def test_a_leftover_of_another_file_daemon(site: Site) -> None:
+    machine = site.create(disks=[MIB])
+    name = marks.backup_name("other-job.2026-11-21_01.00.00_07")
+    machine.snapshot(name, marks.backup_description("proxy2"))
+    machine.snapshot("vmsnap backup of mine", "a user's snapshot that only looks like ours")
+    told = check_failed(site.backup(), "backup snapshot of job other-job.2026-11-21_01.00.00_07")
+    assert "taken by the file daemon on proxy2" in told
+    assert "remove_leftovers=all" in told
+    assert machine.snapshot_names == [name, "vmsnap backup of mine"]
+
+    job = site.backup(remove_leftovers="all")
+    assert job.status == "T"
+    assert machine.snapshot_names == ["vmsnap backup of mine"]
+    machine.remove(machine.roots[0].snapshot)
+
+
+def test_two_jobs_of_a_vm_at_once(site: Site) -> None:
+    machine = site.create(disks=[8 * MIB])
+    machine.guest.write(2000, 0, random.Random(1).randbytes(8 * MIB))
+    second: list[Any] = []
+    during = During(lambda: second.append(site.backup()), stored=1)
+    check_ok(site.backup(cancel=during))
+    told = check_failed(second[0], "Another job of this file daemon is backing up VM web1")
+    assert "the VM was not touched" in told
+    assert machine.snapshot_names == []
+
+
+def test_the_session_expires_again_and_again(site: Site) -> None:
+    machine = site.create(disks=[MIB])
+    draw(machine, "A\n  B\n  C *\n")
+    machine.guest.write_nvram(b"x" * 99)
+    before = machine.portrait()
+    site.lab.habits.session_calls = 25
+    check_ok(site.backup())
+    site.lab.habits.session_calls = None
+    site.log_in()
+    site.find().destroy()
+    site.lab.habits.session_calls = 25
+    check_ok(site.restore())
+    site.lab.habits.session_calls = None
+    site.log_in()
+    assert site.find().portrait() == before
+
+
+def test_connections_that_break_once(site: Site) -> None:
+    machine = site.create(disks=[MIB])
+    machine.scribble("a")
+    machine.snapshot("s")
+    for method in (
+        "RetrieveServiceContent",
+        "FindByInventoryPath",
+        "HasPrivilegeOnEntities",
+        "QueryChangedDiskAreas",
+    ):
+        site.lab.habits.fail(method, ConnectionError())
+    check_ok(site.backup())
+    assert machine.snapshot_names == ["s"]
+
+
+def test_a_snapshot_request_whose_answer_is_lost(site: Site) -> None:
+    """It may have been taken, and the request is sent again: both are deleted."""
+    machine = site.create(disks=[MIB])
+    site.lab.habits.fail("CreateSnapshot_Task", ConnectionError(), after=True)
+    site.backup()
+    assert machine.snapshot_names == []
+
+
+def test_vcenter_is_gone_in_the_middle_of_a_backup(site: Site) -> None:
+    machine = site.create(disks=[MIB, MIB])
+    machine.scribble("a")
+    machine.snapshot("mine")
+    machine.scribble("b")
+    gone = During(site.lab.server.stop, "plugin_io IO_OPEN")
+    job = site.backup(cancel=gone)
+    told = check_failed(job, f"localhost:{site.lab.port} cannot be reached")
+    assert "refused" in told
+    (left,) = said(job, "M_ERROR")
+    assert f"The backup snapshot 'vmsnap backup {job.name}' of VM web1 could not be deleted" in left
+    site.lab.server.start()
+    site.lab.vcenter.sessions.expire_all()  # one of them nobody could end
+    site.log_in()
+    assert len(site.find().snapshot_names) == 2
+    assert site.backup().status == "T"
+    assert site.find().snapshot_names == ["mine"]
+
+
+def test_vcenter_is_gone_in_the_middle_of_a_restore(site: Site) -> None:
+    machine = site.create(disks=[MIB])
+    draw(machine, "A\n  B\n")
+    check_ok(site.backup())
+    machine.destroy()
+    gone = During(site.lab.server.stop, "plugin_io IO_OPEN", 3)
+    job = site.restore(cancel=gone)
+    check_failed(job, f"localhost:{site.lab.port} cannot be reached")
+    (left,) = said(job, "M_ERROR")
+    assert "Left behind: the incomplete VM web1 (incomplete restore) (vm-" in left
+    site.lab.server.start()
+    site.lab.vcenter.sessions.expire_all()
+    site.log_in()
+    assert site.vm_names() == ["web1 (incomplete restore)"]
+
+
+def test_steps_of_a_restore_that_fail(saved: Saved) -> None:
+    site = saved.site
+    fault = vim.fault.GenericVmConfigFault(reason="because", msg="No, because of the test")
+    for method, nth, message in (
+        ("CreateVM_Task", 1, "Creating VM copy failed"),
+        ("Rename_Task", 1, "Marking VM copy as incomplete failed"),
+        ("ReconfigVM_Task", 1, "Reconfiguring VM copy for s0002-B failed"),
+        ("CreateSnapshot_Task", 2, "Creating snapshot 'B' of VM copy failed"),
+        ("RevertToSnapshot_Task", 1, "Reverting VM copy to s0001-A failed"),
+        ("Rename_Task", 2, "Giving VM copy its name failed"),
+    ):
+        site.lab.habits.fail(method, fault, nth=nth)
+        job = saved.restore(vmname="copy", restore_on_failure="remove")
+        check_failed(job, f"{message}: GenericVmConfigFault: No, because of the test")
+        assert "Left behind: nothing" in said(job, "M_ERROR")[-1]
+        assert site.vm_names() == ["web1"]
+
+
+def test_requests_of_a_restore_whose_answers_are_lost(saved: Saved) -> None:
+    """They are sent again. The VM comes back as it was, or it can be seen that it did not."""
+    site = saved.site
+    for method in (
+        "CreateVM_Task",
+        "CreateSnapshot_Task",
+        "RevertToSnapshot_Task",
+        "ReconfigVM_Task",
+        "Rename_Task",
+    ):
+        site.lab.habits.fail(method, ConnectionError(), after=True)
+        job = saved.restore(vmname="copy")
+        if job.status == "T":
+            assert site.vm_names() == ["copy", "web1"]
+            assert site.find("copy").portrait().faces == saved.before.faces
+            site.find("copy").destroy()
+        else:
+            check_failed(job, method)
+            assert site.vm_names() == ["copy (incomplete restore)", "web1"]
+            site.find("copy (incomplete restore)").destroy()
+
+
+def test_somebody_takes_a_snapshot_of_a_vm_being_restored(site: Site) -> None:
+    machine = site.create(disks=[MIB])
+    draw(machine, "A\n  B\n")
+    check_ok(site.backup())
+    machine.destroy()
+
+    def interfere() -> None:
+        taken = False
+        while not taken:
+            with site.paused():
+                if not site.open_disks():  # between two segments
+                    taken = bool(site.find("web1 (incomplete restore)").snapshot("nightly"))
+
+    job = site.restore(cancel=During(interfere, "plugin_io IO_CLOSE", 2))
+    check_failed(job, "Somebody took a snapshot 'nightly' of VM web1 while it was being restored")
+    assert site.vm_names() == ["web1 (incomplete restore)"]
+
+
+def test_a_full_datastore(site: Site) -> None:
+    machine = site.create(disks=[MIB])
+    site.lab.habits.full_datastores = {"datastore1"}
+    check_failed(
+        site.backup(snapshot_retries="0"), "Taking the snapshot .* NoDiskSpace.*datastore1"
+    )
+    site.lab.habits.full_datastores = set()
+    check_ok(site.backup())
+    machine.destroy()
+    site.lab.habits.full_datastores = {"datastore1"}
+    check_failed(site.restore(), "Creating VM web1 failed: NoDiskSpace")
+    assert site.vm_names() == []
+
+
+def test_a_vm_that_cannot_be_powered_on(site: Site) -> None:
+    machine = site.create(disks=[MIB])
+    check_ok(site.backup())
+    machine.destroy()
+    fault = vmodl.fault.SystemError(reason="no host", msg="No host is suitable")
+    site.lab.habits.fail("PowerOnVM_Task", fault)
+    job = site.restore(restore_powerstate="on")
+    assert job.status == "T"  # Bareos has counted the warnings by then
+    (warning,) = said(job, "M_WARNING")
+    assert "the VM is restored but off" in warning
+    assert "No host is suitable" in warning
+    assert site.find().vm.runtime.powerState == "poweredOff"

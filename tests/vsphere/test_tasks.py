@@ -1,0 +1,65 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Waiting for tasks."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from pyVmomi import vim, vmodl
+
+from bareos_vmsnap import errors
+from bareos_vmsnap.lab.lab import Lab
+from bareos_vmsnap.vsphere import tasks
+from bareos_vmsnap.vsphere.session import Session
+
+numbers = iter(range(100))
+
+
+def start(lab: Lab, session: Session, seconds: float) -> tuple[Any, Any]:
+    """A VM, and the task of taking a snapshot of it that lasts so long."""
+    guest = lab.create_vm(f"vm{next(numbers)}", disks=[])
+    vm: Any = session.managed(vim.VirtualMachine, guest.moref)
+    lab.habits.task_seconds_of["CreateSnapshot_Task"] = seconds
+    return vm, vm.CreateSnapshot_Task("s", "", False, False)
+
+
+def test_the_session_expires_while_a_task_runs(lab: Lab, session: Session) -> None:
+    vm, task = start(lab, session, 0.5)
+    threading.Timer(0.1, lab.vcenter.sessions.expire_all).start()
+    assert tasks.Waiter().wait(task, "Waiting") == vm.snapshot.currentSnapshot
+
+
+def test_a_task_that_lasts_too_long(lab: Lab, session: Session) -> None:
+    _, task = start(lab, session, 1)
+    with pytest.raises(tasks.TaskFailed, match=r"Waiting \(no end after 0 s\) failed"):
+        tasks.Waiter().wait(task, "Waiting", timeout=0.2)
+
+
+def test_a_canceled_task_is_stopped(lab: Lab, session: Session) -> None:
+    vm, task = start(lab, session, 5)
+    cancel = threading.Event()
+    threading.Timer(0.1, cancel.set).start()
+    with pytest.raises(errors.Canceled, match="Waiting was interrupted"):
+        tasks.Waiter(cancel).wait(task, "Waiting")
+    assert task.info.state == "error"
+    assert vm.snapshot is None
+
+
+def test_cleaning_up_does_not_heed_the_cancel(lab: Lab, session: Session) -> None:
+    vm, task = start(lab, session, 0.3)
+    cancel = threading.Event()
+    cancel.set()
+    tasks.Waiter(cancel).wait(task, "Waiting", heed_cancel=False)
+    assert vm.snapshot is not None
+
+
+def test_faults_in_words() -> None:
+    message = vmodl.LocalizableMessage(key="k", message="why it was so")
+    fault = vim.fault.FileFault(msg="It failed", file="[ds] a.vmdk", faultMessage=[message])
+    assert tasks.describe(fault).endswith("FileFault: It failed; why it was so; file [ds] a.vmdk")
+    denied = vim.fault.NoPermission(msg="Denied", privilegeId="VirtualMachine.State.X")
+    assert "privilegeId VirtualMachine.State.X" in tasks.describe(denied)
+    assert tasks.describe(None) == "vSphere gave no reason"
