@@ -187,6 +187,12 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
             self._offer = estimate.files(self._options, self._facts)
             self._next = next(self._offer)
             return
+        if self._done:
+            raise errors.OptionError(
+                "The FileSet has more than one Plugin line of bareos-fd-vmsnap, and a restore could "
+                "not tell their VMs apart",
+                todo="Make a FileSet and a Job for each VM",
+            )
         self._backup = BackupJob(self._options, self._facts, self._log, self._previous)
         self._backup.begin()
         self._offer = self._backup.offer()

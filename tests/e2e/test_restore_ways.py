@@ -152,7 +152,7 @@ def test_time_points(site: Site) -> None:
     check_ok(first)
     machine.scribble("b")
     machine.snapshot("second")
-    second = site.backup()
+    second = site.backup(level="Incremental")
     check_ok(second)
     machine.destroy()
     point = next(f.name for f in first.files if "/manifest." in f.name).split("manifest.")[1][:-5]

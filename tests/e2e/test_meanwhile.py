@@ -1,0 +1,54 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Users go on working with the VM while it is backed up."""
+
+from __future__ import annotations
+
+import random
+
+from .during import During
+from .hardware import MIB
+from .joblog import check_failed, check_ok
+from .machine import Machine, find_snapshot
+from .site import Site
+
+SIZE = 12 * MIB  # more than all pipes on the way hold
+
+
+def make_vm(site: Site) -> Machine:
+    machine = site.create(disks=[SIZE])
+    machine.guest.write(2000, 0, random.Random(1).randbytes(SIZE))
+    machine.snapshot("A")
+    machine.scribble("b")
+    machine.snapshot("B")
+    machine.scribble("now")
+    return machine
+
+
+def test_what_users_do_meanwhile_stays_and_is_not_in_the_backup(site: Site) -> None:
+    machine = make_vm(site)
+    before = machine.portrait()
+
+    def work() -> None:
+        machine.scribble("later")
+        machine.snapshot("later")
+        first = find_snapshot(machine, "A")
+        assert first is not None
+        machine.revert(first)
+        machine.rename("renamed")
+        machine.scribble("last")
+        machine.guest.power_on()
+
+    check_ok(site.backup(cancel=During(work, stored=MIB)))
+    assert machine.snapshot_names == ["A", "B", "later"]
+    assert machine.name == "renamed"
+    check_ok(site.restore())
+    assert site.find("web1").portrait().faces == before.faces
+
+
+def test_a_snapshot_deleted_meanwhile(site: Site) -> None:
+    machine = make_vm(site)
+    last = find_snapshot(machine, "B")
+    job = site.backup(cancel=During(lambda: machine.remove(last), stored=MIB))
+    check_failed(job, r"s0002-B/scsi0-0.*vmseg cannot be read: ")
+    assert machine.snapshot_names == ["A"]
