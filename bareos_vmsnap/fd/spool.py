@@ -4,26 +4,37 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import tempfile
 from pathlib import Path
 from typing import BinaryIO, Optional
 
+_PREFIX = "bareos-vmsnap-spool-"
+
 
 class Spool:
-    """Keeps files by their virtual names in a private directory, made when first needed."""
+    """Keeps files by their virtual names in a private directory, made when first needed.
+
+    The directory is locked while this process lives; those of processes that died are removed.
+    """
 
     def __init__(self, parent: Path, jobid: int) -> None:
         self._parent = parent
-        self._prefix = f"bareos-vmsnap-spool-{jobid}-"
+        self._prefix = f"{_PREFIX}{jobid}-"
         self._directory: Optional[Path] = None
+        self._lock: Optional[int] = None
         self._files: dict[str, Path] = {}
+        self._count = 0
 
     def create(self, name: str) -> BinaryIO:
         """A new file to write `name`'s content to. Raises OSError."""
         if self._directory is None:
-            self._directory = Path(tempfile.mkdtemp(prefix=self._prefix, dir=self._parent))
-        path = self._directory / str(len(self._files))
+            self._make_directory()
+        assert self._directory is not None
+        path = self._directory / str(self._count)
+        self._count += 1
         self._files[name] = path
         return path.open("wb", buffering=0)
 
@@ -44,4 +55,32 @@ class Spool:
         if self._directory is not None:
             shutil.rmtree(self._directory)
             self._directory = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
         self._files.clear()
+
+    def _make_directory(self) -> None:
+        one_at_a_time = _lock(self._parent, wait=True)
+        try:
+            for found in self._parent.glob(f"{_PREFIX}*"):
+                dead = _lock(found, wait=False)
+                if dead is not None:
+                    shutil.rmtree(found, ignore_errors=True)
+                    os.close(dead)
+            self._directory = Path(tempfile.mkdtemp(prefix=self._prefix, dir=self._parent))
+            self._lock = _lock(self._directory, wait=False)
+        finally:
+            if one_at_a_time is not None:
+                os.close(one_at_a_time)
+
+
+def _lock(directory: Path, *, wait: bool) -> Optional[int]:
+    """A descriptor that holds the directory's lock; None where another process has it."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor

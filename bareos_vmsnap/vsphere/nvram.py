@@ -68,6 +68,14 @@ def _datacenter(vm: Any) -> Optional[str]:
 def _request(
     session: Session, method: str, path: str, dc: Optional[str], content: Optional[bytes]
 ) -> tuple[int, str, bytes]:
+    """Ask, and once more after a new login: the session may expire just before the request."""
+    answer = _request_once(session, method, path, dc, content)
+    return _request_once(session, method, path, dc, content) if answer[0] == 401 else answer
+
+
+def _request_once(
+    session: Session, method: str, path: str, dc: Optional[str], content: Optional[bytes]
+) -> tuple[int, str, bytes]:
     server = session.server
     url = urlsplit(inventory.datastore_url(server.host, server.port, path, dc))
     session.ensure()

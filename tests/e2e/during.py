@@ -15,6 +15,7 @@ class During(Cancel):
 
     `label`, `count`: when the plugin is in its `count`-th call of that name. `stored`: when that
     many bytes of file data have come; the storage takes no more until `act` has returned.
+    `signal`: what request() does; see Cancel.
     """
 
     def __init__(
@@ -23,8 +24,9 @@ class During(Cancel):
         label: str = "",
         count: int = 1,
         stored: Optional[int] = None,
+        signal: Optional[int] = None,
     ) -> None:
-        super().__init__()
+        super().__init__(signal=signal)
         self._do: Optional[Callable[[], object]] = act
         self._label, self._left, self._bytes = label, count, stored
 

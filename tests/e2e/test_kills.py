@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import threading
 import time
@@ -209,3 +210,31 @@ def test_the_file_daemon_dies_in_a_backup(site: Site, how: int) -> None:
     site.find().destroy()
     check_ok(site.restore())
     assert site.find().portrait().faces == before.faces
+
+
+def test_the_file_daemon_dies_in_a_restore(site: Site) -> None:
+    machine = make_vm(site)
+    check_ok(site.backup())
+    machine.destroy()
+    act = when_writing(site, lambda vm: during.request())
+    during = During(act, "plugin_io IO_OPEN", 2, signal=signal.SIGKILL)
+    assert site.restore(cancel=during).status == "f"
+    check_movers_end(site)
+    site.lab.vcenter.sessions.expire_all()  # nobody could log out
+    site.log_in()
+    assert site.vm_names() == ["web1 (incomplete restore)"]
+    told = check_failed(site.restore(), r"web1 \(incomplete restore\) exists in folder /")
+    assert "Remove or rename it" in told
+    site.find("web1 (incomplete restore)").destroy()
+    for path in (site.directory / "bareos" / "working").glob("*spool*"):
+        assert list(path.iterdir()) != []  # the NVRAM; the next that spools removes it
+        shutil.rmtree(path)
+
+
+def check_movers_end(site: Site) -> None:
+    """They do not outlive their file daemon for long."""
+    deadline = time.monotonic() + 5
+    while site.movers() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert site.movers() == []
+    assert site.open_disks() == []
