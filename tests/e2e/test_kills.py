@@ -232,9 +232,9 @@ def test_the_file_daemon_dies_in_a_restore(site: Site) -> None:
 
 
 def check_movers_end(site: Site) -> None:
-    """They do not outlive their file daemon for long."""
-    deadline = time.monotonic() + 5
-    while site.movers() and time.monotonic() < deadline:
+    """They do not outlive their file daemon for long, nor do the servers of the disks they had."""
+    deadline = time.monotonic() + 20
+    while (site.movers() or site.open_disks()) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert site.movers() == []
     assert site.open_disks() == []
