@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Optional
 
 from bareos_vmsnap import errors
@@ -29,11 +29,18 @@ class BackupJob:
     """Backs up one VM. Use: begin(), then every item of offer(), then end(); close() always."""
 
     def __init__(
-        self, chosen: Options, facts: JobFacts, log: JobLog, pieces: manifest.Pieces
+        self,
+        chosen: Options,
+        facts: JobFacts,
+        log: JobLog,
+        pieces: manifest.Pieces,
+        done: Collection[str] = (),
     ) -> None:
-        """`pieces` are the restore objects of the previous job."""
+        """`pieces`: restore objects of the previous job; `done`: the VMs this job has saved."""
         self._options = chosen
         self._pieces = pieces
+        self._done = done
+        self.instance_uuid = ""
         self._facts = facts
         self._log = log
         self._policy = ladder.Policy(chosen.without_trust)
@@ -58,6 +65,11 @@ class BackupJob:
         for warning in found.warnings:
             self._log.warn(warning)
         identity = snapshots.identity(self._vm)
+        self.instance_uuid = identity.instance_uuid
+        if self.instance_uuid in self._done:
+            raise errors.OptionError(
+                f"Two Plugin lines of the FileSet name the same VM, {name}", todo="Remove one"
+            )
         self._lock = VmLock(self._facts.working_directory, identity.instance_uuid, name)
         tree = previous.find(self._pieces, identity, self._options, self._facts, self._log)
         waiter = tasks.Waiter(self._facts.cancel)
