@@ -15,6 +15,7 @@ from bareos_vmsnap.mover.connection import Connection
 from bareos_vmsnap.mover.crew import Crew
 from bareos_vmsnap.mover.dispatcher import Dispatcher
 from bareos_vmsnap.mover.failures import AccountingFailure, PlanFailure
+from bareos_vmsnap.mover.memory import BufferPool
 from bareos_vmsnap.mover.plan import ReadPlan
 from bareos_vmsnap.mover.readworker import ReadWorker, Selection
 from bareos_vmsnap.mover.reporter import PROGRESS_INTERVAL, Reporter, totals_fields
@@ -107,8 +108,9 @@ def _move(
     granule = plan.granularity if plan.compares else plan.chunk
     dispatcher = Dispatcher(work.pieces(), plan.chunk, granule)
     selection = _selection(plan)
+    pool = BufferPool(plan.chunk)
     workers = [
-        ReadWorker(connections, dispatcher, selection, segment, plan.chunk, plan.depth)
+        ReadWorker(connections, dispatcher, selection, segment, pool, plan.depth)
         for connections in crew
     ]
 
