@@ -39,6 +39,7 @@ class ReadPlan:
     request: int = 2 << 20
     connections: Optional[int] = None
     depth: int = 2
+    rate: int = 0  # bytes per second to read at most, 0: no limit
 
     @property
     def keeps_zeros(self) -> bool:
@@ -68,6 +69,7 @@ class WritePlan:
     request: int = 2 << 20
     depth: int = 4
     decoders: Optional[int] = None
+    rate: int = 0  # bytes per second to write at most, 0: no limit
 
 
 Plan = Union[ReadPlan, WritePlan]
@@ -108,6 +110,7 @@ def _checked_read(plan: ReadPlan) -> ReadPlan:
     _range("chunk", plan.chunk, SECTOR, layout.MAX_CHUNK)
     _range("request", plan.request, SECTOR, 64 << 20)
     _range("depth", plan.depth, 1, 64)
+    _range("rate", plan.rate, 0, 1 << 40)
     _range("acceleration", plan.acceleration, 1, 65537)
     if plan.connections is not None:
         _range("connections", plan.connections, 1, 64)
@@ -133,6 +136,7 @@ def _checked_write(plan: WritePlan) -> WritePlan:
     _range("capacity", plan.capacity, 0, layout.MAX_CAPACITY)
     _range("request", plan.request, SECTOR, 64 << 20)
     _range("depth", plan.depth, 1, 64)
+    _range("rate", plan.rate, 0, 1 << 40)
     if plan.decoders is not None:
         _range("decoders", plan.decoders, 1, 64)
     return plan

@@ -16,6 +16,7 @@ from bareos_vmsnap.mover.crew import Crew
 from bareos_vmsnap.mover.dispatcher import Dispatcher
 from bareos_vmsnap.mover.failures import AccountingFailure, PlanFailure
 from bareos_vmsnap.mover.memory import BufferPool
+from bareos_vmsnap.mover.pace import Pace
 from bareos_vmsnap.mover.plan import ReadPlan
 from bareos_vmsnap.mover.readworker import ReadWorker, Selection
 from bareos_vmsnap.mover.reporter import PROGRESS_INTERVAL, Reporter, totals_fields
@@ -108,9 +109,9 @@ def _move(
     granule = plan.granularity if plan.compares else plan.chunk
     dispatcher = Dispatcher(work.pieces(), plan.chunk, granule)
     selection = _selection(plan)
-    pool = BufferPool(plan.chunk)
+    pool, pace = BufferPool(plan.chunk), Pace(plan.rate)
     workers = [
-        ReadWorker(connections, dispatcher, selection, segment, pool, plan.depth)
+        ReadWorker(connections, dispatcher, selection, segment, pool, pace, plan.depth)
         for connections in crew
     ]
 

@@ -14,6 +14,7 @@ from bareos_vmsnap.mover.connection import Connection
 from bareos_vmsnap.mover.crew import Crew
 from bareos_vmsnap.mover.failures import NbdFailure
 from bareos_vmsnap.mover.intake import Intake
+from bareos_vmsnap.mover.pace import Pace
 from bareos_vmsnap.mover.plan import WritePlan
 from bareos_vmsnap.mover.readback import Readback
 from bareos_vmsnap.mover.reporter import PROGRESS_INTERVAL, Reporter, totals_fields
@@ -78,6 +79,7 @@ class Decoding:
     ):
         self.stored_bytes = 0
         self._drop_zeros = plan.drop_zeros
+        self._pace = Pace(plan.rate)
         self._intake = intake
         self._writes = writes
         self._readback = readback
@@ -114,6 +116,7 @@ class Decoding:
                 self._writes.zero(frame.offset, frame.length)
             return True
         raw = taken.unpack()
+        self._pace.wait(frame.length)
         if frame.kind == layout.STORED:
             self._writes.write(frame.offset, raw, lambda: self._buffers.append(buffer))
         else:
