@@ -1,15 +1,20 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Which parts of a disk its server does not promise to read as zeros."""
+"""Which parts of a disk its server does not promise to read as zeros, or calls written."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Callable
 
 import nbd
 
 from bareos_vmsnap.extents import Extent
 from bareos_vmsnap.mover.connection import Connection
+
+BASE = nbd.CONTEXT_BASE_ALLOCATION
+# Of qemu-nbd: in how many links below a block was written, 0 where it never was.
+DEPTH = "qemu:allocation-depth"
 
 # Servers count extents in 32 bits; nbdkit's VDDK plugin cuts longer ones where they cannot be
 # continued, and wants questions that start at its 64 KiB chunks.
@@ -17,28 +22,40 @@ QUESTION = 2 << 30
 ALIGNMENT = 64 << 10
 
 
-def is_known(connection: Connection) -> bool:
-    """Tell whether the server answers questions about allocation."""
-    return bool(connection.handle.can_meta_context(nbd.CONTEXT_BASE_ALLOCATION))
-
-
 def data_ranges(connection: Connection, notes: list[str]) -> Iterator[Extent]:
     """Yield sorted extents that hold all data of the disk; they may touch.
 
     Where the server does not answer, everything counts as data, and a note for people tells so.
     """
+    if connection.handle.can_meta_context(BASE):
+        return _ranges(connection, BASE, lambda flags: not flags & nbd.STATE_ZERO, notes)
+    notes.append(f"{connection.endpoint.name} does not tell what is allocated: reading all of it")
+    return iter([(0, connection.size)])
+
+
+def written_ranges(connection: Connection, notes: list[str]) -> Iterator[Extent]:
+    """Yield sorted extents that hold all that was ever written in the one file that is open.
+
+    Zeros that were written are among it: they hide what a parent has there. A server that cannot
+    tell them from what was never written is not believed: everything counts as written then.
+    """
+    if connection.handle.can_meta_context(DEPTH):
+        return _ranges(connection, DEPTH, lambda depth: depth != 0, notes)
+    if connection.endpoint.maps_written_blocks and connection.handle.can_meta_context(BASE):
+        return _ranges(connection, BASE, lambda flags: not flags & nbd.STATE_HOLE, notes)
+    notes.append(f"{connection.endpoint.name} does not tell what was written: reading all of it")
+    return iter([(0, connection.size)])
+
+
+def _ranges(
+    connection: Connection, context: str, counts: Callable[[int], bool], notes: list[str]
+) -> Iterator[Extent]:
     size = connection.size
-    if not is_known(connection):
-        notes.append(
-            f"{connection.endpoint.name} does not tell what is allocated: reading all of it"
-        )
-        yield 0, size
-        return
     place = 0
     while place < size:
         end = min(size, place - place % ALIGNMENT + QUESTION)
         try:
-            answer = _ask(connection, place, end)
+            answer = _ask(connection, context, place, end)
         except nbd.Error as error:
             notes.append(
                 f"{connection.endpoint.name} failed to tell what is allocated at offset {place}:"
@@ -46,18 +63,18 @@ def data_ranges(connection: Connection, notes: list[str]) -> Iterator[Extent]:
             )
             yield place, size - place
             return
-        for length, flags in answer:
-            if not flags & nbd.STATE_ZERO:
+        for length, value in answer:
+            if counts(value):
                 yield place, length
             place += length
 
 
-def _ask(connection: Connection, place: int, end: int) -> list[tuple[int, int]]:
+def _ask(connection: Connection, wanted: str, place: int, end: int) -> list[tuple[int, int]]:
     """Return (length, flags) from `place` on, at least one byte, at most up to `end`."""
     answer: list[tuple[int, int]] = []
 
     def collect(context: str, offset: int, entries: list[int], error: object) -> None:
-        if context == nbd.CONTEXT_BASE_ALLOCATION and offset == place and not answer:
+        if context == wanted and offset == place and not answer:
             answer.extend(zip(entries[0::2], entries[1::2]))
 
     connection.handle.block_status(end - place, place, collect)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import select
 import shutil
@@ -20,15 +21,17 @@ import time
 import weakref
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, BinaryIO, Optional, Union
+from typing import Any, BinaryIO, Callable, Optional, Union
 
 from bareos_vmsnap.mover import wire
-from bareos_vmsnap.mover.report import MoverError, Progress, Report
+from bareos_vmsnap.mover.report import MoverError, Progress, Queue, Report
 from bareos_vmsnap.transport import scratch
 
 PIPE_SIZE = 1 << 20
 # How long the mover may take none of its plan before it counts as stuck, in seconds.
 FEED_TIMEOUT = 120.0
+# How long the caller of wait_ready may have to wait until its cancel is noticed, in seconds.
+PATIENCE = 0.5
 # How long a mover that was told to end may take before it is killed, in seconds.
 KILL_GRACE = 2.0
 STDERR_TAIL = 2000
@@ -47,7 +50,8 @@ class Mover:
     def __init__(self, *, reads: bool, python: Optional[str] = None):
         """Start a process that waits for its plan. Use `read` or `write` instead."""
         self._started = time.monotonic()
-        self._killed = self._ready = False
+        self._killed = self._ready = self._ended = False
+        self._queue = Queue("", 0.0, waiting=False)
         self._unparsed = b""
         self._progress: Optional[Progress] = None
         self._final: Optional[dict[str, Any]] = None
@@ -101,14 +105,31 @@ class Mover:
         """Start writing a segment to a disk; return once the mover has its plan."""
         return cls(reads=False, python=python)._feed({**plan, "operation": "write"}, ())
 
-    def wait_ready(self, timeout: float) -> None:
+    def wait_ready(
+        self,
+        timeout: float,
+        *,
+        tell: Callable[[str], None] = lambda text: None,
+        canceled: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Wait until the disks are open, so that what is wrong with them is known before data flows.
 
-        Raises MoverError if the mover fails, or needs more than `timeout` seconds.
+        The time that the mover waits for its turn to connect does not count; `tell` is called with
+        sentences about it. Raises MoverError if the mover fails, or needs more than `timeout`
+        seconds besides, or (kind "killed") once `canceled` says so.
         """
-        deadline = time.monotonic() + timeout
-        while not self._ready and self._final is None and self._receive(deadline):
-            pass
+        deadline: Optional[float] = time.monotonic() + timeout
+        while not self._ready and self._final is None:
+            if canceled():
+                self.kill()
+                break
+            before = self._queue
+            alive = self._receive(min(deadline or math.inf, time.monotonic() + PATIENCE))
+            if self._queue != before:
+                deadline = None if self._queue.waiting else time.monotonic() + timeout
+                tell(str(self._queue))
+            if not alive and (self._ended or (deadline and time.monotonic() >= deadline)):
+                break
         if not self._ready:
             self._finish(KILL_GRACE, f"mover was not ready within {timeout:.0f} s")
 
@@ -180,6 +201,7 @@ class Mover:
         if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
             return False
         data = os.read(self._report_fd, 1 << 16)
+        self._ended = not data
         *lines, self._unparsed = (self._unparsed + data).split(b"\n")
         for line in lines:
             fields = json.loads(line)
@@ -187,6 +209,10 @@ class Mover:
                 self._final = self._final or fields  # the first is the cause of all others
             elif "ready" in fields:
                 self._ready = True
+            elif "queued" in fields:
+                self._queue = Queue(fields["queued"], 0.0, waiting=True)
+            elif "admitted" in fields:
+                self._queue = Queue(self._queue.scope, fields["admitted"], waiting=False)
             else:
                 self._progress = Progress(fields["bytes"], fields["total"], fields["stored"])
         return bool(data)

@@ -24,7 +24,7 @@ _MESSAGE_LIMIT = 8 << 10
 
 
 class Reporter:
-    """Writes lines that say `ready`, progress, or how it all ended."""
+    """Writes lines that say `queued`, `admitted`, `ready`, progress, or how it all ended."""
 
     def __init__(self, descriptor: int):
         self._descriptor = descriptor
@@ -32,6 +32,14 @@ class Reporter:
     def ready(self) -> None:
         """Tell that the disks are open and data can flow."""
         self._write({"ready": True})
+
+    def queued(self, scope: str) -> None:
+        """Tell that this mover waits for a connection to `scope` that others have."""
+        self._write({"queued": scope})
+
+    def admitted(self, seconds: float) -> None:
+        """Tell that it waits no longer, and how long it did."""
+        self._write({"admitted": round(seconds, 1)})
 
     def progress(self, done: int, total: Optional[int], stored: int) -> None:
         """Tell bytes done, bytes to do (None if unknown) and bytes stored, unless nobody reads."""

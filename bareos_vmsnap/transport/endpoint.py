@@ -19,18 +19,26 @@ def _no_log() -> str:
     return ""
 
 
+def _no_explanation() -> Optional[str]:
+    return None
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """A disk served over NBD.
 
     `name` is for messages. `connections` says how many the server takes at a time; None leaves
-    that to the server's multi-conn flag. `log` returns the server's last words, if it has any.
+    that to the server's multi-conn flag. `log` returns the server's last words, if it has any,
+    `explain` what they mean, where that is known. `maps_written_blocks` tells that block status
+    calls every block of the disk's own file that was ever written allocated, zeros too.
     """
 
     uri: str
     name: str
     connections: Optional[int] = None
     log: Callable[[], str] = _no_log
+    explain: Callable[[], Optional[str]] = _no_explanation
+    maps_written_blocks: bool = False
 
 
 def check_keys(
