@@ -22,6 +22,7 @@ from pyVmomi import vmodl
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd import estimate, items, options
 from bareos_vmsnap.fd.backup_job import BackupJob
+from bareos_vmsnap.fd.disk_log import DiskLog
 from bareos_vmsnap.fd.extract_job import ExtractJob
 from bareos_vmsnap.fd.facts import JobFacts
 from bareos_vmsnap.fd.messages import JobLog
@@ -143,6 +144,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
     def end_backup_job(self) -> Any:
         """However the job ended: nothing of ours stays behind."""
         self._clean_up()
+        self._close_disk_log()
         return bareosfd.bRC_OK
 
     def start_restore_job(self) -> Any:
@@ -161,6 +163,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
             self.fail(error)
             self._abandon()
         self._clean_up()
+        self._close_disk_log()
         return bareosfd.bRC_OK
 
     # Backup
@@ -348,6 +351,15 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         if self._restore is not None:
             restore, self._restore = self._restore, None
             restore.close()
+
+    def _close_disk_log(self) -> None:
+        """What nbdkit wrote is for whoever looks into a failure; else it goes, unless wanted."""
+        ended_well = not (self._log.failed or self._facts.cancel.is_set())
+        wanted = self._options is not None and self._options.vddk_log != "failed"
+        log = DiskLog(self._facts.working_directory, self._facts.unique_name)
+        kept = log.close(keep=wanted or not ended_well)
+        if kept:
+            self._log.info(kept)
 
     def _level_is_backup(self) -> bool:
         return self._facts.level in ("F", "I", "D")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import math
 import os
 import select
 import shutil
@@ -30,6 +29,8 @@ from bareos_vmsnap.transport import scratch
 PIPE_SIZE = 1 << 20
 # How long the mover may take none of its plan before it counts as stuck, in seconds.
 FEED_TIMEOUT = 120.0
+# How long a mover may give no sign of life while it opens disks, in seconds.
+OPEN_TIMEOUT = 300.0
 # How long the caller of wait_ready may have to wait until its cancel is noticed, in seconds.
 PATIENCE = 0.5
 # How long a mover that was told to end may take before it is killed, in seconds.
@@ -114,22 +115,22 @@ class Mover:
     ) -> None:
         """Wait until the disks are open, so that what is wrong with them is known before data flows.
 
-        The time that the mover waits for its turn to connect does not count; `tell` is called with
-        sentences about it. Raises MoverError if the mover fails, or needs more than `timeout`
-        seconds besides, or (kind "killed") once `canceled` says so.
+        The mover may wait for its turn to connect as long as it takes; `tell` is called with
+        sentences about that. Raises MoverError if the mover fails, or otherwise gives no sign of
+        life for `timeout` seconds, or (kind "killed") once `canceled` says so.
         """
-        deadline: Optional[float] = time.monotonic() + timeout
-        while not self._ready and self._final is None:
+        deadline = time.monotonic() + timeout
+        while not self._ready and self._final is None and not self._ended:
             if canceled():
                 self.kill()
                 break
             before = self._queue
-            alive = self._receive(min(deadline or math.inf, time.monotonic() + PATIENCE))
-            if self._queue != before:
-                deadline = None if self._queue.waiting else time.monotonic() + timeout
-                tell(str(self._queue))
-            if not alive and (self._ended or (deadline and time.monotonic() >= deadline)):
+            if self._receive(min(deadline, time.monotonic() + PATIENCE)) or self._queue.waiting:
+                deadline = time.monotonic() + timeout
+            elif time.monotonic() >= deadline:
                 break
+            if self._queue != before:
+                tell(str(self._queue))
         if not self._ready:
             self._finish(KILL_GRACE, f"mover was not ready within {timeout:.0f} s")
 
@@ -213,7 +214,7 @@ class Mover:
                 self._queue = Queue(fields["queued"], 0.0, waiting=True)
             elif "admitted" in fields:
                 self._queue = Queue(self._queue.scope, fields["admitted"], waiting=False)
-            else:
+            elif "bytes" in fields:
                 self._progress = Progress(fields["bytes"], fields["total"], fields["stored"])
         return bool(data)
 

@@ -44,13 +44,13 @@ def run(plan: ReadPlan, given: Spool, data: int, reporter: Reporter) -> dict[str
     with ExitStack() as stack:
         admission = stack.enter_context(admitted(plan.disks, reporter))
         if plan.link:
-            given = _written_in(plan.link, plan, notes)
+            given = _written_in(plan.link, plan, reporter)
         endpoints = [stack.enter_context(transport.open(d, writable=False)) for d in plan.disks]
         connect = partial(Connection, request=plan.request)
         asked = (allocation.BASE,) if plan.asks_allocation else ()
         first = [connect(endpoint, contexts=asked) for endpoint in endpoints]
         first[0].expect_size(plan.capacity)
-        work = _find_work(plan, given, first, notes)
+        work = _find_work(plan, given, first, notes, reporter)
         total = _total(work)
         crew = [first]
         while len(crew) < _worker_count(plan, first) and admission.another():
@@ -63,27 +63,35 @@ def run(plan: ReadPlan, given: Spool, data: int, reporter: Reporter) -> dict[str
     return totals_fields(totals, stream_bytes, header, notes)
 
 
-def _find_work(plan: ReadPlan, given: Spool, first: list[Connection], notes: list[str]) -> Work:
+def _find_work(
+    plan: ReadPlan, given: Spool, first: list[Connection], notes: list[str], reporter: Reporter
+) -> Work:
     block = max(connection.block for connection in first)
     if plan.chunk % block or (plan.compares and plan.granularity % block):
         raise PlanFailure(f"chunk and granularity must be multiples of the server's block, {block}")
     allocated = []
+
+    def alive() -> None:
+        reporter.alive()
+        for connection in first:
+            connection.stay_alive(plan.keepalive)
+
     for connection in first if plan.asks_allocation else []:
         # Asked for all at once: the first worker needs the connection, and progress the total.
         spool = Spool(PAIR)
-        spool.extend(allocation.data_ranges(connection, notes))
+        spool.extend(allocation.data_ranges(connection, notes, alive))
         allocated.append(spool)
     return Work(plan, block, given, allocated)
 
 
-def _written_in(link: Mapping[str, Any], plan: ReadPlan, notes: list[str]) -> Spool:
+def _written_in(link: Mapping[str, Any], plan: ReadPlan, reporter: Reporter) -> Spool:
     """What was ever written in a delta disk's own file."""
     written = Spool(PAIR)
     with transport.open(link, writable=False) as endpoint:
         contexts = (allocation.BASE, allocation.DEPTH)
         connection = Connection(endpoint, request=plan.request, contexts=contexts)
         connection.expect_size(plan.capacity)
-        written.extend(allocation.written_ranges(connection, notes))
+        written.extend(allocation.written_ranges(connection, reporter.alive))
         connection.close()
     return written
 
