@@ -25,7 +25,7 @@ class OpenDisk:
     """A disk between Open and Close. path: as the storage names it."""
 
     number: int
-    connection: int
+    process: int
     path: str
     writable: bool
     single_link: bool
@@ -122,7 +122,7 @@ class Connection:
             )
             over_network = transport.startswith("nbd")
             disk = vddk.open_disk(
-                self._number or 0,
+                self._process,
                 target.door,
                 transport,
                 vm.host,

@@ -120,7 +120,7 @@ class Vddk:
         return next(self._numbers)
 
     def open_disk(
-        self, connection: int, door: Door, transport: str, host: object, buffers: Optional[int]
+        self, process: int, door: Door, transport: str, host: object, buffers: Optional[int]
     ) -> OpenDisk:
         """Open a door for the library. buffers: bytes of NFC buffers; None: not over the network.
 
@@ -139,7 +139,7 @@ class Vddk:
                 )
             disk = OpenDisk(
                 number=number,
-                connection=connection,
+                process=process,
                 path=door.path,
                 writable=door.writable,
                 single_link=door.single_link,
