@@ -85,13 +85,15 @@ def run(
     environment: Optional[Callable[[Files], Mapping[str, str]]] = None,
     pass_fds: Sequence[int] = (),
     log: Optional[ServerLog] = None,
+    ends_with_clients: bool = False,
 ) -> Iterator[Server]:
     """Run a server while the context lasts; yield once it accepts connections.
 
     `command` makes the command line, `environment` the whole environment, where it is not this
     process's. nbdkit and qemu-nbd write the pid file when they are ready. `package` is named where
-    the program is missing. Call it in the main thread: the kernel ends the server together with
-    the thread that started it. Raises TransportError, NotReady.
+    the program is missing. A server that `ends_with_clients` is left the time to, where all went
+    well. Call it in the main thread: the kernel ends the server together with the thread that
+    started it. Raises TransportError, NotReady.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("NBD servers are started in the main thread only")
@@ -114,6 +116,9 @@ def run(
             _stop(server.process, STOP_TIMEOUT_FAILED)
             raise
         else:
+            if ends_with_clients:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    server.process.wait(STOP_TIMEOUT)
             _stop(server.process, STOP_TIMEOUT)
         finally:
             _running.remove(server)

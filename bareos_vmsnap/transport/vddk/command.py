@@ -29,9 +29,12 @@ def arguments(
 ) -> list[str]:
     """The command line. The password is not in it: nbdkit reads it from `password_fd`.
 
-    There is no filter. Our client asks for whole sectors in requests of a size that VDDK takes,
-    and for block status once, in large ranges; `retry` would repeat a refused login until the
-    account is locked, and on a write path could hide that written data was lost.
+    Of the filters there is only `exitlast`: nbdkit ends itself when the last client has gone.
+    Ended by a signal it does not close the disk in VDDK, and the host keeps its lock for a while,
+    so that no snapshot can be taken. Others are not needed: our client asks for whole sectors in
+    requests of a size that VDDK takes, and for block status once, in large ranges; `retry` would
+    repeat a refused login until the account is locked, and on a write path could hide that
+    written data was lost.
     """
     command = [
         "nbdkit",
@@ -39,6 +42,7 @@ def arguments(
         "--foreground",
         f"--unix={files.socket}",
         f"--pidfile={files.pid_file}",
+        "--filter=exitlast",
     ]
     if not writable:
         command.append("--readonly")

@@ -51,6 +51,7 @@ def serve(given: Mapping[str, Any], *, writable: bool) -> Iterator[Endpoint]:
                         environment=lambda files: command.environment(found, files, os.environ),
                         pass_fds=(password,),
                         log=log,
+                        ends_with_clients=True,
                     )
                 )
         except server.NotReady as error:

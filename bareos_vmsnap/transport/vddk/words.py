@@ -76,7 +76,7 @@ TABLE = tuple(
             "run the job again when the VM is on another host or the host is back",
         ),
         (
-            r"not licen[sc]ed|no licen[sc]e|licen[sc]e.*(invalid|expired|prohibit|not )|NOLICENSE",
+            r"not (have a )?licen[sc]e|no licen[sc]e|licen[sc]e.*(invalid|expired|prohibit|not )|NOLICENSE",
             "the licence of {server} or its host does not allow backups through VDDK",
             "the free edition of ESXi does not; a paid one is needed",
         ),
@@ -92,15 +92,15 @@ TABLE = tuple(
             "is the VM running, or does another program back it up or restore it?",
         ),
         (
-            r"NFC_NO_MEMORY|[Ff]ailed to allocate|[Mm]emory allocation|out of memory"
+            r"server refused connection|NFC_NO_MEMORY|[Ff]ailed to allocate|[Mm]emory allocation|out of memory"
             r"|[Tt]oo many (open )?(connections|sessions)|connection limit|(connections?|sessions?)"
             r" .*(exceeded|exhausted)|NfcFssrvr.*(memory|allocate)",
-            "the ESXi host has no room for another NFC connection",
+            "the ESXi host has no room for another NFC connection, or refuses it",
             "lower vddk_host_connections or vddk_vcenter_connections, which count this file"
             " daemon's connections only: other backup programs need some too",
         ),
         (
-            r"no (suitable )?transport|transport modes?.*(not|none|no)\b|not .*transport mode"
+            r"[Nn]one of the transport modes|no (suitable )?transport|transport modes?.*(not|none|no)\b|not .*transport mode"
             r"|[Cc]annot use (hotadd|san|nbd)|advanced transport",
             "none of the transports {transports} works here",
             "check vddk_transports",
@@ -129,16 +129,22 @@ TABLE = tuple(
             "was the VM migrated to another datastore, or the disk removed, while the job ran?",
         ),
         (
-            r"[Cc]annot connect to|could not connect|[Ff]ailed to connect|connection (refused|failed)"
+            r"[Cc]annot connect to|could not (connect|be contacted)|address lookup|[Ff]ailed to connect|connection (refused|failed)"
             r"|[Nn]etwork (is )?unreachable|[Nn]o route to host|timed? ?out|vmware-authd"
             r"|[Cc]onnection .*(lost|reset|closed)|CONN_LOST",
             "{server} or the ESXi host of the VM cannot be reached",
             "VDDK needs TCP port 443 of {server} and 902 of every ESXi host, from this machine",
         ),
         (
+            r"operation is not supported|NOT_SUPPORTED",
+            "VDDK does not support opening this disk so",
+            "see the disk log of the job",
+        ),
+        (
             r"VixDiskLib_Open.*Unknown error",
-            "VDDK does not say why (“Unknown error”)",
-            "mostly it is a wrong thumbprint; see the disk log of the job",
+            "VDDK gives no reason (“Unknown error”)",
+            "most often the SHA-1 thumbprint {thumbprint} is not that of the certificate VDDK meets,"
+            " or this machine cannot resolve or reach the ESXi host (TCP port 902)",
         ),
     )
 )
