@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
+# Keys of every description; `slots` are what its connections count for, see mover.slots.
+COMMON: Mapping[str, type] = {"transport": str, "slots": list}
+
 
 class TransportError(Exception):
     """A disk could not be made reachable. The message holds no secret."""
@@ -44,12 +47,12 @@ class Endpoint:
 def check_keys(
     description: Mapping[str, Any], required: Mapping[str, type], optional: Mapping[str, type]
 ) -> None:
-    """Raise TransportError unless a description has the required keys, of their types, and no others."""
+    """Raise TransportError unless a description has the required keys, of their types, and no unknown ones."""
     transport = description["transport"]
     for key in required:
         if key not in description:
             raise TransportError(f"transport {transport}: {key} is missing")
-    known = {"transport": str, **required, **optional}
+    known = {**COMMON, **required, **optional}
     for key, value in description.items():
         if key not in known:
             raise TransportError(f"transport {transport}: unknown key {key}")

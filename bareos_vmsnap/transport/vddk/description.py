@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from bareos_vmsnap.transport.endpoint import TransportError, check_keys
+from bareos_vmsnap.transport.endpoint import COMMON, TransportError, check_keys
 
 MODES = ("nbdssl", "nbd", "hotadd", "san", "file")
 COMPRESSIONS = ("none", "zlib", "fastlz", "skipz")
@@ -33,7 +33,6 @@ _OPTIONAL = {
     "single_link": bool,
     "debug": bool,
     "log": str,
-    "slots": list,
 }
 
 
@@ -75,9 +74,7 @@ def parse(description: Mapping[str, Any], *, writable: bool) -> Disk:
     """
     check_keys(description, _REQUIRED, _OPTIONAL)
     given = {
-        key: value
-        for key, value in description.items()
-        if key not in ("transport", "slots") and value is not None
+        key: value for key, value in description.items() if key not in COMMON and value is not None
     }
     disk = Disk(**given)
     if not disk.password or re.search(r"[\r\n\0]", disk.password):
