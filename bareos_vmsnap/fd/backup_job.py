@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Optional
 
-from pyVmomi import vim
+from pyVmomi import vim, vmodl
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd import connection, items, previous, summary
@@ -118,7 +119,7 @@ class BackupJob:
 
         Raises errors.BackupError, errors.Canceled, whereabouts.Moved.
         """
-        self._check_places(item)
+        self._check_places(item.reads)
         canceled = self._facts.cancel.is_set
         mover = client.Mover.read(item.plan, item.extents)
         try:
@@ -127,7 +128,7 @@ class BackupJob:
             mover.kill()
             if canceled():
                 raise errors.Canceled("The backup was canceled") from error
-            self._check_places(item)  # that would be why
+            self._check_places(item.reads)  # that would be why
             raise errors.BackupError(f"Segment {item.name} cannot be read: {error}") from error
         return mover
 
@@ -137,9 +138,9 @@ class BackupJob:
         try:
             report = mover.finish(MOVER_TIMEOUT)
         except client.MoverError as error:
-            self._check_places(item)
+            self._check_places(item.reads)
             raise errors.BackupError(f"Segment {item.name} was not saved whole: {error}") from error
-        self._check_places(item)
+        self._check_places(item.reads)
         assert self._plan is not None
         for note in report.notes:
             self._log.info(f"{item.name}: {note}")
@@ -159,20 +160,23 @@ class BackupJob:
 
         Raises whereabouts.Moved.
         """
-        assert self._plan is not None and self._backup is not None and self._session is not None
-        for task in self._plan.tasks:
-            snapshot = self._session.managed(vim.vm.Snapshot, task.snapshot)
-            whereabouts.check(self._vm, snapshot.config, [task.disk])
+        assert self._plan is not None and self._backup is not None
+        self._check_places((task.snapshot, task.disk) for task in self._plan.tasks)
         table = summary.backup(self._plan.tree, self._plan.point.id)
         self._log.info(f"VM {self._plan.tree.vm.name}, what was sent:{table}")
         self._backup.delete()
 
-    def _check_places(self, item: items.SegmentFile) -> None:
-        """Raises whereabouts.Moved where the disks' files are not where they were any more."""
+    def _check_places(self, reads: Iterable[tuple[str, model.Disk]]) -> None:
+        """Raises whereabouts.Moved where the disks' files are not where they were any more.
+
+        A snapshot that was deleted meanwhile is no matter here: what was read of it before is
+        right, and it cannot be read any more.
+        """
         assert self._session is not None
-        for moref, disk in item.reads:
-            snapshot = self._session.managed(vim.vm.Snapshot, moref)
-            whereabouts.check(self._vm, snapshot.config, [disk])
+        for moref, disk in reads:
+            with contextlib.suppress(vmodl.fault.ManagedObjectNotFound):
+                snapshot = self._session.managed(vim.vm.Snapshot, moref)
+                whereabouts.check(self._vm, snapshot.config, [disk])
 
     def needs(self, path: str) -> bool:
         """Whether a virtual file of an earlier job is still needed for this job's time point."""
