@@ -11,13 +11,13 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from bareos_vmsnap import transport
+from bareos_vmsnap import extents, transport
 from bareos_vmsnap.mover import allocation
 from bareos_vmsnap.mover.admission import admitted
 from bareos_vmsnap.mover.connection import Connection
 from bareos_vmsnap.mover.crew import Crew
 from bareos_vmsnap.mover.dispatcher import Dispatcher
-from bareos_vmsnap.mover.failures import AccountingFailure, PlanFailure
+from bareos_vmsnap.mover.failures import AccountingFailure, NbdFailure, PlanFailure
 from bareos_vmsnap.mover.plan import ReadPlan
 from bareos_vmsnap.mover.readworker import ReadWorker, Selection
 from bareos_vmsnap.mover.reporter import PROGRESS_INTERVAL, Reporter, totals_fields
@@ -85,7 +85,10 @@ def _find_work(
 
 
 def _written_in(link: Mapping[str, Any], plan: ReadPlan, reporter: Reporter) -> Spool:
-    """What was ever written in a delta disk's own file."""
+    """What was ever written in a delta disk's own file.
+
+    "All of it" may be true, but is also what VDDK says when it cannot tell. Raises NbdFailure then.
+    """
     written = Spool(PAIR)
     with transport.open(link, writable=False) as endpoint:
         contexts = (allocation.BASE, allocation.DEPTH)
@@ -93,6 +96,8 @@ def _written_in(link: Mapping[str, Any], plan: ReadPlan, reporter: Reporter) -> 
         connection.expect_size(plan.capacity)
         written.extend(allocation.written_ranges(connection, reporter.alive))
         connection.close()
+        if extents.total(written) == plan.capacity > allocation.ALIGNMENT:
+            raise NbdFailure(f"{endpoint.name} calls all of it written, which may say nothing")
     return written
 
 

@@ -207,6 +207,30 @@ def test_disks_that_are_moved_in_the_middle_fail_the_job(site: Site) -> None:
     check_ok(site.backup())
 
 
+def test_disks_that_are_moved_in_a_restore_fail_it(site: Site) -> None:
+    machine = make_vm(site)
+    check_ok(site.backup())
+    machine.destroy()
+
+    def move() -> None:
+        WaitForTask(migrate(site, site.find("web1 (incomplete restore)"), "datastore2"))
+
+    # The segment of A has come whole (a small file came first); its snapshot was not taken yet.
+    job = site.restore(cancel=During(move, label="plugin_io IO_CLOSE", count=2))
+    check_failed(job, r"were moved while the job worked on them \(Storage vMotion\)")
+    assert site.find("web1 (incomplete restore)").snapshot_names == []
+
+
+def test_a_vm_that_is_being_migrated_is_not_touched(site: Site) -> None:
+    machine = site.create(disks=[MIB])
+    site.lab.habits.task_seconds_of["RelocateVM_Task"] = 8
+    task = migrate(site, machine, "datastore2")
+    job = site.backup()
+    check_failed(job, r"VM web1 is being migrated \(.*relocate")
+    assert machine.snapshot_names == []
+    WaitForTask(task)
+
+
 @pytest.mark.parametrize("merge", ["removal", "consolidate"])
 def test_method_link(site: Site, merge: str) -> None:
     """What a snapshot's own file holds; not where a deleted one has left a file in between."""
