@@ -58,6 +58,7 @@ def run(plan: ReadPlan, given: Spool, data: int, reporter: Reporter) -> dict[str
         reporter.ready()
         segment = _start_segment(data, header)
         _move(plan, work, total, crew, segment, reporter)
+        notes += [text for c in chain.from_iterable(crew) for text in c.recovered]
         totals, stream_bytes = segment.finish(total if plan.keeps_zeros else None)
         os.close(data)
     return totals_fields(totals, stream_bytes, header, notes)

@@ -132,16 +132,34 @@ def test_a_disk_that_cannot_be_opened(site: Site, call: str, error: VixError, to
     assert site.lab.password not in kept.read_text()
 
 
-def test_a_connection_lost_in_the_middle(site: Site) -> None:
+def test_a_short_outage_is_survived_by_a_backup(site: Site) -> None:
     machine = make_vm(site)
+    before = machine.portrait()
 
     def break_network() -> None:
         for disk in list(site.lab.vddk.open_disks):
             site.lab.vddk.drop(disk)
 
     job = site.backup(cancel=During(break_network, stored=MIB))
-    check_failed(job, r"was not saved whole: .*s.* cannot be reached .*read of \d+ bytes at offset")
+    check_ok(job)
+    notes = [text for text in said(job, "M_INFO") if "connected anew after: " in text]
+    assert notes
+    assert "cannot be reached" in notes[0]
+    machine.destroy()
+    check_ok(site.restore())
+    assert site.find().portrait() == before
+
+
+def test_a_connection_lost_for_longer_or_in_a_restore(site: Site) -> None:
+    machine = make_vm(site)
+
+    def maintain() -> None:
+        site.lab.vddk.habits.maintenance = True
+
+    job = site.backup(cancel=During(maintain, stored=MIB))
+    check_failed(job, r"was not saved whole: .*s.* goes into maintenance mode")
     assert machine.snapshot_names == ["A", "B"]
+    site.lab.vddk.habits.reset()
     check_ok(site.backup())
     machine.destroy()
     site.lab.vddk.habits.fail("Write", VixError.HOST_TCP_CONN_LOST, nth=3)

@@ -33,8 +33,8 @@ def arguments(
     Ended by a signal it does not close the disk in VDDK, and the host keeps its lock for a while,
     so that no snapshot can be taken. Others are not needed: our client asks for whole sectors in
     requests of a size that VDDK takes, and for block status once, in large ranges; `retry` would
-    repeat a refused login until the account is locked, and on a write path could hide that
-    written data was lost.
+    allow one request at a time on each connection, and on a write path could hide that written
+    data was lost. Readers connect anew by themselves (mover.connection).
     """
     command = [
         "nbdkit",
