@@ -77,7 +77,10 @@ def test_what_is_missing_is_told_all_at_once(
     lab.create_vm("missing", [MIB])
     done = run(lab, tmp_path, "missing", vddk_libdir="/nowhere", vddk_plugin="/no/plugin.so")
     assert done.exit_code == 1
-    assert "error: nbdkit has no plugin /no/plugin.so that it can use: install" in done.output
+    assert (
+        "error: nbdkit cannot use its plugin /no/plugin.so with its filter exitlast: install"
+        in done.output
+    )
     assert "error: VMware's VDDK (libvixDiskLib.so.8, .7 or .6) is not in /nowhere" in done.output
     assert "can be backed up" not in done.output
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -28,6 +28,7 @@ from .machine import Machine
 from .pictures import draw
 from .roundtrip import round_trip
 from .site import Site
+from .test_secrets import PASSWORD, check_files, check_job, use, watched_processes
 
 SIZE = 12 * MIB  # more than all pipes on the way hold
 DISK = "scsi0-0"
@@ -86,6 +87,21 @@ def test_a_forked_tree_comes_back(site: Site) -> None:
     assert not [counts for counts in closed if counts.failures or counts.unflushed_writes]
     assert max(counts.largest_read for counts in closed) <= 2 * MIB
     assert kept_logs(site) == []
+
+
+def test_the_password_stays_a_secret_in_all_that_vddk_tells(site: Site) -> None:
+    machine = site.create(disks=[MIB])
+    draw(machine, "A\n")
+    use(site, PASSWORD)
+    with watched_processes(site):
+        jobs = [site.backup(vddk_log="debug")]
+        machine.destroy()
+        jobs.append(site.restore())
+    for job in jobs:
+        check_ok(job)
+        check_job(job)
+    assert sum("VDDK call" in path.read_text() for path in kept_logs(site)) == 2
+    check_files(site.directory / "bareos", site.temporary)
 
 
 def test_a_digest_that_is_no_sha1_pins_the_certificate_too(site: Site) -> None:

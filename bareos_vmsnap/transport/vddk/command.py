@@ -11,6 +11,7 @@ from bareos_vmsnap.transport.server import Files
 from bareos_vmsnap.transport.vddk.description import Disk
 from bareos_vmsnap.transport.vddk.library import Library
 
+FILTER = "exitlast"
 # NFC's own buffers: requests of 1 MiB, four in flight on each connection. They lie in the memory
 # of the ESXi host, which has 48 MiB (vSphere 8: 96) for all; see the limits in docs/options.md.
 # The timeouts are those VMware's guide suggests, in milliseconds.
@@ -42,7 +43,7 @@ def arguments(
         "--foreground",
         f"--unix={files.socket}",
         f"--pidfile={files.pid_file}",
-        "--filter=exitlast",
+        f"--filter={FILTER}",
     ]
     if not writable:
         command.append("--readonly")

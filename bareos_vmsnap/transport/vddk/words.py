@@ -35,6 +35,11 @@ TABLE = tuple(
             " docs/installation.md, or name it with vddk_plugin",
         ),
         (
+            r"cannot open filter|nbdkit-[a-z]+-filter",
+            "nbdkit lacks its filter exitlast",
+            "install nbdkit-basic-filters (EL, Fedora)",
+        ),
+        (
             r"required VDDK symbol|VDDK version must be",
             "VMware's VDDK in {libdir} is too old for nbdkit",
             "install VDDK 6.7 or later",
