@@ -28,6 +28,7 @@ from .machine import Machine
 from .pictures import draw
 from .roundtrip import round_trip
 from .site import Site
+from .test_secrets import PASSWORD, check_files, check_job, use, watched_processes
 
 SIZE = 12 * MIB  # more than all pipes on the way hold
 DISK = "scsi0-0"
@@ -88,6 +89,21 @@ def test_a_forked_tree_comes_back(site: Site) -> None:
     assert kept_logs(site) == []
 
 
+def test_the_password_stays_a_secret_in_all_that_vddk_tells(site: Site) -> None:
+    machine = site.create(disks=[MIB])
+    draw(machine, "A\n")
+    use(site, PASSWORD)
+    with watched_processes(site):
+        jobs = [site.backup(vddk_log="debug")]
+        machine.destroy()
+        jobs.append(site.restore())
+    for job in jobs:
+        check_ok(job)
+        check_job(job)
+    assert sum("VDDK call" in path.read_text() for path in kept_logs(site)) == 2
+    check_files(site.directory / "bareos", site.temporary)
+
+
 def test_a_digest_that_is_no_sha1_pins_the_certificate_too(site: Site) -> None:
     """VDDK is given the SHA-1 of the certificate that was verified, whatever verified it."""
     pem = (site.lab.ca_file.parent / "server.pem").read_text()
@@ -132,16 +148,34 @@ def test_a_disk_that_cannot_be_opened(site: Site, call: str, error: VixError, to
     assert site.lab.password not in kept.read_text()
 
 
-def test_a_connection_lost_in_the_middle(site: Site) -> None:
+def test_a_short_outage_is_survived_by_a_backup(site: Site) -> None:
     machine = make_vm(site)
+    before = machine.portrait()
 
     def break_network() -> None:
         for disk in list(site.lab.vddk.open_disks):
             site.lab.vddk.drop(disk)
 
     job = site.backup(cancel=During(break_network, stored=MIB))
-    check_failed(job, r"was not saved whole: .*s.* cannot be reached .*read of \d+ bytes at offset")
+    check_ok(job)
+    notes = [text for text in said(job, "M_INFO") if "connected anew after: " in text]
+    assert notes
+    assert "cannot be reached" in notes[0]
+    machine.destroy()
+    check_ok(site.restore())
+    assert site.find().portrait() == before
+
+
+def test_a_connection_lost_for_longer_or_in_a_restore(site: Site) -> None:
+    machine = make_vm(site)
+
+    def maintain() -> None:
+        site.lab.vddk.habits.maintenance = True
+
+    job = site.backup(cancel=During(maintain, stored=MIB))
+    check_failed(job, r"was not saved whole: .*s.* goes into maintenance mode")
     assert machine.snapshot_names == ["A", "B"]
+    site.lab.vddk.habits.reset()
     check_ok(site.backup())
     machine.destroy()
     site.lab.vddk.habits.fail("Write", VixError.HOST_TCP_CONN_LOST, nth=3)
@@ -205,6 +239,30 @@ def test_disks_that_are_moved_in_the_middle_fail_the_job(site: Site) -> None:
     assert "is now [datastore2]" in told
     assert machine.snapshot_names == ["A", "B"]
     check_ok(site.backup())
+
+
+def test_disks_that_are_moved_in_a_restore_fail_it(site: Site) -> None:
+    machine = make_vm(site)
+    check_ok(site.backup())
+    machine.destroy()
+
+    def move() -> None:
+        WaitForTask(migrate(site, site.find("web1 (incomplete restore)"), "datastore2"))
+
+    # The segment of A has come whole (a small file came first); its snapshot was not taken yet.
+    job = site.restore(cancel=During(move, label="plugin_io IO_CLOSE", count=2))
+    check_failed(job, r"were moved while the job worked on them \(Storage vMotion\)")
+    assert site.find("web1 (incomplete restore)").snapshot_names == []
+
+
+def test_a_vm_that_is_being_migrated_is_not_touched(site: Site) -> None:
+    machine = site.create(disks=[MIB])
+    site.lab.habits.task_seconds_of["RelocateVM_Task"] = 8
+    task = migrate(site, machine, "datastore2")
+    job = site.backup()
+    check_failed(job, r"VM web1 is being migrated \(.*relocate")
+    assert machine.snapshot_names == []
+    WaitForTask(task)
 
 
 @pytest.mark.parametrize("merge", ["removal", "consolidate"])
