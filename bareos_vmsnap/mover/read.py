@@ -56,7 +56,12 @@ def run(plan: ReadPlan, given: Spool, data: int, reporter: Reporter) -> dict[str
         total = _total(work)
         crew = [first]
         while len(crew) < _worker_count(plan, first) and admission.another():
-            crew.append([connect(endpoint) for endpoint in endpoints])
+            try:
+                crew.append([connect(endpoint) for endpoint in endpoints])
+            except NbdFailure as failure:
+                # Others have connections too, that nobody here counts.
+                notes.append(f"reading with {len(crew)} instead of more connections: {failure}")
+                break
         reporter.ready()
         segment = _start_segment(data, header)
         _move(plan, work, total, crew, segment, reporter)

@@ -89,6 +89,20 @@ def test_a_stall_in_a_restore(lab: Lab, habits: Any, tmp_path: Path, kept: bool)
         assert target.read(2000, 0, 4 * MIB) == content
 
 
+def test_further_connections_that_are_refused_are_done_without(
+    lab: Lab, large: Guest, habits: Any
+) -> None:
+    habits.connections = 2
+    plan = mover_plan(described(lab, large), "full", connections=4)
+    with Mover.read(plan) as mover:
+        content = harness.applied(harness.receive(mover), b"", LARGE)
+        report = mover.finish(harness.TIMEOUT)
+    assert content == large.read(2000, 0, LARGE)
+    [note] = report.notes
+    assert note.startswith("reading with 2 instead of more connections: ")
+    assert "has no room for another NFC connection, or refuses it" in note
+
+
 def test_a_server_that_is_killed_in_the_middle(lab: Lab, large: Guest, habits: Any) -> None:
     with Mover.read(mover_plan(described(lab, large), "full", depth=1)) as mover:
         mover.wait_ready(harness.TIMEOUT)
