@@ -86,27 +86,6 @@ def test_a_damaged_volume(proxy: Proxy) -> None:
     assert proxy.vm_names() in ([f"{name} (incomplete restore)"], [])
 
 
-def test_a_hand_marked_subset_without_the_base(proxy: Proxy) -> None:
-    machine = proxy.create([MIB])
-    name = machine.name
-    machine.scribble("a")
-    machine.snapshot("A")
-    machine.scribble("b")
-    check_ok(proxy.bareos.backup(name))
-    machine.destroy()
-    told = proxy.bareos.console(
-        f"restore client=vmware-proxy-fd fileset=vmsnap-{name} where=/ current select",
-        f"cd /@vmsnap/{name}*/s0001-A",
-        "mark state-*",
-        "done",
-        "yes",
-    )
-    jobid = int(told.rpartition("JobId=")[2].split()[0])
-    job = proxy.bareos.wait(jobid)
-    check_failed(job, "1 of 2 segments did not come: .*/s0001-A/scsi0-0")
-    assert proxy.vm_names() in ([f"{name} (incomplete restore)"], [])
-
-
 def _find_on_volumes(volumes: Path, content: bytes) -> tuple[Path, int]:
     for path in volumes.iterdir():
         at = path.read_bytes().find(content[:512])
