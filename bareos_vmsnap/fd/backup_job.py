@@ -98,11 +98,14 @@ class BackupJob:
 
     def start(self, item: items.SegmentFile) -> client.Mover:
         """Start the mover that delivers this segment's data. Raises errors.BackupError."""
-        mover = client.Mover.read(item.plan, item.extents)
         try:
-            mover.wait_ready(OPEN_TIMEOUT)
+            mover = client.Mover.read(item.plan, item.extents)
+            try:
+                mover.wait_ready(OPEN_TIMEOUT)
+            except client.MoverError:
+                mover.kill()
+                raise
         except client.MoverError as error:
-            mover.kill()
             raise errors.BackupError(f"Segment {item.name} cannot be read: {error}") from error
         return mover
 
