@@ -9,8 +9,6 @@ import signal
 import time
 from pathlib import Path
 
-import pytest
-
 from bareos_vmsnap.vsphere import marks
 
 from ..e2e.hardware import MIB
@@ -52,21 +50,6 @@ def test_vcenter_goes_away(proxy: Proxy) -> None:
     proxy.forget_killed()
     assert job.status == "f", job.log
     assert backup_snapshots(machine) == [f"{marks.BACKUP_PREFIX}{job.unique_name}"]
-    check_next_job(proxy, machine)
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
-def test_the_file_daemon_ends(proxy: Proxy, number: int) -> None:
-    machine = noisy(proxy)
-    jobid = proxy.bareos.start_job(f"run job=backup-vm-{machine.name} level=Full yes")
-    until(proxy.movers)
-    proxy.bareos.file.end_by(number)
-    job = proxy.bareos.wait(jobid)
-    assert job.status == "f", job.log
-    until(lambda: not proxy.movers())
-    proxy.bareos.file.start()
-    assert backup_snapshots(machine) == [f"{marks.BACKUP_PREFIX}{job.unique_name}"]
-    proxy.forget_killed()
     check_next_job(proxy, machine)
 
 

@@ -33,7 +33,8 @@ class Machine:
     @property
     def roots(self) -> list[Any]:
         """The snapshot tree's roots."""
-        return list(self.vm.snapshot.rootSnapshotList) if self.vm.snapshot else []
+        info = self.vm.snapshot  # read once: the last one may be going away
+        return list(info.rootSnapshotList) if info else []
 
     @property
     def snapshot_names(self) -> list[str]:
