@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ..e2e.hardware import MIB
@@ -68,7 +70,7 @@ def test_a_restore_is_canceled(
 ) -> None:
     """While files come, or (from a VirtualFull) at the end, when all wait in the spool."""
     name, virtual, before = saved
-    how = {"jobs": [virtual]} if spooled else {}
+    how: dict[str, Any] = {"jobs": [virtual]} if spooled else {}
     jobid = start_slow_restore(proxy, name, moment, **how)
     proxy.bareos.console(f"cancel jobid={jobid} yes")
     back_to_speed(proxy)

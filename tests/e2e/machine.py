@@ -24,6 +24,7 @@ class Machine:
     def __init__(self, lab: Lab, guest: Guest, client: Any) -> None:
         self.lab = lab
         self.guest = guest
+        self.client = client
         self.vm: Any = vim.VirtualMachine(guest.moref, client._stub)
 
     @property
