@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Optional
+
+from pyVmomi import vim
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd import connection, items, previous, summary
@@ -19,9 +21,8 @@ from bareos_vmsnap.fd.segment_files import SegmentFiles
 from bareos_vmsnap.mover import client
 from bareos_vmsnap.tree import ladder, manifest, model, names, plan_backup
 from bareos_vmsnap.tree.observed import Observed
-from bareos_vmsnap.vsphere import cbt, nvram, preflight, snapshots, tasks
+from bareos_vmsnap.vsphere import cbt, nvram, preflight, snapshots, tasks, whereabouts
 
-OPEN_TIMEOUT = 300  # seconds a disk may take to open
 MOVER_TIMEOUT = 60  # seconds a mover may take to end once its data was read
 
 
@@ -29,11 +30,18 @@ class BackupJob:
     """Backs up one VM. Use: begin(), then every item of offer(), then end(); close() always."""
 
     def __init__(
-        self, chosen: Options, facts: JobFacts, log: JobLog, pieces: manifest.Pieces
+        self,
+        chosen: Options,
+        facts: JobFacts,
+        log: JobLog,
+        pieces: manifest.Pieces,
+        done: Collection[str] = (),
     ) -> None:
-        """`pieces` are the restore objects of the previous job."""
+        """`pieces`: restore objects of the previous job; `done`: the VMs this job has saved."""
         self._options = chosen
         self._pieces = pieces
+        self._done = done
+        self.instance_uuid = ""
         self._facts = facts
         self._log = log
         self._policy = ladder.Policy(chosen.without_trust)
@@ -49,8 +57,11 @@ class BackupJob:
 
         Raises errors.VmsnapError; close() undoes what was done by then.
         """
-        access = connection.disk_access(self._options)
         self._session = connection.connect(self._options)
+        facts = self._facts
+        access = connection.disk_access(
+            self._options, self._session, facts.working_directory, facts.unique_name
+        )
         content = self._session.content
         self._vm = connection.find_vm(content, self._options)
         name = self._vm.name
@@ -58,12 +69,18 @@ class BackupJob:
         for warning in found.warnings:
             self._log.warn(warning)
         identity = snapshots.identity(self._vm)
+        self.instance_uuid = identity.instance_uuid
+        if self.instance_uuid in self._done:
+            raise errors.OptionError(
+                f"Two Plugin lines of the FileSet name the same VM, {name}", todo="Remove one"
+            )
         self._lock = VmLock(self._facts.working_directory, identity.instance_uuid, name)
         tree = previous.find(self._pieces, identity, self._options, self._facts, self._log)
         waiter = tasks.Waiter(self._facts.cancel)
         self._backup = BackupSnapshot(self._vm, waiter, self._facts, self._log)
         self._backup.remove_leftovers(self._options)
         self._backup.enable_cbt(self._options)
+        whereabouts.refuse_moving(self._vm)
         taken = self._backup.take(self._options)
         observed = snapshots.observe(self._vm, taken)
         self._segments = SegmentFiles(
@@ -97,15 +114,23 @@ class BackupJob:
             yield items.RestoreObject(name, number, piece)
 
     def start(self, item: items.SegmentFile) -> client.Mover:
-        """Start the mover that delivers this segment's data. Raises errors.BackupError."""
+        """Start the mover that delivers this segment's data.
+
+        Raises errors.BackupError, errors.Canceled, whereabouts.Moved.
+        """
+        self._check_places(item)
+        canceled = self._facts.cancel.is_set
         try:
             mover = client.Mover.read(item.plan, item.extents)
             try:
-                mover.wait_ready(OPEN_TIMEOUT)
+                mover.wait_ready(client.OPEN_TIMEOUT, tell=self._log.info, canceled=canceled)
             except client.MoverError:
                 mover.kill()
                 raise
         except client.MoverError as error:
+            if canceled():
+                raise errors.Canceled("The backup was canceled") from error
+            self._check_places(item)  # that would be why
             raise errors.BackupError(f"Segment {item.name} cannot be read: {error}") from error
         return mover
 
@@ -115,7 +140,9 @@ class BackupJob:
         try:
             report = mover.finish(MOVER_TIMEOUT)
         except client.MoverError as error:
+            self._check_places(item)
             raise errors.BackupError(f"Segment {item.name} was not saved whole: {error}") from error
+        self._check_places(item)
         assert self._plan is not None
         for note in report.notes:
             self._log.info(f"{item.name}: {note}")
@@ -131,11 +158,24 @@ class BackupJob:
         )
 
     def end(self) -> None:
-        """All was sent: delete the backup snapshot and tell what was done."""
-        assert self._plan is not None and self._backup is not None
+        """All was sent: delete the backup snapshot and tell what was done.
+
+        Raises whereabouts.Moved.
+        """
+        assert self._plan is not None and self._backup is not None and self._session is not None
+        for task in self._plan.tasks:
+            snapshot = self._session.managed(vim.vm.Snapshot, task.snapshot)
+            whereabouts.check(self._vm, snapshot.config, [task.disk])
         table = summary.backup(self._plan.tree, self._plan.point.id)
         self._log.info(f"VM {self._plan.tree.vm.name}, what was sent:{table}")
         self._backup.delete()
+
+    def _check_places(self, item: items.SegmentFile) -> None:
+        """Raises whereabouts.Moved where the disks' files are not where they were any more."""
+        assert self._session is not None
+        for moref, disk in item.reads:
+            snapshot = self._session.managed(vim.vm.Snapshot, moref)
+            whereabouts.check(self._vm, snapshot.config, [disk])
 
     def needs(self, path: str) -> bool:
         """Whether a virtual file of an earlier job is still needed for this job's time point."""

@@ -48,9 +48,6 @@ class ExtractJob:
         self._log = log
         self._count = 0
 
-    def object(self, piece: bytes) -> None:
-        """Restore objects are not needed: the manifest comes as a file too."""
-
     def wanted(self, path: str) -> bool:
         """Every file of ours."""
         return path.startswith(names.ROOT + "/") and ".." not in path.split("/")

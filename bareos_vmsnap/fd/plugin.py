@@ -13,7 +13,7 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Callable, Optional, TypeVar, Union, cast
+from typing import Any, Callable, Optional, TypeVar, cast
 
 import bareosfd
 from BareosFdPluginBaseclass import BareosFdPluginBaseclass
@@ -22,11 +22,11 @@ from pyVmomi import vmodl
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd import estimate, items, options
 from bareos_vmsnap.fd.backup_job import BackupJob
-from bareos_vmsnap.fd.extract_job import ExtractJob
+from bareos_vmsnap.fd.disk_log import DiskLog
 from bareos_vmsnap.fd.facts import JobFacts
 from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.receivers import Receiver
-from bareos_vmsnap.fd.restore_job import RestoreJob
+from bareos_vmsnap.fd.restore_jobs import RestoreJobs
 from bareos_vmsnap.mover import client
 from bareos_vmsnap.tree import manifest, names
 from bareos_vmsnap.vsphere import tasks
@@ -67,15 +67,15 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
             working_directory=Path(self.workingdir),
         )
         self._definition: Optional[str] = None
-        self._restoring = False
         self._options: Optional[options.Options] = None
+        self._warned: set[str] = set()
         self._previous = manifest.Pieces()
         self._backup: Optional[BackupJob] = None
         self._done: list[BackupJob] = []
         self._offer: Iterator[items.Item] = iter(())
         self._next: Optional[items.Item] = None
         self._item: Optional[items.Item] = None
-        self._restore: Union[RestoreJob, ExtractJob, None] = None
+        self._restore: Optional[RestoreJobs] = None
         self._receiver: Optional[Receiver] = None
         self._mover: Optional[client.Mover] = None
         self._content = b""
@@ -85,13 +85,32 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
     # Options
 
     def parse_plugin_definition(self, plugindef: str) -> Any:
-        """Read the options. Bareos calls this again and again; only another line is news."""
-        if plugindef == self._definition or (self._restoring and self._definition is not None):
+        """Read the options. Bareos calls this again and again; only another line is news.
+
+        In a restore only the first call brings what was given at restore, in front of a Plugin
+        line; RestoreJobs finds out what counts for each file.
+        """
+        if plugindef == self._definition:
             return bareosfd.bRC_OK
-        self._definition = plugindef
+        if not self._level_is_backup():
+            if self._restore is not None:
+                return bareosfd.bRC_OK
+            self._restore = RestoreJobs(plugindef, self._parsed, self._facts, self._log)
+        return self._parse(plugindef)
+
+    def _parse(self, definition: str) -> Any:
+        self._definition = definition
         self.options: dict[str, str] = {}
         self._options = None
-        return super().parse_plugin_definition(plugindef)
+        return super().parse_plugin_definition(definition)
+
+    def _parsed(self, definition: str) -> options.Options:
+        """The options of a definition. Raises errors.RestoreError where they cannot be used."""
+        if definition != self._definition:
+            self._parse(definition)
+        if self._options is None:
+            raise errors.RestoreError("The plugin options could not be used")
+        return self._options
 
     def _add_options(self, given: dict[str, str]) -> None:
         """Keep the password away from the base class, which writes options to the debug trace."""
@@ -111,7 +130,9 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         in_line = _PASSWORD_IN_LINE.search(self._definition or "") is not None
         parsed = options.parse(self.options, password_in_line=in_line)
         for warning in parsed.warnings:
-            self._log.warn(warning)
+            if warning not in self._warned:
+                self._log.warn(warning)
+        self._warned.update(parsed.warnings)
         self._options = parsed.options
         return bareosfd.bRC_OK
 
@@ -143,32 +164,38 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
     def end_backup_job(self) -> Any:
         """However the job ended: nothing of ours stays behind."""
         self._clean_up()
-        return bareosfd.bRC_OK
-
-    def start_restore_job(self) -> Any:
-        """Files are about to come."""
-        self._restoring = True
+        self._close_disk_log()
         return bareosfd.bRC_OK
 
     def end_restore_job(self) -> Any:
         """The last chance to fail a restore that is not complete."""
-        try:
-            if self._restore is not None:
-                if not self._log.failed and not self._facts.cancel.is_set():
-                    self._restore.end()
-                self._abandon()
-        except Exception as error:  # noqa: BLE001 - becomes the job's failure
-            self.fail(error)
+        if self._restore is not None:
+            self._complete(self._restore)
             self._abandon()
         self._clean_up()
+        self._close_disk_log()
         return bareosfd.bRC_OK
+
+    def _complete(self, restore: RestoreJobs) -> None:
+        """End the restore of each VM; one that is not complete does not keep others from it."""
+        if self._log.failed or self._facts.cancel.is_set():
+            return
+        try:
+            restore.check_any()
+        except errors.RestoreError as error:
+            self.fail(error)
+        for job in restore.running:
+            try:
+                job.end()
+            except Exception as error:  # noqa: BLE001 - becomes the job's failure
+                self.fail(error)
 
     # Backup
 
     @guarded
     def start_backup_file(self, savepkt: Any) -> Any:
         """Offer the next item."""
-        if self._options is None:
+        if self._options is None or self._log.failed:
             return bareosfd.bRC_Error
         if self._facts.cancel.is_set():
             return bareosfd.bRC_Stop
@@ -187,13 +214,8 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
             self._offer = estimate.files(self._options, self._facts)
             self._next = next(self._offer)
             return
-        if self._done:
-            raise errors.OptionError(
-                "The FileSet has more than one Plugin line of bareos-fd-vmsnap, and a restore could "
-                "not tell their VMs apart",
-                todo="Make a FileSet and a Job for each VM",
-            )
-        self._backup = BackupJob(self._options, self._facts, self._log, self._previous)
+        done = [job.instance_uuid for job in self._done]
+        self._backup = BackupJob(self._options, self._facts, self._log, self._previous, done)
         self._backup.begin()
         self._offer = self._backup.offer()
         self._next = next(self._offer)
@@ -221,8 +243,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         if self._level_is_backup():
             self._take_in(bytes(rop.object))
             return bareosfd.bRC_OK
-        self._restoring = True
-        self._restore_job().object(bytes(rop.object))
+        self._restores().object(rop.plugin_name, rop.jobid, bytes(rop.object))
         return bareosfd.bRC_OK
 
     def _take_in(self, piece: bytes) -> None:
@@ -237,28 +258,24 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         needed = any(job.needs(fname) for job in self._done)
         return bareosfd.bRC_Seen if needed else bareosfd.bRC_OK
 
+    @guarded
     def start_restore_file(self, cmd: str) -> Any:
-        """A file is about to come."""
-        self._restoring = True
+        """A file is about to come; `cmd` is the Plugin line it was saved by."""
+        self._restores().line(cmd)
         return bareosfd.bRC_OK
 
     @guarded
     def create_file(self, restorepkt: Any) -> Any:
         """Say whether the file's data is wanted."""
         self._path = _virtual_path(restorepkt)
-        wanted = restorepkt.type == bareosfd.FT_REG and self._restore_job().wanted(self._path)
+        wanted = restorepkt.type == bareosfd.FT_REG and self._restores().wanted(self._path)
         skip, take = bareosfd.CF_SKIP, bareosfd.CF_EXTRACT
         restorepkt.create_status = take if wanted and not self._log.failed else skip
         return bareosfd.bRC_OK
 
-    def _restore_job(self) -> Union[RestoreJob, ExtractJob]:
-        if self._options is None:
-            raise errors.RestoreError("The plugin options could not be used")
+    def _restores(self) -> RestoreJobs:
         if self._restore is None:
-            if self._options.restore_target == "files":
-                self._restore = ExtractJob(self._options, self._log)
-            else:
-                self._restore = RestoreJob(self._options, self._facts, self._log)
+            raise errors.RestoreError("Bareos restores a file without having given plugin options")
         return self._restore
 
     def _abandon(self) -> None:
@@ -275,7 +292,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         """Give Bareos' core the descriptor it reads or writes by itself."""
         iop.status = iop.io_errno = 0
         if iop.flags & (os.O_WRONLY | os.O_RDWR):
-            self._receiver = self._restore_job().open(self._path)
+            self._receiver = self._restores().open(self._path)
             self._hand_over(iop, self._receiver.data_fd)
         elif isinstance(self._item, items.SegmentFile):
             assert self._backup is not None
@@ -313,8 +330,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
             assert self._backup is not None and isinstance(self._item, items.SegmentFile)
             self._backup.finish(self._item, mover)
         elif receiver is not None:
-            assert self._restore is not None
-            self._restore.received(receiver)
+            self._restores().received(receiver)
         return bareosfd.bRC_OK
 
     def plugin_io_write(self, iop: Any) -> Any:
@@ -348,6 +364,15 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         if self._restore is not None:
             restore, self._restore = self._restore, None
             restore.close()
+
+    def _close_disk_log(self) -> None:
+        """What nbdkit wrote is for whoever looks into a failure; else it goes, unless wanted."""
+        ended_well = not (self._log.failed or self._facts.cancel.is_set())
+        wanted = self._options is not None and self._options.vddk_log != "failed"
+        log = DiskLog(self._facts.working_directory, self._facts.unique_name)
+        kept = log.close(keep=wanted or not ended_well)
+        if kept:
+            self._log.info(kept)
 
     def _level_is_backup(self) -> bool:
         return self._facts.level in ("F", "I", "D")

@@ -23,29 +23,25 @@ OPEN_TIMEOUT = 300  # seconds a disk may take to open
 class RestoreJob:
     """Restores one VM.
 
-    Restore objects come first (object()); then files, each through wanted(), open() and
-    received(); at last end(). A segment that comes before its turn waits in the spool; without
-    restore objects (they are lost in a VirtualFull) all of them wait for the last manifest file.
+    Files come each through wanted(), open() and received(); at last end(). A segment that comes
+    before its turn waits in the spool; without restore objects (they are lost in a VirtualFull)
+    all of them wait for the last manifest file.
     """
 
-    def __init__(self, chosen: Options, facts: JobFacts, log: JobLog) -> None:
+    def __init__(
+        self, chosen: Options, facts: JobFacts, log: JobLog, pieces: manifest.Pieces
+    ) -> None:
+        """`pieces` are the restore objects of the selected jobs, as far as they are of this VM."""
         self._options = chosen
         self._facts = facts
         self._log = log
-        self._pieces = manifest.Pieces()
+        self._pieces = pieces
         self._tree: Optional[model.BlockTree] = None
         self._plan: Optional[plan_restore.RestorePlan] = None
         self._steps: list[plan_restore.Step] = []
         self._target: Optional[Target] = None
         self._spool = Spool(facts.working_directory, facts.jobid)
         self._restored: list[tuple[model.Segment, client.Report]] = []
-
-    def object(self, piece: bytes) -> None:
-        """Take a restore object of one of the selected jobs. Raises errors.RestoreError."""
-        try:
-            self._pieces.add(piece)
-        except manifest.ManifestError as error:
-            raise errors.RestoreError(str(error)) from error
 
     def wanted(self, path: str) -> bool:
         """Whether the restore needs this file. Raises errors.RestoreError."""
@@ -86,7 +82,7 @@ class RestoreJob:
         if missing:
             more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
             raise errors.RestoreError(
-                f"{len(missing)} of {len(plan.segments)} segments did not come: "
+                f"VM {self._vm_name}: {len(missing)} of {len(plan.segments)} segments did not come: "
                 + ", ".join(missing[:5])
                 + more,
                 todo="Select them too: the VM's whole directory, of every job since its last full. "
@@ -102,9 +98,9 @@ class RestoreJob:
         self._target = None
 
     def abandon(self) -> str:
-        """The restore failed: keep or remove what is incomplete; return what was left behind."""
+        """The restore failed: keep or remove what is incomplete; return what was left, if any."""
         if self._target is None:
-            return "nothing"
+            return ""
         target, self._target = self._target, None
         left = target.abandon(keep=self._options.restore_on_failure == "keep")
         target.close()
@@ -113,6 +109,10 @@ class RestoreJob:
     def close(self) -> None:
         """Remove spool files; safe to call again."""
         self._spool.close()
+
+    @property
+    def _vm_name(self) -> str:
+        return self._tree.vm.name if self._tree is not None else "(unknown)"
 
     def _plan_from_objects(self) -> Optional[plan_restore.RestorePlan]:
         if self._plan is None:
@@ -189,9 +189,11 @@ class RestoreJob:
             }
         )
         try:
-            mover.wait_ready(OPEN_TIMEOUT)
+            mover.wait_ready(OPEN_TIMEOUT, tell=self._log.info, canceled=self._facts.cancel.is_set)
         except client.MoverError as error:
             mover.kill()
+            if self._facts.cancel.is_set():
+                raise errors.Canceled("The restore was canceled") from error
             raise errors.RestoreError(f"{disk.label} cannot be written: {error}") from error
         return ToDisk(segment.name, mover, lambda report: self._written(write, report))
 

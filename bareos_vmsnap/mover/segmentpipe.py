@@ -4,19 +4,17 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Optional
+from collections.abc import Iterable, Mapping
+from typing import Any, Callable, NamedTuple, Optional
 
 from bareos_vmsnap.mover.failures import AccountingFailure
+from bareos_vmsnap.mover.splicing import PipeWriter
 from bareos_vmsnap.mover.zeros import ZeroRuns
 from bareos_vmsnap.stream import layout
 from bareos_vmsnap.stream.builder import SegmentBuilder
 from bareos_vmsnap.stream.frame import Totals
 from bareos_vmsnap.stream.payload import Bytes, Payload
-
-_IOV_MAX = 1024
 
 
 class Part(NamedTuple):
@@ -31,20 +29,23 @@ class SegmentPipe:
     """Writes whole frames, in the order of the calls; zeros may wait for their neighbours."""
 
     def __init__(self, descriptor: int, header: Mapping[str, Any]):
-        self._descriptor = descriptor
+        self._pipe = PipeWriter(descriptor)
         self._builder = SegmentBuilder(header)
         self._zeros = ZeroRuns()
         self._lock = threading.Lock()
         self._header_length = len(self._builder.header) - layout.PREAMBLE.size
-        self._write([self._builder.header])
+        self._pipe.write([self._builder.header])
 
     @property
     def stored_bytes(self) -> int:
         """Bytes of data written so far, as stored."""
         return self._builder.stored_bytes
 
-    def write(self, parts: Iterable[Part]) -> None:
-        """Write some parts; safe in any thread. Their data may be reused afterwards."""
+    def write(self, parts: Iterable[Part], release: Optional[Callable[[], None]] = None) -> None:
+        """Write some parts; safe in any thread.
+
+        Their data must not change until `release` is called, now or by a later write.
+        """
         builder = self._builder
         with self._lock:
             buffers: list[Bytes] = []
@@ -54,7 +55,7 @@ class SegmentPipe:
                 else:
                     buffers += (builder.data(offset, payload), payload.data)
             buffers += [builder.zero(*run) for run in self._zeros.due(builder.frames)]
-            self._write(buffers)
+            self._pipe.write(buffers, release)
 
     def finish(self, planned: Optional[int] = None) -> tuple[Totals, int]:
         """Write what waits and the trailer; return the totals and the size of the segment.
@@ -63,21 +64,10 @@ class SegmentPipe:
         bytes as `planned`, where that is known.
         """
         with self._lock:
-            self._write([self._builder.zero(*run) for run in self._zeros.rest()])
+            self._pipe.write([self._builder.zero(*run) for run in self._zeros.rest()])
             totals = self._builder.totals()
             if planned not in (None, totals.data_bytes + totals.zero_bytes):
                 raise AccountingFailure(f"segment holds {totals}, planned were {planned} bytes")
-            self._write([self._builder.trailer()])
+            self._pipe.write([self._builder.trailer()])
         size = layout.stream_size(self._header_length, totals.frames, totals.stored_bytes)
         return totals, size
-
-    def _write(self, buffers: Sequence[Bytes]) -> None:
-        rest = [memoryview(buffer) for buffer in buffers]
-        first = 0
-        while first < len(rest):
-            written = os.writev(self._descriptor, rest[first : first + _IOV_MAX])
-            while first < len(rest) and written >= len(rest[first]):
-                written -= len(rest[first])
-                first += 1
-            if written:
-                rest[first] = rest[first][written:]

@@ -99,6 +99,24 @@ def to_pieces(tree: model.BlockTree, name: str) -> list[bytes]:
     return pieces
 
 
+def piece_of(piece: bytes) -> str:
+    """The name of the manifest that a restore object is a piece of. Raises ManifestError."""
+    return str(_head(piece)["manifest"])
+
+
+def _head(piece: bytes) -> dict[str, Any]:
+    """The first line of a piece, checked."""
+    head, newline, _ = piece.partition(b"\n")
+    if not newline or not head.startswith(_MAGIC + b" "):
+        raise ManifestError("a restore object is not a piece of a bareos-vmsnap manifest")
+    try:
+        fields = json.loads(head[len(_MAGIC) + 1 :])
+        checked = {"manifest": str(fields["manifest"]), "sha256": str(fields["sha256"])}
+        return {**checked, "piece": int(fields["piece"]), "pieces": int(fields["pieces"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ManifestError(f"a restore object has a damaged first line: {error}") from error
+
+
 class Pieces:
     """Collects restore objects, in any order and of several manifests, until they are whole."""
 
@@ -108,16 +126,10 @@ class Pieces:
 
     def add(self, piece: bytes) -> None:
         """Take one restore object. Raises ManifestError when it is not a piece of a manifest."""
-        head, newline, part = piece.partition(b"\n")
-        if not newline or not head.startswith(_MAGIC + b" "):
-            raise ManifestError("a restore object is not a piece of a bareos-vmsnap manifest")
-        try:
-            fields = json.loads(head[len(_MAGIC) + 1 :])
-            name, number = fields["manifest"], fields["piece"]
-            self._heads.setdefault(name, fields)
-            self._parts.setdefault(name, {})[number] = part
-        except (ValueError, KeyError, TypeError) as error:
-            raise ManifestError(f"a restore object has a damaged first line: {error}") from error
+        head = _head(piece)
+        self._heads.setdefault(head["manifest"], head)
+        parts = self._parts.setdefault(head["manifest"], {})
+        parts[head["piece"]] = piece.partition(b"\n")[2]
 
     def names(self) -> Iterable[str]:
         """The manifests of which at least one piece has come."""

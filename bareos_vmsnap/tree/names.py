@@ -41,6 +41,17 @@ def vm_directory(name: str, instance_uuid: str) -> str:
     return f"{ROOT}/{safe(name)}.{instance_uuid.replace('-', '')[:8]}"
 
 
+def is_ours(path: str) -> bool:
+    """Whether a virtual path (without a restore's where=) lies below a VM's directory."""
+    return path.startswith(ROOT + "/") and path.count("/") > ROOT.count("/") + 1
+
+
+def vm_of(path: str) -> str:
+    """Which VM a virtual path belongs to: the part of its directory's name that never changes."""
+    directory = path[len(ROOT) + 1 :].partition("/")[0]
+    return directory.rpartition(".")[2]
+
+
 def snapshot_directory(
     parent: str, snapshot_id: int, name: str, taken: Collection[str] = ()
 ) -> str:

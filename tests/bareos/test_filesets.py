@@ -182,27 +182,3 @@ def test_two_jobs_of_one_vm_at_once(proxy: Proxy) -> None:
     assert "Duplicate job not allowed" in bareos.job(same).log
     check_failed(bareos.wait(second), f"Another job of this file daemon is backing up VM {name}")
     check_ok(bareos.wait(first))
-
-
-def two_vms(proxy: Proxy) -> list[Machine]:
-    """Two VMs in one FileSet; the Job has the name of the first."""
-    other = proxy.create([MIB])
-    root = str(proxy.bareos.root)
-    shipped_line = shipped.text("bareos-dir.d/fileset/vmsnap-web1.conf", {})
-    line = shipped_line[shipped_line.index("    Plugin =") : shipped_line.index('":vmname=web1"')]
-    line = line.replace("/usr/lib/bareos/plugins", f"{root}/plugins")
-    line = line.replace("/etc/bareos", f"{root}/etc").replace("Datacenter", "Lab")
-    machines = [proxy.create([MIB], lines=f'{line}":vmname={other.name}"\n'), other]
-    for each in machines:
-        each.scribble(each.name)
-        each.snapshot("A")
-        each.scribble("now")
-    return machines
-
-
-def test_two_plugin_lines_are_refused(proxy: Proxy) -> None:
-    """A restore gets the objects of both VMs; what it could not do is refused when saving."""
-    machines = two_vms(proxy)
-    job = proxy.bareos.backup(machines[0].name)
-    assert job.status == "f"
-    assert "more than one Plugin line" in job.log

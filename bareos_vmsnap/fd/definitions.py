@@ -1,0 +1,55 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Which options count for a file being restored: those given at restore, then its own Plugin line's.
+
+Bareos loads the plugin with both in one string and shows later only the Plugin line of each restore
+object and file. A selection may hold files of several Plugin lines, so the two are told apart here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Optional
+
+_ARGUMENT = re.compile(r"([^=]*)=((?:\\:|[^:])*)(?::|$)")
+_OWN = ("module_path", "module_name")
+
+
+class Definitions:
+    """The option strings of a restore. `loaded` is the one that Bareos loaded the plugin with."""
+
+    def __init__(self, loaded: str) -> None:
+        self._loaded = loaded
+        self._given: Optional[str] = None
+
+    def of(self, line: str) -> str:
+        """The option string for what was saved by a Plugin line ("python3:module_name=...:...").
+
+        The first line asked for must be that of the first restore object, or without any, of the
+        first file: it is the one that `loaded` ends with.
+        """
+        own = options_of(line)
+        if self._given is None:
+            # Options that name the module themselves load it alone, without any Plugin line.
+            ends = bool(own) and self._loaded.endswith(own)
+            self._given = self._loaded[: -len(own)] if ends else self._loaded
+        return self._given + own
+
+    @property
+    def given(self) -> str:
+        """The options given at restore, known once of() was called."""
+        return self._given or ""
+
+
+def options_of(line: str) -> str:
+    """What Bareos hands on of a Plugin line: all but the plugin's and the module's name and path.
+
+    Each option ends with a colon. As Bareos has it, any leading part of "module_path" or
+    "module_name" counts as that, and a backslash before a colon makes it part of the value.
+    """
+    _, _, arguments = line.partition(":")
+    return "".join(
+        f"{name}={value}:"
+        for name, value in _ARGUMENT.findall(arguments)
+        if not any(own.startswith(name.lower()) for own in _OWN)
+    )

@@ -1,0 +1,136 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""A restore of whatever was selected: one RestoreJob for each VM, told apart by its directory."""
+
+from __future__ import annotations
+
+from typing import Callable, Optional, Union
+
+from bareos_vmsnap import errors
+from bareos_vmsnap.fd.definitions import Definitions
+from bareos_vmsnap.fd.extract_job import ExtractJob
+from bareos_vmsnap.fd.facts import JobFacts
+from bareos_vmsnap.fd.messages import JobLog
+from bareos_vmsnap.fd.options import Options
+from bareos_vmsnap.fd.receivers import Receiver
+from bareos_vmsnap.fd.restore_job import RestoreJob
+from bareos_vmsnap.tree import manifest, names
+
+Job = Union[RestoreJob, ExtractJob]
+
+
+class _Vm:
+    """What is known of one VM before its first file comes."""
+
+    def __init__(self) -> None:
+        self.pieces = manifest.Pieces()
+        self.line: Optional[str] = None
+        self.saved_by = 0
+        self.job: Optional[Job] = None
+
+
+class RestoreJobs:
+    """Bareos sends the restore objects of all selected jobs, then the selected files, job by job.
+
+    A VM of which no file was selected is left alone, though its restore objects come. Use:
+    object()s; per file line(), wanted(), open(), received(); end() for each of `running`.
+    """
+
+    def __init__(
+        self,
+        loaded: str,
+        parse: Callable[[str], Options],
+        facts: JobFacts,
+        log: JobLog,
+    ) -> None:
+        """`loaded` is the option string the plugin was loaded with; `parse` checks such a string."""
+        self._definitions = Definitions(loaded)
+        self._parse = parse
+        self._facts = facts
+        self._log = log
+        self._vms: dict[str, _Vm] = {}
+        self._line = ""
+        self._open: Optional[Job] = None
+
+    @property
+    def running(self) -> list[Job]:
+        """The jobs of the VMs whose files have come, in the order they came."""
+        return [vm.job for vm in self._vms.values() if vm.job is not None]
+
+    def object(self, line: str, saved_by: int, piece: bytes) -> None:
+        """Take a restore object, saved by this Plugin line in job `saved_by`.
+
+        Raises errors.RestoreError.
+        """
+        self._definitions.of(line)  # the first object's line tells what was given at restore
+        try:
+            name = manifest.piece_of(piece)
+            vm = self._vm(name)
+            vm.pieces.add(piece)
+        except manifest.ManifestError as error:
+            raise errors.RestoreError(str(error)) from error
+        if vm.line is None or saved_by >= vm.saved_by:
+            vm.line, vm.saved_by = line, saved_by
+
+    def line(self, line: str) -> None:
+        """A file saved by this Plugin line is about to come."""
+        self._line = line
+        self._definitions.of(line)
+
+    def wanted(self, path: str) -> bool:
+        """Whether the restore needs this file. Raises errors.VmsnapError."""
+        return names.is_ours(path) and self._job(path).wanted(path)
+
+    def open(self, path: str) -> Receiver:
+        """Make ready for the file's data. Raises errors.VmsnapError."""
+        self._open = self._job(path)
+        return self._open.open(path)
+
+    def received(self, receiver: Receiver) -> None:
+        """The data of the file opened last has come. Raises errors.VmsnapError."""
+        assert self._open is not None
+        self._open.received(receiver)
+
+    def check_any(self) -> None:
+        """Raises errors.RestoreError where no file of any VM came, in spite of a restore."""
+        if not self.running:
+            raise errors.RestoreError(
+                "Nothing was restored: the selection holds no file of a VM",
+                todo="Select the VM's whole directory, of every job since its last full",
+            )
+
+    def abandon(self) -> str:
+        """After a failure: what the restore left behind, in words."""
+        left = [told for told in (job.abandon() for job in self.running) if told]
+        return "; ".join(left) or "nothing"
+
+    def close(self) -> None:
+        """Remove spool files; safe to call again."""
+        for job in self.running:
+            job.close()
+
+    def _vm(self, path: str) -> _Vm:
+        return self._vms.setdefault(names.vm_of(path), _Vm())
+
+    def _job(self, path: str) -> Job:
+        vm = self._vm(path)
+        if vm.job is None:
+            chosen = self._parse(self._definitions.of(vm.line or self._line))
+            self._check_alone(chosen)
+            if chosen.restore_target == "files":
+                vm.job = ExtractJob(chosen, self._log)
+            else:
+                vm.job = RestoreJob(chosen, self._facts, self._log, vm.pieces)
+        return vm.job
+
+    def _check_alone(self, chosen: Options) -> None:
+        """Some options given at restore can be meant for one VM only."""
+        if not self.running or chosen.restore_target == "files":
+            return
+        given = [part.partition("=")[0] for part in self._definitions.given.split(":")]
+        single = [name for name in ("vmname", "restore_directory") if name in given]
+        if single:
+            raise errors.RestoreError(
+                f"The selection holds several VMs, and {single[0]} was given for all of them",
+                todo=f"Restore them one after another, or without {single[0]}",
+            )
