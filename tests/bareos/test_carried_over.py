@@ -142,12 +142,14 @@ def test_virtual_full(proxy: Proxy, accurate: str) -> None:
     check_restore(proxy, machine, [virtual.jobid, following.jobid])
 
 
-def test_always_incremental(proxy: Proxy) -> None:
+@pytest.mark.parametrize("keep", [1, 0])
+def test_always_incremental(proxy: Proxy, keep: int) -> None:
+    """Where the newest Incremental was consolidated too, the next one has nothing to build upon."""
     bareos = proxy.bareos
-    always = """  Accurate = yes
+    always = f"""  Accurate = yes
   Always Incremental = yes
   Always Incremental Job Retention = 1 second
-  Always Incremental Keep Number = 1
+  Always Incremental Keep Number = {keep}
 """
     machine, jobs = chain(proxy, NEXT + always, 4)
     bareos.configuration.add(
@@ -166,7 +168,8 @@ def test_always_incremental(proxy: Proxy) -> None:
     name, before = machine.name, machine.portrait()
     machine.scribble("after the consolidation")
     following = bareos.backup(name, "Incremental")
-    check_ok(following)
+    assert following.status == "T", following.log
+    assert ("cannot build on a previous job" in following.log) is (keep == 0)
     assert machine.portrait() != before
     before = machine.portrait()
     machine.destroy()
