@@ -87,7 +87,9 @@ class RestoreJob:
                 f"VM {self._vm_name}: {len(missing)} of {len(plan.segments)} segments did not come: "
                 + ", ".join(missing[:5])
                 + more,
-                todo="Select them too: the VM's whole directory, of every job since its last full",
+                todo="Select them too: the VM's whole directory, of every job since its last full. "
+                "Or choose a time point the selection holds with restore_timepoint, or have the "
+                "files as they are with restore_target=files",
             )
         self._run_until_write()
         target = self._opened()
