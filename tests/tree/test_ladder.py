@@ -100,6 +100,13 @@ def test_a_root_is_read_by_what_is_allocated() -> None:
     assert rung.method == model.ALLOCATED
 
 
+def test_a_deleted_base_can_only_be_asked_by_its_change_id() -> None:
+    (rung,) = ladder.remembered(BASE, "T1")
+    assert (rung.method, rung.reason) == (model.CBT, "change id remembered from T1")
+    (rung,) = ladder.remembered(None, "T1")
+    assert rung.method == model.ALLOCATED
+
+
 @pytest.mark.parametrize("text", [None, "", "/1", "52/", "52/x", "*", "52/1/2", "5g/1"])
 def test_malformed_change_ids(text: str) -> None:
     assert ladder.parse_change_id(text) is None
