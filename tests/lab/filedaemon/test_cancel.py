@@ -132,13 +132,19 @@ def test_feeders_outlive_a_killed_file_daemon(
     fd: FileDaemon, script: tracer.Script, tmp_path: Any
 ) -> None:
     pid_file = tmp_path / "pid"
-    command = ["sh", "-c", f"echo $$ > {pid_file}; exec sleep 60"]
+    command = ["sh", "-c", f"echo $$ > {pid_file}.new; mv {pid_file}.new {pid_file}; exec sleep 60"]
     item = regular("/@S/x", via="pipe", command=command)
     cancel = Cancel(signal=signal.SIGKILL)
-    timer = threading.Timer(1, cancel.request)
-    timer.start()
+
+    def kill_once_it_feeds() -> None:
+        while not pid_file.exists():
+            time.sleep(0.01)
+        cancel.request()
+
+    killer = threading.Thread(target=kill_once_it_feeds)
+    killer.start()
     assert fd.backup(script.write(item), cancel=cancel).status == "f"
-    timer.join()
+    killer.join()
     pid = int(pid_file.read_text())
     os.kill(pid, 0)
     os.kill(pid, signal.SIGKILL)
