@@ -5,19 +5,25 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+import tempfile
+from pathlib import Path
+from typing import Any, Optional
 
 import click
 
 from bareos_vmsnap import errors
+from bareos_vmsnap.cli import vddk
 from bareos_vmsnap.fd import connection, options
+from bareos_vmsnap.mover import client
+from bareos_vmsnap.transport import access
+from bareos_vmsnap.tree import model
 from bareos_vmsnap.vsphere import disks, preflight, snapshots
 
 
 @click.command("check")
 @click.argument("settings", nargs=-1, metavar="[OPTION=VALUE]...")
 def command(settings: tuple[str, ...]) -> None:
-    """Log in, find the VM and run the preflight, with plugin options as OPTION=VALUE.
+    """Log in, find the VM, run the preflight and open a disk, with plugin options as OPTION=VALUE.
 
     Nothing is changed. Example: vmsnap check config_file=/etc/bareos/vmsnap/vcenter.ini dc=DC
     vmname=web1
@@ -27,15 +33,23 @@ def command(settings: tuple[str, ...]) -> None:
         parsed = options.parse(given)
         for warning in parsed.warnings:
             click.echo(f"warning: {warning}")
-        connection.disk_access(parsed.options)
+        lacking = vddk.lacking(parsed.options) if parsed.options.through_vddk else []
+        for problem in lacking:
+            click.echo(f"error: {problem}", err=True)
         session = connection.connect(parsed.options)
         try:
-            _report(connection.find_vm(session.content, parsed.options), session.content)
+            vm = connection.find_vm(session.content, parsed.options)
+            _report(vm, session.content)
+            if not lacking:
+                _open_a_disk(vm, session, parsed.options)
         finally:
             session.close()
     except errors.VmsnapError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)
+    if lacking:
+        sys.exit(1)
+    click.echo(f"VM {vm.name} can be backed up")
 
 
 def _report(vm: Any, content: Any) -> None:
@@ -48,4 +62,43 @@ def _report(vm: Any, content: Any) -> None:
     for disk in disks.saved(vm.config.hardware.device):
         click.echo(f"{disk.label} ({disk.slot}): {disk.capacity} bytes, {disk.path}")
     count = sum(1 for _ in snapshots.walk(vm))
-    click.echo(f"VM {vm.name} can be backed up with its {count} snapshots")
+    click.echo(f"It has {count} snapshots")
+
+
+def _open_a_disk(vm: Any, session: Any, chosen: options.Options) -> None:
+    """Open the first disk that can be opened without a backup snapshot. Raises BackupError."""
+    found = _readable(vm)
+    if found is None:
+        click.echo(
+            "No disk was opened: the VM runs and has no snapshot. Switch it off or take a snapshot"
+            " to have that checked too"
+        )
+        return
+    snapshot, disk = found
+    with tempfile.TemporaryDirectory(prefix="bareos-vmsnap-check-") as directory:
+        way = connection.disk_access(chosen, session, Path(directory), "check")
+        host = vm.runtime.host.name if vm.runtime.host is not None else ""
+        address = access.DiskAddress(vm._moId, disk.key, disk.path, snapshot, host)
+        # Nothing is changed, so the leaf of a VM that is off is opened for reading too.
+        plan = {
+            "source": way.endpoint(address),
+            "header": {},
+            "capacity": disk.capacity,
+            "method": model.CBT,
+        }
+        try:
+            with client.Mover.read(plan) as mover:
+                mover.wait_ready(client.OPEN_TIMEOUT, tell=click.echo)
+        except client.MoverError as error:
+            raise errors.BackupError(f"{disk.label} cannot be opened: {error}") from error
+    click.echo(f"{disk.label} was opened ({disk.path})")
+
+
+def _readable(vm: Any) -> Optional[tuple[Optional[str], model.Disk]]:
+    for item in snapshots.walk(vm):
+        for disk in disks.saved(item.tree.snapshot.config.hardware.device):
+            return item.moref, disk
+    if vm.runtime.powerState == "poweredOff":
+        for disk in disks.saved(vm.config.hardware.device):
+            return None, disk
+    return None

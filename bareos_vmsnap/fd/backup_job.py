@@ -8,6 +8,8 @@ import dataclasses
 from collections.abc import Collection, Iterator
 from typing import Any, Optional
 
+from pyVmomi import vim
+
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd import connection, items, previous, summary
 from bareos_vmsnap.fd.backup_snapshot import BackupSnapshot
@@ -19,9 +21,8 @@ from bareos_vmsnap.fd.segment_files import SegmentFiles
 from bareos_vmsnap.mover import client
 from bareos_vmsnap.tree import ladder, manifest, model, names, plan_backup
 from bareos_vmsnap.tree.observed import Observed
-from bareos_vmsnap.vsphere import cbt, nvram, preflight, snapshots, tasks
+from bareos_vmsnap.vsphere import cbt, nvram, preflight, snapshots, tasks, whereabouts
 
-OPEN_TIMEOUT = 300  # seconds a disk may take to open
 MOVER_TIMEOUT = 60  # seconds a mover may take to end once its data was read
 
 
@@ -56,8 +57,11 @@ class BackupJob:
 
         Raises errors.VmsnapError; close() undoes what was done by then.
         """
-        access = connection.disk_access(self._options)
         self._session = connection.connect(self._options)
+        facts = self._facts
+        access = connection.disk_access(
+            self._options, self._session, facts.working_directory, facts.unique_name
+        )
         content = self._session.content
         self._vm = connection.find_vm(content, self._options)
         name = self._vm.name
@@ -76,6 +80,7 @@ class BackupJob:
         self._backup = BackupSnapshot(self._vm, waiter, self._facts, self._log)
         self._backup.remove_leftovers(self._options)
         self._backup.enable_cbt(self._options)
+        whereabouts.refuse_moving(self._vm)
         taken = self._backup.take(self._options)
         observed = snapshots.observe(self._vm, taken)
         self._segments = SegmentFiles(
@@ -109,12 +114,20 @@ class BackupJob:
             yield items.RestoreObject(name, number, piece)
 
     def start(self, item: items.SegmentFile) -> client.Mover:
-        """Start the mover that delivers this segment's data. Raises errors.BackupError."""
+        """Start the mover that delivers this segment's data.
+
+        Raises errors.BackupError, errors.Canceled, whereabouts.Moved.
+        """
+        self._check_places(item)
+        canceled = self._facts.cancel.is_set
         mover = client.Mover.read(item.plan, item.extents)
         try:
-            mover.wait_ready(OPEN_TIMEOUT)
+            mover.wait_ready(client.OPEN_TIMEOUT, tell=self._log.info, canceled=canceled)
         except client.MoverError as error:
             mover.kill()
+            if canceled():
+                raise errors.Canceled("The backup was canceled") from error
+            self._check_places(item)  # that would be why
             raise errors.BackupError(f"Segment {item.name} cannot be read: {error}") from error
         return mover
 
@@ -124,7 +137,9 @@ class BackupJob:
         try:
             report = mover.finish(MOVER_TIMEOUT)
         except client.MoverError as error:
+            self._check_places(item)
             raise errors.BackupError(f"Segment {item.name} was not saved whole: {error}") from error
+        self._check_places(item)
         assert self._plan is not None
         for note in report.notes:
             self._log.info(f"{item.name}: {note}")
@@ -140,11 +155,24 @@ class BackupJob:
         )
 
     def end(self) -> None:
-        """All was sent: delete the backup snapshot and tell what was done."""
-        assert self._plan is not None and self._backup is not None
+        """All was sent: delete the backup snapshot and tell what was done.
+
+        Raises whereabouts.Moved.
+        """
+        assert self._plan is not None and self._backup is not None and self._session is not None
+        for task in self._plan.tasks:
+            snapshot = self._session.managed(vim.vm.Snapshot, task.snapshot)
+            whereabouts.check(self._vm, snapshot.config, [task.disk])
         table = summary.backup(self._plan.tree, self._plan.point.id)
         self._log.info(f"VM {self._plan.tree.vm.name}, what was sent:{table}")
         self._backup.delete()
+
+    def _check_places(self, item: items.SegmentFile) -> None:
+        """Raises whereabouts.Moved where the disks' files are not where they were any more."""
+        assert self._session is not None
+        for moref, disk in item.reads:
+            snapshot = self._session.managed(vim.vm.Snapshot, moref)
+            whereabouts.check(self._vm, snapshot.config, [disk])
 
     def needs(self, path: str) -> bool:
         """Whether a virtual file of an earlier job is still needed for this job's time point."""

@@ -15,7 +15,8 @@ from bareos_vmsnap.tree import ladder, model
 class SegmentFile:
     """A segment: its data comes from a mover started with `plan` and `extents`.
 
-    `size` is what the virtual file is expected to have, in bytes.
+    `size` is what the virtual file is expected to have, in bytes. `reads` are the disks the data
+    comes from, by the morefs of their snapshots.
     """
 
     segment: model.Segment
@@ -24,6 +25,7 @@ class SegmentFile:
     extents: Iterable[tuple[int, int]]
     changed: int
     size: int
+    reads: tuple[tuple[str, model.Disk], ...] = ()
 
     @property
     def name(self) -> str:

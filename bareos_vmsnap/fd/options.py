@@ -73,6 +73,27 @@ def _absolute(text: str) -> str:
     return text
 
 
+# What `transport` means in Bareos' own VMware plugin: VDDK's transport modes.
+_MODES = ("nbdssl", "nbd", "hotadd", "san")
+READING, WRITING = "nbdssl:nbd", "nbdssl:nbd:hotadd"
+
+
+def _modes(text: str) -> str:
+    modes = text.split(":")
+    if not set(modes) <= set(_MODES) or len(set(modes)) < len(modes):
+        raise ValueError(f"must be {', '.join(_MODES)}, or several of them with colons in between")
+    return text
+
+
+def _transport(text: str) -> str:
+    if text == "vddk":
+        return text
+    try:
+        return _modes(text)
+    except ValueError as error:
+        raise ValueError(f"must be vddk, nbd (with nbd_uri), or a mode of VDDK: {error}") from None
+
+
 def _opt(parse: Callable[[str], Any], default: Any, doc: str, raw: bool = False) -> Any:
     return field(default=default, metadata={"parse": parse, "doc": doc, "raw": raw})
 
@@ -102,9 +123,41 @@ class Options:
     folder: str = _opt(str, "/", "VM folder or vApp, like /web/production")
     vmname: str = _opt(str, "", "Name of the VM; on restore, of the VM to create")
     uuid: str = _opt(str, "", "Instance UUID (or unique BIOS UUID) instead of dc, folder, vmname")
-    transport: str = _opt(_one_of("nbd"), "nbd", "How disks are reached: nbd, with nbd_uri")
+    transport: str = _opt(_transport, "vddk", "How disks are reached: vddk, or nbd with nbd_uri")
     nbd_uri: str = _opt(
         str, "", "NBD URI of a disk, with {vm}, {snapshot}, {disk}, {path} in it", raw=True
+    )
+    nbd_link_uri: str = _opt(
+        str, "", "The same for a disk's own file without its parents (without_cbt=link)", raw=True
+    )
+    vddk_libdir: Optional[str] = _opt(
+        _absolute, None, "VDDK's directory; by default the usual ones are looked at"
+    )
+    vddk_plugin: str = _opt(str, "vddk", "nbdkit's vddk plugin: its name, or the path of its file")
+    vddk_transports: Optional[str] = _opt(
+        _modes,
+        None,
+        f"VDDK's transport modes in order; {READING}, and for restores {WRITING}, by default",
+    )
+    vddk_compression: str = _opt(
+        _one_of("none", "zlib", "fastlz", "skipz"), "none", "Compression between host and proxy"
+    )
+    vddk_config: Optional[str] = _opt(
+        _absolute, None, "File with more lines for VDDK's configuration file"
+    )
+    vddk_log: str = _opt(
+        _one_of("failed", "all", "debug"),
+        "failed",
+        "Keep nbdkit's and VDDK's messages of failed jobs, of all, or all messages of all",
+    )
+    vddk_host_connections: int = _opt(
+        _number(2, 100), 10, "Most VDDK connections of this file daemon to one ESXi host"
+    )
+    vddk_vcenter_connections: int = _opt(
+        _number(2, 100), 40, "Most VDDK connections of this file daemon through one vCenter"
+    )
+    vddk_slots: Optional[str] = _opt(
+        _absolute, None, "Directory that counts connections; by default the working directory"
     )
     quiesce: bool = _opt(_yes_no, True, "Quiesce the guest's file systems for the snapshot")
     snapshot_retries: int = _opt(_number(0, 100), 3, "Retries when taking the snapshot fails")
@@ -116,7 +169,9 @@ class Options:
         _yes_no, True, "Where CBT cannot be trusted do what without_cbt says; no: fail the job"
     )
     without_cbt: str = _opt(
-        _one_of("compare", "full"), "compare", "Without CBT: compare with the base, or send all"
+        _one_of("compare", "full", "link"),
+        "compare",
+        "Without CBT: compare with the base; send all; link: what the snapshot's own file holds",
     )
     audit: int = _opt(
         _number(0, 1_000_000),
@@ -168,6 +223,22 @@ class Options:
     restore_readback: bool = _opt(
         _yes_no, False, "Read every segment back after writing and compare checksums"
     )
+
+    @property
+    def through_vddk(self) -> bool:
+        """Whether disks are reached through VDDK. `transport=nbd` is a mode of VDDK's in Bareos'
+        own plugin, and is that here too where no nbd_uri says otherwise.
+        """
+        return not (self.transport == "nbd" and self.nbd_uri)
+
+    def modes(self, writing: bool) -> str:
+        """VDDK's transport modes. SAN cannot write a VM with snapshots, so it never is among them
+        for writing.
+        """
+        given = self.vddk_transports or (self.transport if self.transport != "vddk" else None)
+        if not writing:
+            return given or READING
+        return ":".join(m for m in (given or WRITING).split(":") if m != "san") or WRITING
 
     @property
     def without_trust(self) -> str:
@@ -225,7 +296,10 @@ def parse(given: Mapping[str, str], *, password_in_line: bool = False) -> Parsed
         )
     if values.get("vcpass_file"):
         values["vcpass"] = _read_password(Path(values["vcpass_file"]))
-    return Parsed(Options(**values), tuple(warnings))
+    chosen = Options(**values)
+    if chosen.nbd_uri and chosen.through_vddk:
+        warnings.append("nbd_uri has no effect: it goes with transport=nbd")
+    return Parsed(chosen, tuple(warnings))
 
 
 def require_server(options: Options) -> None:
@@ -233,8 +307,6 @@ def require_server(options: Options) -> None:
     missing = [name for name in ("vcserver", "vcuser") if not getattr(options, name)]
     if not options.vcpass:
         missing.append("vcpass_file (or vcpass in config_file)")
-    if options.transport == "nbd" and not options.nbd_uri:
-        missing.append("nbd_uri")
     _complain(missing)
 
 

@@ -22,6 +22,7 @@ from pyVmomi import vmodl
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd import estimate, items, options
 from bareos_vmsnap.fd.backup_job import BackupJob
+from bareos_vmsnap.fd.disk_log import DiskLog
 from bareos_vmsnap.fd.facts import JobFacts
 from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.receivers import Receiver
@@ -163,6 +164,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
     def end_backup_job(self) -> Any:
         """However the job ended: nothing of ours stays behind."""
         self._clean_up()
+        self._close_disk_log()
         return bareosfd.bRC_OK
 
     def end_restore_job(self) -> Any:
@@ -171,6 +173,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
             self._complete(self._restore)
             self._abandon()
         self._clean_up()
+        self._close_disk_log()
         return bareosfd.bRC_OK
 
     def _complete(self, restore: RestoreJobs) -> None:
@@ -361,6 +364,15 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         if self._restore is not None:
             restore, self._restore = self._restore, None
             restore.close()
+
+    def _close_disk_log(self) -> None:
+        """What nbdkit wrote is for whoever looks into a failure; else it goes, unless wanted."""
+        ended_well = not (self._log.failed or self._facts.cancel.is_set())
+        wanted = self._options is not None and self._options.vddk_log != "failed"
+        log = DiskLog(self._facts.working_directory, self._facts.unique_name)
+        kept = log.close(keep=wanted or not ended_well)
+        if kept:
+            self._log.info(kept)
 
     def _level_is_backup(self) -> bool:
         return self._facts.level in ("F", "I", "D")

@@ -187,9 +187,11 @@ class RestoreJob:
             }
         )
         try:
-            mover.wait_ready(OPEN_TIMEOUT)
+            mover.wait_ready(OPEN_TIMEOUT, tell=self._log.info, canceled=self._facts.cancel.is_set)
         except client.MoverError as error:
             mover.kill()
+            if self._facts.cancel.is_set():
+                raise errors.Canceled("The restore was canceled") from error
             raise errors.RestoreError(f"{disk.label} cannot be written: {error}") from error
         return ToDisk(segment.name, mover, lambda report: self._written(write, report))
 

@@ -15,6 +15,7 @@ from pyVmomi import vim
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd import audit, items
 from bareos_vmsnap.fd.options import Options
+from bareos_vmsnap.mover import client
 from bareos_vmsnap.transport.access import Access, DiskAddress
 from bareos_vmsnap.tree import codec, ladder, model, plan_backup
 from bareos_vmsnap.vsphere import cbt
@@ -22,6 +23,10 @@ from bareos_vmsnap.vsphere.session import Session
 
 GRANULARITY = 65536  # bytes; what compare tells apart, and what CBT is known to track
 _OVERHEAD = 4096  # bytes of a segment's header and trailer, for its expected size
+
+
+class NoLink(errors.VmsnapError):
+    """A snapshot's own file cannot be opened without its parents."""
 
 
 class SegmentFiles:
@@ -54,7 +59,7 @@ class SegmentFiles:
             reason = "; ".join([rung.reason, *refused])
             try:
                 return self._try(task, ladder.Rung(rung.method, reason), plan)
-            except cbt.CbtRefused as error:
+            except (cbt.CbtRefused, NoLink) as error:
                 refused.append(error.what)
         disk = task.disk
         raise errors.BackupError(
@@ -77,7 +82,7 @@ class SegmentFiles:
     ) -> items.SegmentFile:
         extents: Iterable[tuple[int, int]] = ()
         changed = task.disk.capacity
-        base = None
+        base = link = None
         if rung.method == model.CBT:
             assert task.segment.base_change_id is not None
             areas = self.changed_areas(task, task.segment.base_change_id)
@@ -88,14 +93,39 @@ class SegmentFiles:
         elif rung.method == model.COMPARE:
             assert task.base_snapshot is not None and task.base_disk is not None
             base = self._endpoint(task.base_snapshot, task.base_disk)
+        elif rung.method == model.LINK:
+            link = self._endpoint(task.snapshot, task.disk, single_link=True)
         segment = plan_backup.sent(task.segment, rung)
         told = {
             **self._reading(task, base),
             "header": _header(segment, plan),
             "method": rung.method,
             "keep_zeros": rung.method != model.ALLOCATED,
+            "link": link,
         }
-        return items.SegmentFile(segment, rung, told, extents, changed, changed + _OVERHEAD)
+        if link is not None:
+            self._probe(told)
+        reads = [(task.snapshot, task.disk)]
+        if base is not None:
+            assert task.base_snapshot is not None and task.base_disk is not None
+            reads.append((task.base_snapshot, task.base_disk))
+        size = changed + _OVERHEAD
+        return items.SegmentFile(segment, rung, told, extents, changed, size, tuple(reads))
+
+    def _probe(self, told: dict[str, Any]) -> None:
+        """Can the snapshot's own file be opened alone? VMware promises it for local disks only.
+
+        Raises NoLink, errors.Canceled.
+        """
+        if not self._access.opens_single_links:
+            raise NoLink("no link: transport=nbd needs nbd_link_uri for it")
+        with client.Mover.read(told) as mover:
+            try:
+                mover.wait_ready(client.OPEN_TIMEOUT, canceled=self._cancel.is_set)
+            except client.MoverError as error:
+                if self._cancel.is_set():
+                    raise errors.Canceled("The backup was canceled") from error
+                raise NoLink(f"no link: {error.reason}") from error
 
     def _reading(self, task: plan_backup.Task, base: Optional[dict[str, Any]]) -> dict[str, Any]:
         return {
@@ -152,8 +182,12 @@ class SegmentFiles:
             return (), task.disk.capacity, ladder.Rung(rung.method, note)
         return areas, areas.total, rung
 
-    def _endpoint(self, snapshot: str, disk: model.Disk) -> dict[str, Any]:
-        address = DiskAddress(self._vm._moId, disk.key, disk.path, snapshot)
+    def _endpoint(
+        self, snapshot: str, disk: model.Disk, single_link: bool = False
+    ) -> dict[str, Any]:
+        host = self._vm.runtime.host
+        name = host.name if host is not None else ""
+        address = DiskAddress(self._vm._moId, disk.key, disk.path, snapshot, name, single_link)
         return self._access.endpoint(address)
 
 

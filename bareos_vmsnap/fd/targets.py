@@ -29,10 +29,11 @@ def make(
         if not chosen.restore_directory:
             raise errors.OptionError("restore_target=directory needs restore_directory")
         return Qcow2Directory(Path(chosen.restore_directory), tree)
-    access = connection.disk_access(chosen)
+    session = connection.connect(chosen)
+    access = connection.disk_access(chosen, session, facts.working_directory, facts.unique_name)
     wish = _wish(chosen, tree, point)
     return NewVm(
-        connection.connect(chosen),
+        session,
         tree,
         access,
         wish,

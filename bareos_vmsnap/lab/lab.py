@@ -25,6 +25,8 @@ from bareos_vmsnap.lab.vcenter.habits import Habits
 from bareos_vmsnap.lab.vcenter.inventory import build
 from bareos_vmsnap.lab.vcenter.vcenter import VCenter
 from bareos_vmsnap.lab.vcenter.web.server import Server
+from bareos_vmsnap.lab.vddk import vddk
+from bareos_vmsnap.lab.vddk.vddk import Vddk
 
 USERS = {"vcenter": "administrator@vsphere.local", "esxi": "root"}
 # What the kernel allows for the path of a socket, and what doors need below their folder.
@@ -39,6 +41,7 @@ class Lab:
     thumbprint: SHA-1 of its certificate. user, password: an administrator. nbd_uri: template
     of the NBD URI of a disk, with `{vm}`, `{snapshot}` (an id, or "current") and `{disk}` (the
     device's key); nbd_single_link_uri: the same for a disk's own file without its parents.
+    vddk: the same disks for nbdkit's vddk plugin; started when it is asked for.
     habits: how the vCenter behaves; may be changed at any time. store: the storage.
     vcenter: the models, for what tests want to see or do behind the API's back.
     """
@@ -83,6 +86,8 @@ class Lab:
             self.server.start()
             self._stack = stack.pop_all()
         self.host = self.server.host
+        self._directory, self._doors = directory, doors
+        self._vddk: Optional[Vddk] = None
         socket = f"{doors}/{{vm}}/{{snapshot}}/{{disk}}"
         self.nbd_uri = f"nbd+unix:///?socket={socket}.sock"
         self.nbd_single_link_uri = f"nbd+unix:///?socket={socket}-single.sock"
@@ -91,6 +96,14 @@ class Lab:
     @property
     def port(self) -> int:
         return self.server.port
+
+    @property
+    def vddk(self) -> Vddk:
+        """Raises BuildError where the library cannot be built."""
+        if self._vddk is None:
+            self._vddk = vddk.make(self, self._directory, self._doors)
+            self._stack.callback(self._vddk.close)
+        return self._vddk
 
     def __enter__(self) -> Lab:
         return self

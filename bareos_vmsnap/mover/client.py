@@ -20,15 +20,19 @@ import time
 import weakref
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, BinaryIO, Optional, Union
+from typing import Any, BinaryIO, Callable, Optional, Union
 
 from bareos_vmsnap.mover import wire
-from bareos_vmsnap.mover.report import MoverError, Progress, Report
+from bareos_vmsnap.mover.report import MoverError, Progress, Queue, Report
 from bareos_vmsnap.transport import scratch
 
 PIPE_SIZE = 1 << 20
 # How long the mover may take none of its plan before it counts as stuck, in seconds.
 FEED_TIMEOUT = 120.0
+# How long a mover may give no sign of life while it opens disks, in seconds.
+OPEN_TIMEOUT = 300.0
+# How long the caller of wait_ready may have to wait until its cancel is noticed, in seconds.
+PATIENCE = 0.5
 # How long a mover that was told to end may take before it is killed, in seconds.
 KILL_GRACE = 2.0
 STDERR_TAIL = 2000
@@ -47,7 +51,8 @@ class Mover:
     def __init__(self, *, reads: bool, python: Optional[str] = None):
         """Start a process that waits for its plan. Use `read` or `write` instead."""
         self._started = time.monotonic()
-        self._killed = self._ready = False
+        self._killed = self._ready = self._ended = False
+        self._queue = Queue("", 0.0, waiting=False)
         self._unparsed = b""
         self._progress: Optional[Progress] = None
         self._final: Optional[dict[str, Any]] = None
@@ -101,14 +106,31 @@ class Mover:
         """Start writing a segment to a disk; return once the mover has its plan."""
         return cls(reads=False, python=python)._feed({**plan, "operation": "write"}, ())
 
-    def wait_ready(self, timeout: float) -> None:
+    def wait_ready(
+        self,
+        timeout: float,
+        *,
+        tell: Callable[[str], None] = lambda text: None,
+        canceled: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Wait until the disks are open, so that what is wrong with them is known before data flows.
 
-        Raises MoverError if the mover fails, or needs more than `timeout` seconds.
+        The mover may wait for its turn to connect as long as it takes; `tell` is called with
+        sentences about that. Raises MoverError if the mover fails, or otherwise gives no sign of
+        life for `timeout` seconds, or (kind "killed") once `canceled` says so.
         """
         deadline = time.monotonic() + timeout
-        while not self._ready and self._final is None and self._receive(deadline):
-            pass
+        while not self._ready and self._final is None and not self._ended:
+            if canceled():
+                self.kill()
+                break
+            before = self._queue
+            if self._receive(min(deadline, time.monotonic() + PATIENCE)) or self._queue.waiting:
+                deadline = time.monotonic() + timeout
+            elif time.monotonic() >= deadline:
+                break
+            if self._queue != before:
+                tell(str(self._queue))
         if not self._ready:
             self._finish(KILL_GRACE, f"mover was not ready within {timeout:.0f} s")
 
@@ -180,6 +202,7 @@ class Mover:
         if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
             return False
         data = os.read(self._report_fd, 1 << 16)
+        self._ended = not data
         *lines, self._unparsed = (self._unparsed + data).split(b"\n")
         for line in lines:
             fields = json.loads(line)
@@ -187,7 +210,11 @@ class Mover:
                 self._final = self._final or fields  # the first is the cause of all others
             elif "ready" in fields:
                 self._ready = True
-            else:
+            elif "queued" in fields:
+                self._queue = Queue(fields["queued"], 0.0, waiting=True)
+            elif "admitted" in fields:
+                self._queue = Queue(self._queue.scope, fields["admitted"], waiting=False)
+            elif "bytes" in fields:
                 self._progress = Progress(fields["bytes"], fields["total"], fields["stored"])
         return bool(data)
 

@@ -28,6 +28,11 @@ class Batch(NamedTuple):
     number: int
     pieces: list[Piece]
 
+    @property
+    def read_bytes(self) -> int:
+        """Bytes to be read for it, from each disk."""
+        return sum(piece.length for piece in self.pieces if piece.read)
+
 
 class Dispatcher:
     """Batches of at most `size` bytes to be read.

@@ -15,8 +15,10 @@ from bareos_vmsnap.mover.failures import PlanFailure
 from bareos_vmsnap.mover.spool import Spool
 from bareos_vmsnap.stream import layout, payload
 
-METHODS = ("cbt", "allocated", "full", "compare", "audit")
+METHODS = ("cbt", "allocated", "full", "compare", "link", "audit")
 SECTOR = 512
+# VMware's guide suggests timeouts of three minutes for its NFC connections.
+KEEPALIVE = 60.0
 # At most so many pieces of a chunk can differ each for itself: the format bounds how far frames
 # may fall behind (layout.WINDOW).
 MAX_GRANULES = 256
@@ -24,7 +26,11 @@ MAX_GRANULES = 256
 
 @dataclass(frozen=True)
 class ReadPlan:
-    """What to read: the source, and how to find what belongs in the segment. Sizes in bytes."""
+    """What to read: the source, and how to find what belongs in the segment. Sizes in bytes.
+
+    `link` is the source's own delta file without its parents, for the method of that name.
+    Connections that are idle for `keepalive` seconds are used.
+    """
 
     source: Mapping[str, Any]
     header: Mapping[str, Any]
@@ -39,6 +45,9 @@ class ReadPlan:
     request: int = 2 << 20
     connections: Optional[int] = None
     depth: int = 2
+    rate: int = 0  # bytes per second to read at most, 0: no limit
+    keepalive: float = KEEPALIVE
+    link: Optional[Mapping[str, Any]] = None
 
     @property
     def keeps_zeros(self) -> bool:
@@ -53,7 +62,12 @@ class ReadPlan:
     @property
     def asks_allocation(self) -> bool:
         """Whether the servers' allocation maps add to the given extents; an audit keeps to them."""
-        return self.method not in ("cbt", "audit")
+        return self.method not in ("cbt", "audit", "link")
+
+    @property
+    def disks(self) -> list[Mapping[str, Any]]:
+        """The endpoints that are read from: the source, and the base where there is one."""
+        return [self.source] if self.base is None else [self.source, self.base]
 
 
 @dataclass(frozen=True)
@@ -68,6 +82,8 @@ class WritePlan:
     request: int = 2 << 20
     depth: int = 4
     decoders: Optional[int] = None
+    rate: int = 0  # bytes per second to write at most, 0: no limit
+    keepalive: float = KEEPALIVE
 
 
 Plan = Union[ReadPlan, WritePlan]
@@ -108,11 +124,15 @@ def _checked_read(plan: ReadPlan) -> ReadPlan:
     _range("chunk", plan.chunk, SECTOR, layout.MAX_CHUNK)
     _range("request", plan.request, SECTOR, 64 << 20)
     _range("depth", plan.depth, 1, 64)
+    _range("rate", plan.rate, 0, 1 << 40)
     _range("acceleration", plan.acceleration, 1, 65537)
     if plan.connections is not None:
         _range("connections", plan.connections, 1, 64)
     _require(plan.chunk % SECTOR == 0, "chunk is not a multiple of 512")
     _require((plan.base is not None) == plan.compares, "base goes with method compare or audit")
+    _require(plan.link is None or isinstance(plan.link, dict), "link is not an object")
+    _require((plan.link is not None) == (plan.method == "link"), "link goes with method link")
+    _seconds("keepalive", plan.keepalive)
     if plan.compares:
         _check_granularity(plan.granularity, plan.chunk)
     return plan
@@ -133,8 +153,10 @@ def _checked_write(plan: WritePlan) -> WritePlan:
     _range("capacity", plan.capacity, 0, layout.MAX_CAPACITY)
     _range("request", plan.request, SECTOR, 64 << 20)
     _range("depth", plan.depth, 1, 64)
+    _range("rate", plan.rate, 0, 1 << 40)
     if plan.decoders is not None:
         _range("decoders", plan.decoders, 1, 64)
+    _seconds("keepalive", plan.keepalive)
     return plan
 
 
@@ -146,6 +168,11 @@ def _require(fulfilled: bool, problem: str) -> None:
 def _range(name: str, value: Any, low: int, high: int) -> None:
     if type(value) is not int or not low <= value <= high:
         raise PlanFailure(f"{name} must be an integer from {low} to {high}")
+
+
+def _seconds(name: str, value: Any) -> None:
+    if type(value) not in (int, float) or not 0 < value <= 86400:
+        raise PlanFailure(f"{name} must be a number of seconds, at most a day")
 
 
 def _exactly(pipe: BinaryIO, size: int) -> bytes:

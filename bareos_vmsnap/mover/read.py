@@ -5,17 +5,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from bareos_vmsnap import transport
 from bareos_vmsnap.mover import allocation
+from bareos_vmsnap.mover.admission import admitted
 from bareos_vmsnap.mover.connection import Connection
 from bareos_vmsnap.mover.crew import Crew
 from bareos_vmsnap.mover.dispatcher import Dispatcher
 from bareos_vmsnap.mover.failures import AccountingFailure, PlanFailure
 from bareos_vmsnap.mover.memory import BufferPool
+from bareos_vmsnap.mover.pace import Pace
 from bareos_vmsnap.mover.plan import ReadPlan
 from bareos_vmsnap.mover.readworker import ReadWorker, Selection
 from bareos_vmsnap.mover.reporter import PROGRESS_INTERVAL, Reporter, totals_fields
@@ -40,15 +44,18 @@ def run(plan: ReadPlan, given: Spool, data: int, reporter: Reporter) -> dict[str
     header = {**plan.header, "capacity": plan.capacity, "chunk": plan.chunk}
     notes: list[str] = []
     with ExitStack() as stack:
-        disks = [plan.source] if plan.base is None else [plan.source, plan.base]
-        endpoints = [stack.enter_context(transport.open(disk, writable=False)) for disk in disks]
+        admission = stack.enter_context(admitted(plan.disks, reporter))
+        if plan.link:
+            given = _written_in(plan.link, plan, reporter)
+        endpoints = [stack.enter_context(transport.open(d, writable=False)) for d in plan.disks]
         connect = partial(Connection, request=plan.request)
-        first = [connect(endpoint, block_status=plan.asks_allocation) for endpoint in endpoints]
+        asked = (allocation.BASE,) if plan.asks_allocation else ()
+        first = [connect(endpoint, contexts=asked) for endpoint in endpoints]
         first[0].expect_size(plan.capacity)
-        work = _find_work(plan, given, first, notes)
+        work = _find_work(plan, given, first, notes, reporter)
         total = _total(work)
         crew = [first]
-        while len(crew) < _worker_count(plan, first):
+        while len(crew) < _worker_count(plan, first) and admission.another():
             crew.append([connect(endpoint) for endpoint in endpoints])
         reporter.ready()
         segment = _start_segment(data, header)
@@ -58,17 +65,37 @@ def run(plan: ReadPlan, given: Spool, data: int, reporter: Reporter) -> dict[str
     return totals_fields(totals, stream_bytes, header, notes)
 
 
-def _find_work(plan: ReadPlan, given: Spool, first: list[Connection], notes: list[str]) -> Work:
+def _find_work(
+    plan: ReadPlan, given: Spool, first: list[Connection], notes: list[str], reporter: Reporter
+) -> Work:
     block = max(connection.block for connection in first)
     if plan.chunk % block or (plan.compares and plan.granularity % block):
         raise PlanFailure(f"chunk and granularity must be multiples of the server's block, {block}")
     allocated = []
+
+    def alive() -> None:
+        reporter.alive()
+        for connection in first:
+            connection.stay_alive(plan.keepalive)
+
     for connection in first if plan.asks_allocation else []:
         # Asked for all at once: the first worker needs the connection, and progress the total.
         spool = Spool(PAIR)
-        spool.extend(allocation.data_ranges(connection, notes))
+        spool.extend(allocation.data_ranges(connection, notes, alive))
         allocated.append(spool)
     return Work(plan, block, given, allocated)
+
+
+def _written_in(link: Mapping[str, Any], plan: ReadPlan, reporter: Reporter) -> Spool:
+    """What was ever written in a delta disk's own file."""
+    written = Spool(PAIR)
+    with transport.open(link, writable=False) as endpoint:
+        contexts = (allocation.BASE, allocation.DEPTH)
+        connection = Connection(endpoint, request=plan.request, contexts=contexts)
+        connection.expect_size(plan.capacity)
+        written.extend(allocation.written_ranges(connection, reporter.alive))
+        connection.close()
+    return written
 
 
 def _total(work: Work) -> int:
@@ -108,17 +135,22 @@ def _move(
     granule = plan.granularity if plan.compares else plan.chunk
     dispatcher = Dispatcher(work.pieces(), plan.chunk, granule)
     selection = _selection(plan)
-    pool = BufferPool(plan.chunk)
+    pool, pace = BufferPool(plan.chunk), Pace(plan.rate)
     workers = [
-        ReadWorker(connections, dispatcher, selection, segment, pool, plan.depth)
+        ReadWorker(connections, dispatcher, selection, segment, pool, pace, plan.depth)
         for connections in crew
     ]
 
     def tick() -> None:
         reporter.progress(dispatcher.done_bytes, total, segment.stored_bytes)
+        # Workers may have been waiting for the segment's reader for long.
+        for connection in chain.from_iterable(crew):
+            connection.stay_alive(plan.keepalive)
 
     try:
-        Crew([worker.run for worker in workers]).wait(PROGRESS_INTERVAL, tick)
+        Crew([worker.run for worker in workers]).wait(
+            min(PROGRESS_INTERVAL, plan.keepalive / 2), tick
+        )
     finally:
         dispatcher.stop()
     if dispatcher.done_bytes != total:

@@ -11,6 +11,7 @@ from typing import Protocol
 from bareos_vmsnap.mover.connection import Connection, Request
 from bareos_vmsnap.mover.dispatcher import Batch, Dispatcher, Piece
 from bareos_vmsnap.mover.memory import Buffer, BufferPool
+from bareos_vmsnap.mover.pace import Pace
 from bareos_vmsnap.mover.segmentpipe import Part, SegmentPipe
 from bareos_vmsnap.stream import layout
 
@@ -58,6 +59,7 @@ class ReadWorker:
         selection: Selection,
         segment: SegmentPipe,
         pool: BufferPool,
+        pace: Pace,
         depth: int,
     ):
         self._connections = connections
@@ -65,6 +67,7 @@ class ReadWorker:
         self._selection = selection
         self._segment = segment
         self._pool = pool
+        self._pace = pace
         self._free = [Slot(connections, pool) for _ in range(depth)]
 
     def run(self) -> None:
@@ -75,6 +78,7 @@ class ReadWorker:
                 batch = self._dispatcher.take(wait=not under_way)
                 if batch is None:
                     break
+                self._pace.wait(batch.read_bytes)
                 slot = self._free.pop()
                 slot.start(batch, self._connections)
                 under_way.append(slot)

@@ -21,6 +21,20 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Queue:
+    """A mover waits, or has waited for so many seconds, for a connection to `scope`."""
+
+    scope: str
+    seconds: float
+    waiting: bool
+
+    def __str__(self) -> str:
+        if self.waiting:
+            return f"waiting for a free connection to {self.scope}: other jobs have all of them"
+        return f"waited {self.seconds:.0f} s for a connection to {self.scope}"
+
+
+@dataclass(frozen=True)
 class Report:
     """What a finished mover has moved.
 

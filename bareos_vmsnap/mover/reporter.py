@@ -9,6 +9,7 @@ import json
 import os
 import struct
 import termios
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from bareos_vmsnap.stream.frame import Totals
 
 PROGRESS_INTERVAL = 1.0
+ALIVE_INTERVAL = 5.0
 
 # Nobody reads while the data flows, so progress stops short of filling the pipe: what is left of
 # its 64 KiB takes a failure's last line without blocking.
@@ -24,14 +26,28 @@ _MESSAGE_LIMIT = 8 << 10
 
 
 class Reporter:
-    """Writes lines that say `ready`, progress, or how it all ended."""
+    """Writes lines that say `queued`, `admitted`, `alive`, `ready`, progress, or how it all ended."""
 
     def __init__(self, descriptor: int):
         self._descriptor = descriptor
+        self._told = time.monotonic()
 
     def ready(self) -> None:
         """Tell that the disks are open and data can flow."""
         self._write({"ready": True})
+
+    def queued(self, scope: str) -> None:
+        """Tell that this mover waits for a connection to `scope` that others have."""
+        self._write({"queued": scope})
+
+    def admitted(self, seconds: float) -> None:
+        """Tell that it waits no longer, and how long it did."""
+        self._write({"admitted": round(seconds, 1)})
+
+    def alive(self) -> None:
+        """Tell now and then that there is no standstill, while the disks are made ready."""
+        if time.monotonic() - self._told >= ALIVE_INTERVAL:
+            self._write({"alive": True})
 
     def progress(self, done: int, total: Optional[int], stored: int) -> None:
         """Tell bytes done, bytes to do (None if unknown) and bytes stored, unless nobody reads."""
@@ -48,6 +64,7 @@ class Reporter:
         self._write({"ok": False, "error": kind, "message": message[:_MESSAGE_LIMIT]})
 
     def _write(self, line: Mapping[str, Any]) -> None:
+        self._told = time.monotonic()
         rest = memoryview(json.dumps(line).encode() + b"\n")
         try:
             while rest:

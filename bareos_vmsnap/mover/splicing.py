@@ -41,10 +41,15 @@ class _Lent(NamedTuple):
     release: Optional[Callable[[], None]]
 
 
+# What the reader had not taken when a writer was done with: freed memory would be used again.
+_until_exit: list[deque[_Lent]] = []
+
+
 class PipeWriter:
     """Writes to a pipe whose reader copies (read(2)), as Bareos' core does.
 
     A reader that splices the pipe's pages further would see them change when they are used again.
+    For a process that writes one pipe and ends: what is in the pipe then stays there unchanged.
     """
 
     def __init__(self, descriptor: int):
@@ -52,6 +57,7 @@ class PipeWriter:
         self._lends = _vmsplice is not None
         self._written = 0
         self._lent: deque[_Lent] = deque()
+        _until_exit.append(self._lent)
         self._unread = array.array("i", [0])
 
     def write(self, data: Sequence[Bytes], release: Optional[Callable[[], None]] = None) -> None:

@@ -5,15 +5,19 @@
 from __future__ import annotations
 
 import os
+import select
 import threading
 from collections import deque
+from contextlib import ExitStack
 from typing import Any, Callable, Optional
 
 from bareos_vmsnap import transport
+from bareos_vmsnap.mover.admission import admitted
 from bareos_vmsnap.mover.connection import Connection
 from bareos_vmsnap.mover.crew import Crew
 from bareos_vmsnap.mover.failures import NbdFailure
 from bareos_vmsnap.mover.intake import Intake
+from bareos_vmsnap.mover.pace import Pace
 from bareos_vmsnap.mover.plan import WritePlan
 from bareos_vmsnap.mover.readback import Readback
 from bareos_vmsnap.mover.reporter import PROGRESS_INTERVAL, Reporter, totals_fields
@@ -29,12 +33,15 @@ def run(plan: WritePlan, data: int, reporter: Reporter) -> dict[str, Any]:
     When this returns, the segment was whole, all of it is on stable storage, and the server has
     stopped. Raises MoverFailure, SegmentError, TransportError; then threads may still be busy.
     """
-    with transport.open(plan.target, writable=True) as endpoint:
+    with ExitStack() as stack:
+        stack.enter_context(admitted([plan.target], reporter))
+        endpoint = stack.enter_context(transport.open(plan.target, writable=True))
         connection = Connection(endpoint, request=plan.request)
         connection.expect_size(plan.capacity)
         if connection.handle.is_read_only():
             raise NbdFailure(f"{endpoint.name} does not allow writing")
         reporter.ready()
+        _await(data, connection, plan.keepalive)
         intake = Intake(data)
         intake.expect(plan.expect or {}, plan.capacity)
         readback = Readback() if plan.readback else None
@@ -47,6 +54,14 @@ def run(plan: WritePlan, data: int, reporter: Reporter) -> dict[str, Any]:
     return totals_fields(totals, stream_bytes, intake.header, [])
 
 
+def _await(data: int, connection: Connection, keepalive: float) -> None:
+    """Return when the segment begins to come, which may take as long as a change of tapes."""
+    poll = select.poll()
+    poll.register(data, select.POLLIN)
+    while not poll.poll(keepalive * 500):
+        connection.stay_alive(keepalive)
+
+
 def _move(
     plan: WritePlan,
     intake: Intake,
@@ -55,7 +70,7 @@ def _move(
     reporter: Reporter,
 ) -> None:
     count = plan.decoders or DECODERS
-    writes = WriteQueue(connection, plan.depth)
+    writes = WriteQueue(connection, plan.depth, plan.keepalive)
     decoding = Decoding(plan, intake, writes, readback, count)
 
     def tick() -> None:
@@ -78,6 +93,7 @@ class Decoding:
     ):
         self.stored_bytes = 0
         self._drop_zeros = plan.drop_zeros
+        self._pace = Pace(plan.rate)
         self._intake = intake
         self._writes = writes
         self._readback = readback
@@ -114,6 +130,7 @@ class Decoding:
                 self._writes.zero(frame.offset, frame.length)
             return True
         raw = taken.unpack()
+        self._pace.wait(frame.length)
         if frame.kind == layout.STORED:
             self._writes.write(frame.offset, raw, lambda: self._buffers.append(buffer))
         else:

@@ -38,13 +38,17 @@ class Write(NamedTuple):
 
 
 class WriteQueue:
-    """At most `depth` requests wait or are in flight; their memory belongs to the queue meanwhile."""
+    """At most `depth` requests wait or are in flight; their memory belongs to the queue meanwhile.
 
-    def __init__(self, connection: Connection, depth: int):
+    Where nothing is handed in for `keepalive` seconds, the connection is kept from falling asleep.
+    """
+
+    def __init__(self, connection: Connection, depth: int, keepalive: float):
         self.written_bytes = 0
         self._connection = connection
         self._handle = connection.handle
         self._depth = depth
+        self._keepalive = keepalive
         self._waiting: deque[Write] = deque()
         self._in_flight: dict[int, Write] = {}
         self._count = 0
@@ -128,7 +132,9 @@ class WriteQueue:
         try:
             descriptor = self._handle.aio_get_fd()
             poll.register(descriptor, self._events())
-            ready = dict(poll.poll())
+            ready = dict(poll.poll(self._keepalive * 500))
+            if not ready and not self._in_flight:
+                self._connection.stay_alive(self._keepalive)
             happened = ready.get(descriptor, 0)
             if happened & ~select.POLLOUT:
                 self._handle.aio_notify_read()
@@ -155,6 +161,7 @@ class WriteQueue:
             except nbd.Error as error:
                 raise self._failure(write, error) from error
             del self._in_flight[cookie]
+            self._connection.used()
             self.written_bytes += write.length
             if write.release:
                 write.release()

@@ -25,6 +25,7 @@ from bareos_vmsnap.vsphere import (
     tasks,
     vm_config,
     vmodl_json,
+    whereabouts,
 )
 from bareos_vmsnap.vsphere.session import Session
 
@@ -78,6 +79,7 @@ class NewVm:
         self._snapshots: dict[str, Any] = {}
         self._disks: dict[str, dict[int, model.Disk]] = {}
         self._leaf: dict[int, model.Disk] = {}
+        self._written: dict[int, model.Disk] = {}  # since the leaf was last another one
 
     def create(self, node: model.Node) -> None:
         """Create the VM with this node's configuration, its disks new and empty."""
@@ -119,6 +121,7 @@ class NewVm:
 
     def revert(self, node: str) -> None:
         """Revert to a snapshot taken in this restore; its configuration comes back with it."""
+        self._check_places()
         with self._telling(f"Reverting VM {self._wish.name} to {self._called(node)}"):
             task = self._snapshots[node].RevertToSnapshot_Task(suppressPowerOn=True)
             self._waiter.wait(task, f"Reverting VM {self._wish.name} to {self._called(node)}")
@@ -126,6 +129,7 @@ class NewVm:
 
     def configure(self, node: model.Node) -> None:
         """Reconfigure the VM to this node: CPU, memory, devices, disks added and removed."""
+        self._check_places()
         wanted = {disk.key: disk for disk in node.disks}
         kept = {
             key
@@ -140,15 +144,23 @@ class NewVm:
 
     def endpoint(self, disk: model.Disk) -> dict[str, Any]:
         """The leaf of that disk: its file is read from vSphere now, never remembered."""
+        host = self._vm.runtime.host
         for found in disks.find(self._vm.config.hardware.device):
             if found.disk.key == disk.key:
-                address = DiskAddress(self._vm._moId, disk.key, found.disk.path)
+                self._written[disk.key] = found.disk
+                address = DiskAddress(
+                    self._vm._moId,
+                    disk.key,
+                    found.disk.path,
+                    host=host.name if host is not None else "",
+                )
                 return self._access.endpoint(address)
         raise errors.RestoreError(f"VM {self._wish.name} has no disk {disk.key} ({disk.slot})")
 
     def take_snapshot(self, node: str, name: str, description: str) -> None:
         """Create the snapshot and check that vSphere took its name as it was."""
         doing = f"Creating snapshot {name!r} of VM {self._wish.name}"
+        self._check_places()
         with self._telling(doing):
             task = self._vm.CreateSnapshot_Task(name, description, False, False)
             snapshot = self._waiter.wait(task, doing)
@@ -172,6 +184,7 @@ class NewVm:
         """The mark taken away, the VM's own name, the power state."""
         name = self._wish.name
         with self._telling(f"Completing VM {name}"):
+            self._check_places()
             self._refuse_unknown()
             self._waiter.wait(self._vm.ReconfigVM_Task(vm_config.unmark_spec()), "Unmarking")
             self._waiter.wait(
@@ -198,6 +211,12 @@ class NewVm:
     def close(self) -> None:
         """Log out."""
         self._session.close()
+
+    def _check_places(self) -> None:
+        """Raises whereabouts.Moved where a disk that was written is in another file now."""
+        written, self._written = self._written, {}
+        if written:
+            whereabouts.check(self._vm, self._vm.config, written.values())
 
     def _reconfigure(
         self, node: model.Node, gone: Iterable[int], new: Iterable[model.Disk]

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
+# Keys of every description; `slots` are what its connections count for, see mover.slots.
+COMMON: Mapping[str, type] = {"transport": str, "slots": list}
+
 
 class TransportError(Exception):
     """A disk could not be made reachable. The message holds no secret."""
@@ -19,29 +22,37 @@ def _no_log() -> str:
     return ""
 
 
+def _no_explanation() -> Optional[str]:
+    return None
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """A disk served over NBD.
 
     `name` is for messages. `connections` says how many the server takes at a time; None leaves
-    that to the server's multi-conn flag. `log` returns the server's last words, if it has any.
+    that to the server's multi-conn flag. `log` returns the server's last words, if it has any,
+    `explain` what they mean, where that is known. `maps_written_blocks` tells that block status
+    calls every block of the disk's own file that was ever written allocated, zeros too.
     """
 
     uri: str
     name: str
     connections: Optional[int] = None
     log: Callable[[], str] = _no_log
+    explain: Callable[[], Optional[str]] = _no_explanation
+    maps_written_blocks: bool = False
 
 
 def check_keys(
     description: Mapping[str, Any], required: Mapping[str, type], optional: Mapping[str, type]
 ) -> None:
-    """Raise TransportError unless a description has the required keys, of their types, and no others."""
+    """Raise TransportError unless a description has the required keys, of their types, and no unknown ones."""
     transport = description["transport"]
     for key in required:
         if key not in description:
             raise TransportError(f"transport {transport}: {key} is missing")
-    known = {"transport": str, **required, **optional}
+    known = {**COMMON, **required, **optional}
     for key, value in description.items():
         if key not in known:
             raise TransportError(f"transport {transport}: unknown key {key}")

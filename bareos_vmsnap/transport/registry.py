@@ -16,6 +16,7 @@ from bareos_vmsnap.transport.endpoint import Endpoint, TransportError
 MODULES = {
     "nbd": "bareos_vmsnap.transport.plain_nbd",
     "qcow2": "bareos_vmsnap.transport.qcow2",
+    "vddk": "bareos_vmsnap.transport.vddk",
 }
 
 

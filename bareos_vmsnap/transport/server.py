@@ -12,13 +12,14 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Callable, NamedTuple
+from typing import Callable, NamedTuple, Optional
 from urllib.parse import quote
 
 from bareos_vmsnap.transport import scratch
 from bareos_vmsnap.transport.endpoint import TransportError
+from bareos_vmsnap.transport.serverlog import ServerLog
 
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 30.0
@@ -26,7 +27,6 @@ STOP_TIMEOUT = 30.0
 STOP_TIMEOUT_FAILED = 1.0
 # A killed process may be held up by its file system; its parent must end all the same.
 KILL_TIMEOUT = 1.0
-LOG_TAIL = 2000
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -35,26 +35,39 @@ _running: list[Server] = []
 
 
 class Files(NamedTuple):
-    """What a command line must name: where to listen, and what to write when it is ready."""
+    """What a command line must name: where to listen, and what to write when it is ready.
+
+    `directory` holds both, is private, and goes away with the server.
+    """
 
     socket: str
     pid_file: str
+    directory: str
+
+
+class NotReady(TransportError):
+    """A server did not come to accept connections; `log` is the end of what it wrote."""
+
+    def __init__(self, problem: str, log: str) -> None:
+        super().__init__(f"{problem}: {log}")
+        self.log = log
 
 
 class Server:
-    """A server process and its private directory (mode 0700) with socket, pid file and log."""
+    """A server process and its private directory (mode 0700) with socket and pid file."""
 
-    def __init__(self, name: str, directory: str, process: subprocess.Popen[bytes]):
+    def __init__(
+        self, name: str, directory: str, process: subprocess.Popen[bytes], log: ServerLog
+    ) -> None:
         self.name = name
         self.directory = directory
         self.process = process
         self.uri = f"nbd+unix:///?socket={quote(directory)}/socket"
+        self._log = log
 
     def log(self) -> str:
         """Return the end of what the server has written to its standard error."""
-        with open(os.path.join(self.directory, "log"), "rb") as log:
-            log.seek(max(0, os.fstat(log.fileno()).st_size - LOG_TAIL))
-            return log.read().decode(errors="replace").strip()
+        return self._log.tail()
 
     def kill(self) -> None:
         """End the server at once, so that its disk is free again, and remove its directory."""
@@ -65,19 +78,36 @@ class Server:
 
 
 @contextmanager
-def run(command: Callable[[Files], Sequence[str]], *, package: str) -> Iterator[Server]:
+def run(
+    command: Callable[[Files], Sequence[str]],
+    *,
+    package: str,
+    environment: Optional[Callable[[Files], Mapping[str, str]]] = None,
+    pass_fds: Sequence[int] = (),
+    log: Optional[ServerLog] = None,
+    ends_with_clients: bool = False,
+) -> Iterator[Server]:
     """Run a server while the context lasts; yield once it accepts connections.
 
-    `command` makes the command line; nbdkit and qemu-nbd write the pid file when they are ready.
-    `package` is named where the program is missing. Call it in the main thread: the kernel ends
-    the server together with the thread that started it. Raises TransportError.
+    `command` makes the command line, `environment` the whole environment, where it is not this
+    process's. nbdkit and qemu-nbd write the pid file when they are ready. `package` is named where
+    the program is missing. A server that `ends_with_clients` is left the time to, where all went
+    well. Call it in the main thread: the kernel ends the server together with the thread that
+    started it. Raises TransportError, NotReady.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("NBD servers are started in the main thread only")
     directory = scratch.make_directory()
     try:
-        files = Files(os.path.join(directory, "socket"), os.path.join(directory, "pid"))
-        server = _start(command(files), directory, package)
+        files = Files(os.path.join(directory, "socket"), os.path.join(directory, "pid"), directory)
+        server = _start(
+            command(files),
+            directory,
+            package,
+            environment(files) if environment else None,
+            pass_fds,
+            log or ServerLog(),
+        )
         _running.append(server)
         try:
             _wait_until_ready(server)
@@ -86,9 +116,13 @@ def run(command: Callable[[Files], Sequence[str]], *, package: str) -> Iterator[
             _stop(server.process, STOP_TIMEOUT_FAILED)
             raise
         else:
+            if ends_with_clients:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    server.process.wait(STOP_TIMEOUT)
             _stop(server.process, STOP_TIMEOUT)
         finally:
             _running.remove(server)
+            server.log()  # the last words too go into a file that is kept
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -99,7 +133,14 @@ def kill_all() -> None:
         server.kill()
 
 
-def _start(arguments: Sequence[str], directory: str, package: str) -> Server:
+def _start(
+    arguments: Sequence[str],
+    directory: str,
+    package: str,
+    environment: Optional[Mapping[str, str]],
+    pass_fds: Sequence[int],
+    log: ServerLog,
+) -> Server:
     parent = os.getpid()
 
     def die_with_parent() -> None:
@@ -107,18 +148,21 @@ def _start(arguments: Sequence[str], directory: str, package: str) -> Server:
         if os.getppid() != parent:
             os._exit(1)
 
-    with open(os.path.join(directory, "log"), "wb") as log:
-        try:
-            process = subprocess.Popen(
-                arguments,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                preexec_fn=die_with_parent,
-            )
-        except FileNotFoundError as error:
-            raise TransportError(f"{arguments[0]} not found: install {package}") from error
-    return Server(arguments[0], directory, process)
+    try:
+        process = subprocess.Popen(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=log.descriptor,
+            stderr=log.descriptor,
+            env=environment,
+            pass_fds=pass_fds,
+            preexec_fn=die_with_parent,
+        )
+    except FileNotFoundError as error:
+        raise TransportError(f"{arguments[0]} not found: install {package}") from error
+    finally:
+        log.started()
+    return Server(arguments[0], directory, process, log)
 
 
 def _wait_until_ready(server: Server) -> None:
@@ -126,12 +170,12 @@ def _wait_until_ready(server: Server) -> None:
     pid_file = os.path.join(server.directory, "pid")
     while not os.path.exists(pid_file):
         if server.process.poll() is not None:
-            raise TransportError(
-                f"{server.name} ended with status {server.process.returncode}: {server.log()}"
+            raise NotReady(
+                f"{server.name} ended with status {server.process.returncode}", server.log()
             )
         if time.monotonic() > deadline:
-            raise TransportError(
-                f"{server.name} was not ready within {START_TIMEOUT:.0f} s: {server.log()}"
+            raise NotReady(
+                f"{server.name} was not ready within {START_TIMEOUT:.0f} s", server.log()
             )
         time.sleep(0.005)
 

@@ -22,7 +22,9 @@ FAIL = "fail"
 
 @dataclass(frozen=True)
 class Policy:
-    """What an admin allows where CBT cannot be used: `compare` (read both), `full`, or `fail`."""
+    """What an admin allows where CBT cannot be used: `compare` (read both), `full`, `link` (where it
+    is possible, else compare), or `fail`.
+    """
 
     without_cbt: str = model.COMPARE
 
@@ -93,11 +95,33 @@ def rungs(base: Optional[End], child: End, policy: Policy) -> tuple[Rung, ...]:
     if base is None:
         return (Rung(model.ALLOCATED, "nothing to build upon"),)
     reason = distrust(base, child)
-    fallback = () if policy.without_cbt == FAIL else (policy.without_cbt,)
     if reason is None:
         trusted = Rung(model.CBT, "change ids of snapshot and base agree")
-        return (trusted, *(Rung(method, "CBT gave no answer") for method in fallback))
-    return tuple(Rung(method, reason) for method in fallback)
+        return (trusted, *_fallback(base, child, policy, "CBT gave no answer"))
+    return _fallback(base, child, policy, reason)
+
+
+def no_link(base: End, child: End) -> Optional[str]:
+    """Why what the child's own file holds is not its difference to the base, or None where it is.
+
+    A snapshot deleted in between may have left a file without a name in the chain.
+    """
+    if child.disk.chain[:1] != (base.disk.path,):
+        return "the base's file is not the direct parent of the snapshot's own"
+    if base.disk.capacity != child.disk.capacity:
+        return "the disk's size changed"
+    return None
+
+
+def _fallback(base: End, child: End, policy: Policy, reason: str) -> tuple[Rung, ...]:
+    if policy.without_cbt == FAIL:
+        return ()
+    if policy.without_cbt != model.LINK:
+        return (Rung(policy.without_cbt, reason),)
+    refused = no_link(base, child)
+    if refused is not None:
+        return (Rung(model.COMPARE, f"{reason}; no link: {refused}"),)
+    return (Rung(model.LINK, reason), Rung(model.COMPARE, reason))
 
 
 def remembered(base: Optional[End], timepoint: str) -> tuple[Rung, ...]:

@@ -18,6 +18,7 @@ STATE = "state"
 CBT = "cbt"
 ALLOCATED = "allocated"
 COMPARE = "compare"
+LINK = "link"
 FULL = "full"
 
 

@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import http.client
 import ssl
+import time
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -20,6 +22,8 @@ from bareos_vmsnap.vsphere import tls
 # a request that arrived twice is found and cleaned up.
 _RETRIES = 3
 _CONNECT_TIMEOUT = 30  # seconds
+# vCenter ends a session that was idle for 30 minutes, by default.
+_KEEPALIVE = 300  # seconds
 
 
 class CannotConnect(errors.VmsnapError):
@@ -42,20 +46,16 @@ class Server:
     thumbprint: Optional[str] = None
     verify: bool = True
 
-    def tls_context(self) -> ssl.SSLContext:
+    def tls_context(self) -> tls.SeeingContext:
         """The TLS context for every connection to this server. Raises CannotConnect."""
         if self.thumbprint:
             return tls.PinnedContext.of(self.thumbprint)
         try:
-            context = ssl.create_default_context(cafile=self.ca_file)
+            return tls.SeeingContext.trusting(self.ca_file, self.verify)
         except OSError as error:
             raise CannotConnect(
                 f"The CA file {self.ca_file} cannot be used: {error.strerror or error}"
             ) from error
-        if not self.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        return context
 
 
 class _Stub(connect.VimSessionOrientedStub):
@@ -80,11 +80,13 @@ class Session:
     def __init__(self, server: Server) -> None:
         """Log in. Raises CannotConnect."""
         self.server = server
+        self._tls = server.tls_context()
+        self._called = time.monotonic()
         try:
             plain = connect.SmartStubAdapter(
                 host=server.host,
                 port=server.port,
-                sslContext=server.tls_context(),
+                sslContext=self._tls,
                 httpConnectionTimeout=_CONNECT_TIMEOUT,
             )
             self.stub = _Stub(server, plain)
@@ -103,6 +105,17 @@ class Session:
     def cookie(self) -> str:
         """The session's cookie ("vmware_soap_session=..."), a secret."""
         return str(self.stub.soapStub.cookie)
+
+    def keep_alive(self) -> None:
+        """Call the server where this was not done for some minutes: sessions end when idle."""
+        if time.monotonic() - self._called >= _KEEPALIVE:
+            self.instance.CurrentTime()
+            self._called = time.monotonic()
+
+    @property
+    def thumbprint(self) -> str:
+        """The SHA-1 digest, in hexadecimal, of the certificate this session verified."""
+        return hashlib.sha1(self._tls.seen or b"").hexdigest()
 
     @property
     def is_vcenter(self) -> bool:

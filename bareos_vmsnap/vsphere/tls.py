@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""A TLS context that accepts one certificate and no other.
+"""TLS contexts that know the server's certificate, and accept no other than a pinned one.
 
 pyVmomi's own `thumbprint` does not do that: it looks at the certificate only where the ordinary
 verification has failed, and from then on verifies nothing with the same context.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ssl
-from typing import Any
+from typing import Any, Optional
 
 _DIGESTS = {40: hashlib.sha1, 64: hashlib.sha256, 128: hashlib.sha512}
 
@@ -20,7 +20,35 @@ class NotPinned(ssl.SSLError):
     """The server has another certificate than the pinned one."""
 
 
-class PinnedContext(ssl.SSLContext):
+class SeeingContext(ssl.SSLContext):
+    """Remembers the certificate of the last server that was verified, as DER, in `seen`."""
+
+    seen: Optional[bytes] = None
+
+    @classmethod
+    def trusting(cls, ca_file: Optional[str], verify: bool = True) -> SeeingContext:
+        """A context that verifies by the CAs of a PEM file, or else the system's; or not at all.
+
+        Raises OSError where the file cannot be used.
+        """
+        context = cls(ssl.PROTOCOL_TLS_CLIENT)
+        if ca_file is None:
+            context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+        else:
+            context.load_verify_locations(cafile=ca_file)
+        if not verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+    def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:
+        """As ssl's, for connected sockets."""
+        wrapped = super().wrap_socket(*arguments, **options)
+        self.seen = wrapped.getpeercert(binary_form=True)
+        return wrapped
+
+
+class PinnedContext(SeeingContext):
     """Checks the server's certificate at the end of every handshake, before anything is sent."""
 
     _thumbprint: str
@@ -43,9 +71,10 @@ class PinnedContext(ssl.SSLContext):
     def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:
         """As ssl's, for connected sockets. Raises NotPinned."""
         wrapped = super().wrap_socket(*arguments, **options)
-        certificate = wrapped.getpeercert(binary_form=True) or b""
+        certificate, self.seen = self.seen or b"", None
         digest = _DIGESTS[len(self._thumbprint)](certificate).hexdigest()
         if not hmac.compare_digest(digest, self._thumbprint):
             wrapped.close()
             raise NotPinned(f"its digest is {digest}, the pinned one {self._thumbprint}")
+        self.seen = certificate
         return wrapped

@@ -101,6 +101,7 @@ def play_loopback(directory: Path) -> dict[str, Trace]:
             "ca_file": str(lab.ca_file),
             "dc": "Lab",
             "vmname": _NAME,
+            "transport": "nbd",
             "nbd_uri": lab.nbd_uri.replace(":", "\\:"),
         }
         line = f"python3:module_name={_MODULE}:" + ":".join(f"{k}={v}" for k, v in options.items())

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import bareos_vmsnap
 from bareos_vmsnap.lab.filedaemon import Cancel, FileDaemon, JobResult
 from bareos_vmsnap.lab.lab import Lab
+from bareos_vmsnap.lab.vddk import plugin
 from bareos_vmsnap.vsphere import marks
 
 from . import processes
@@ -23,7 +24,7 @@ from .hardware import MIB
 from .machine import Machine
 
 REPOSITORY = Path(bareos_vmsnap.__file__).parent.parent
-_RAW = ("vcpass", "nbd_uri")  # options that take no %XX
+_RAW = ("vcpass", "nbd_uri", "nbd_link_uri")  # options that take no %XX
 _SETTLING = 5  # seconds in which servers of disks notice that their clients are gone
 
 
@@ -33,9 +34,11 @@ class Site:
     Every process of a job carries `mark` in its environment.
     """
 
-    def __init__(self, directory: Path, **lab: Any) -> None:
+    def __init__(self, directory: Path, *, vddk: bool = False, **lab: Any) -> None:
+        """`vddk`: disks are reached through the lab's VDDK, not by NBD."""
         self.directory = directory
         self.lab = Lab(directory / "lab", **lab)
+        self._way = self._through_vddk() if vddk else self._by_nbd()
         self._of_jobs: set[str] = set()
         self.log_in()
         self.daemon = FileDaemon(directory / "bareos", plugin_path=REPOSITORY)
@@ -80,11 +83,21 @@ class Site:
             "ca_file": str(self.lab.ca_file),
             "dc": "Lab",
             "vmname": vm,
-            "nbd_uri": self.lab.nbd_uri,
+            **self._way,
             **options,
         }
         escaped = (f"{k}={_escape(k, v)}" for k, v in chosen.items() if v is not None)
         return "python3:module_name=bareos-fd-vmsnap:" + ":".join(escaped)
+
+    def _by_nbd(self) -> dict[str, Optional[str]]:
+        return {
+            "transport": "nbd",
+            "nbd_uri": self.lab.nbd_uri,
+            "nbd_link_uri": self.lab.nbd_single_link_uri,
+        }
+
+    def _through_vddk(self) -> dict[str, Optional[str]]:
+        return {"vddk_libdir": str(self.lab.vddk.libdir), "vddk_plugin": plugin.find()}
 
     def backup(
         self,

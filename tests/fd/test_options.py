@@ -43,7 +43,10 @@ def test_an_admin_can_forbid_the_fallback() -> None:
         ("vcthumbprint", "12:34", "must be a SHA-1, SHA-256 or SHA-512"),
         ("restore_powerstate", "maybe", "must be on or off or previous"),
         ("vcpass_file", "relative", "must be an absolute path"),
-        ("transport", "san", "transport=san must be nbd"),
+        ("transport", "sann", "transport=sann must be vddk, nbd"),
+        ("vddk_transports", "nbd:nbd", "vddk_transports=nbd:nbd must be nbdssl, nbd, hotadd, san"),
+        ("vddk_libdir", "vddk", "must be an absolute path"),
+        ("vddk_host_connections", "1", "must be a whole number from 2"),
         ("vmnam", "web", "vmnam is no option of this plugin"),
     ],
 )
@@ -74,7 +77,8 @@ def test_password_and_uri_are_taken_as_they_are() -> None:
 
 def test_options_of_bareos_own_plugin_that_mean_nothing_here_are_told() -> None:
     parsed = options.parse({**GOOD, "vadp_dumper_verbose": "yes", "do_io_in_core": "yes"})
-    assert len(parsed.warnings) == 2
+    assert len(parsed.warnings) == 3
+    assert parsed.warnings[-1] == "nbd_uri has no effect: it goes with transport=nbd"
 
 
 def test_password_file(tmp_path: Path) -> None:
@@ -100,7 +104,7 @@ def test_an_empty_or_missing_password_file(tmp_path: Path) -> None:
 def test_config_file_gives_way_to_the_plugin_string(tmp_path: Path) -> None:
     text = "[vmware_plugin_options]\nvcserver=other\nvcpass=p%%w:x\nquiesce=no\n"
     file = private(tmp_path / "vc.ini", text)
-    parsed = options.parse({**GOOD, "config_file": str(file)})
+    parsed = options.parse({**GOOD, "transport": "nbd", "config_file": str(file)})
     assert (parsed.options.vcserver, parsed.options.vcpass) == ("vc", "p%%w:x")
     assert parsed.options.quiesce is False
     assert parsed.warnings == ()
@@ -125,7 +129,7 @@ def test_a_config_file_that_makes_no_sense(tmp_path: Path, text: str, why: str) 
 
 
 def test_what_must_be_given_for_a_backup() -> None:
-    with pytest.raises(OptionError, match="vcserver, vcuser, vcpass_file .* nbd_uri must be given"):
+    with pytest.raises(OptionError, match="vcserver, vcuser, vcpass_file .* must be given"):
         options.require_server(options.parse({}).options)
     with pytest.raises(OptionError, match="dc, vmname must be given"):
         options.require_vm(options.parse({}).options)
@@ -136,3 +140,24 @@ def test_what_must_be_given_for_a_backup() -> None:
 def test_the_password_is_not_part_of_what_is_printed() -> None:
     chosen = options.parse({**GOOD, "vcpass": "s3cret"}).options
     assert "s3cret" not in repr(chosen)
+
+
+@pytest.mark.parametrize(
+    ("given", "through_vddk", "reading", "writing"),
+    [
+        ({}, True, "nbdssl:nbd", "nbdssl:nbd:hotadd"),
+        # What an admin has who changes only module_name: the mode of Bareos' own plugin.
+        ({"transport": "san"}, True, "san", "nbdssl:nbd:hotadd"),
+        ({"transport": "nbd"}, True, "nbd", "nbd"),
+        ({"transport": "nbd", "nbd_uri": "nbd://x/{disk}"}, False, "nbd", "nbd"),
+        ({"nbd_uri": "nbd://x/{disk}"}, True, "nbdssl:nbd", "nbdssl:nbd:hotadd"),
+        ({"vddk_transports": "san%3Anbd"}, True, "san:nbd", "nbd"),
+        ({"transport": "vddk", "vddk_transports": "hotadd"}, True, "hotadd", "hotadd"),
+    ],
+)
+def test_ways_to_the_disks(
+    given: dict[str, str], through_vddk: bool, reading: str, writing: str
+) -> None:
+    chosen = options.parse(given).options
+    assert chosen.through_vddk is through_vddk
+    assert (chosen.modes(writing=False), chosen.modes(writing=True)) == (reading, writing)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -239,6 +240,14 @@ def test_a_slow_server_does_not_disturb_the_order(tmp_path: Path) -> None:
     for place, length in given:
         half[place + 512 : place + 512 + length] = bytes(512)
     assert harness.applied(data, b"", len(content)) == bytes(half)
+
+
+def test_the_rate_limit_is_kept(served: Any) -> None:
+    content = harness.disk(4 * MIB)
+    began = time.monotonic()
+    data, _ = harness.backup(harness.read_plan(served(content), 4 * MIB, "full", rate=4 * MIB))
+    assert time.monotonic() - began >= 0.7  # the last piece is not waited for
+    assert harness.applied(data, b"", 4 * MIB) == content
 
 
 def test_a_disk_of_another_size_is_refused(served: Any) -> None:

@@ -71,11 +71,12 @@ def test_bytes_nobody_else_refers_to_stay_until_they_are_read() -> None:
     writer = PipeWriter(descriptor)
     for number in range(2):
         writer.write([bytes([number]) * 20_000])
+    del writer
+    os.close(descriptor)
     rubbish = [bytes([7]) * 20_000 for _ in range(50)]
     assert os.read(reader, 40_000) == bytes(20_000) + b"\1" * 20_000
     assert rubbish
     os.close(reader)
-    os.close(descriptor)
 
 
 @pytest.mark.parametrize("kind", ["file", "socket"])

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,15 @@ def test_write_over_data(dirty: Path, readback: bool, more: dict[str, int]) -> N
     assert report.data_bytes + report.zero_bytes == SIZE
     assert report.zero_bytes > 0
     assert report.header["node"] == "n1"
+
+
+def test_the_rate_limit_is_kept(dirty: Path) -> None:
+    content = harness.disk(SIZE)
+    plan = harness.write_plan(harness.qcow2(dirty), SIZE, rate=SIZE)
+    began = time.monotonic()
+    harness.restore(plan, segment_of(content))
+    assert time.monotonic() - began >= 0.7
+    assert harness.content_of(dirty) == content
 
 
 def test_round_trip_of_a_chain(tmp_path: Path) -> None:

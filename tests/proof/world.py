@@ -354,6 +354,7 @@ class World:
             "vcpass_file": str(secret),
             "ca_file": str(self.lab.ca_file),
             "uuid": uuid,
+            "transport": "nbd",
             "nbd_uri": self.lab.nbd_uri,
             "quiesce": "no",
         }

@@ -109,7 +109,7 @@ def test_another_format(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("description", "writable", "problem"),
     [
-        ({}, False, "unknown transport None, known are: nbd, qcow2"),
+        ({}, False, "unknown transport None, known are: nbd, qcow2, vddk"),
         ({"transport": "carrier-pigeon"}, False, "unknown transport 'carrier-pigeon'"),
         ({"transport": ["nbd"]}, False, "unknown transport"),
         ({"transport": "nbd"}, False, "uri is missing"),

@@ -101,6 +101,7 @@ def plugin_line(lab: Lab, place: Path) -> str:
         "dc": DATACENTER,
         "folder": "/",
         "vmname": NAME,
+        "transport": "nbd",
         "nbd_uri": lab.nbd_uri,
     }
     escaped = (f"{key}={value.replace(':', chr(92) + ':')}" for key, value in options.items())

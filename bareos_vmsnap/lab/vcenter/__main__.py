@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Optional
 
 from bareos_vmsnap.lab.lab import USERS, Lab
+from bareos_vmsnap.lab.vddk import plugin
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
@@ -29,7 +30,10 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     with Lab(
         options.directory, datastores=datastores, flavour=options.flavour, port=options.port
     ) as lab:
-        print(json.dumps(_describe(lab, options.directory)), flush=True)
+        described = _describe(lab, options.directory)
+        if options.vddk:
+            described.update(libdir=str(lab.vddk.libdir), nbdkit_plugin=plugin.find())
+        print(json.dumps(described), flush=True)
         ended.wait()
     return 0
 
@@ -43,6 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--flavour", choices=sorted(USERS), default="vcenter")
     parser.add_argument(
         "--datastore", action="append", help="name of a datastore; may be given several times"
+    )
+    parser.add_argument(
+        "--vddk", action="store_true", help="serve nbdkit's vddk plugin too; see docs/lab.md"
     )
     return parser
 

@@ -1,0 +1,46 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""What this machine lacks for transport=vddk."""
+
+from __future__ import annotations
+
+import subprocess
+
+from bareos_vmsnap.fd.options import Options
+from bareos_vmsnap.transport import TransportError
+from bareos_vmsnap.transport.vddk import library
+
+_TIMEOUT = 30  # seconds nbdkit may take to describe its plugin
+
+
+def lacking(chosen: Options) -> list[str]:
+    """Everything that is missing, each with what to install."""
+    problems = [*_server(chosen.vddk_plugin)]
+    try:
+        library.find(chosen.vddk_libdir)
+    except TransportError as error:
+        problems.append(str(error))
+    return problems
+
+
+def _server(plugin: str) -> list[str]:
+    try:
+        asked = subprocess.run(
+            ["nbdkit", "--dump-plugin", plugin],
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT,
+            check=False,
+        )
+    except FileNotFoundError:
+        return ["nbdkit is not installed: install the package nbdkit"]
+    except subprocess.TimeoutExpired:
+        return [f"nbdkit did not describe its plugin {plugin} within {_TIMEOUT} s"]
+    if asked.returncode == 0:
+        return []
+    said = asked.stderr.strip().splitlines()
+    return [
+        f"nbdkit has no plugin {plugin} that it can use: install nbdkit-plugin-vddk (Debian,"
+        " Ubuntu) or nbdkit-vddk-plugin (EL, Fedora), see docs/installation.md, or name its file"
+        f" with vddk_plugin ({said[-1] if said else f'exit status {asked.returncode}'})"
+    ]

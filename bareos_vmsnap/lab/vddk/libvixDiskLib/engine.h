@@ -1,0 +1,46 @@
+/* SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+ * SPDX-License-Identifier: AGPL-3.0-only
+ */
+/* One NBD connection and the thread that serves it: requests are sent by whoever makes them and
+ * complete on that thread, as VDDK's do.
+ */
+#ifndef LAB_ENGINE_H
+#define LAB_ENGINE_H
+
+#include <stdbool.h>
+
+#include "pages.h"
+#include "vixdisklib.h"
+
+typedef struct Engine Engine;
+
+typedef enum { OP_READ, OP_WRITE, OP_FLUSH, OP_STATUS } Kind;
+
+/* Whoever asks for OP_STATUS gets extents here: lengths in bytes, allocated or not. */
+typedef void StatusCB(void *data, uint64_t length, bool allocated);
+
+typedef struct {
+  Kind kind;
+  void *buffer;
+  uint64_t offset; /* bytes */
+  uint64_t length;
+  StatusCB *status;
+  void *status_data;
+  VixError error; /* unless VIX_OK: nothing is done but to complete with it */
+  VixDiskLibCompletionCB callback;
+  void *data;
+} Operation;
+
+/* Connect to an NBD server at a unix socket; NULL where it turns us away. */
+Engine *engine_start(const char *socket, Ledger *ledger);
+/* Wait for what is in flight, disconnect, end the thread. */
+void engine_stop(Engine *engine);
+
+uint64_t engine_size(Engine *engine); /* bytes */
+/* VIX_ASYNC, or an error, after which there is no callback. */
+VixError engine_submit(Engine *engine, const Operation *operation);
+/* Submit and wait for the result. */
+VixError engine_run(Engine *engine, const Operation *operation);
+void engine_wait(Engine *engine);
+
+#endif

@@ -1,0 +1,95 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""nbdkit's command line, environment and VDDK's configuration file (pure)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from bareos_vmsnap.transport.server import Files
+from bareos_vmsnap.transport.vddk.description import Disk
+from bareos_vmsnap.transport.vddk.library import Library
+
+# NFC's own buffers: requests of 1 MiB, four in flight on each connection. They lie in the memory
+# of the ESXi host, which has 48 MiB (vSphere 8: 96) for all; see the limits in docs/options.md.
+# The timeouts are those VMware's guide suggests, in milliseconds.
+SETTINGS = """\
+vixDiskLib.nfcAio.Session.BufSizeIn64KB=16
+vixDiskLib.nfcAio.Session.BufCount=4
+vixDiskLib.nfc.AcceptTimeoutMs=180000
+vixDiskLib.nfc.RequestTimeoutMs=180000
+vixDiskLib.nfc.ReadTimeoutMs=60000
+vixDiskLib.nfc.WriteTimeoutMs=600000
+"""
+
+
+def arguments(
+    disk: Disk, library: Library, files: Files, config: str, password_fd: int, *, writable: bool
+) -> list[str]:
+    """The command line. The password is not in it: nbdkit reads it from `password_fd`.
+
+    Of the filters there is only `exitlast`: nbdkit ends itself when the last client has gone.
+    Ended by a signal it does not close the disk in VDDK, and the host keeps its lock for a while,
+    so that no snapshot can be taken. Others are not needed: our client asks for whole sectors in
+    requests of a size that VDDK takes, and for block status once, in large ranges; `retry` would
+    repeat a refused login until the account is locked, and on a write path could hide that
+    written data was lost.
+    """
+    command = [
+        "nbdkit",
+        "--exit-with-parent",
+        "--foreground",
+        f"--unix={files.socket}",
+        f"--pidfile={files.pid_file}",
+        "--filter=exitlast",
+    ]
+    if not writable:
+        command.append("--readonly")
+    if disk.debug:
+        command += ["--verbose", "-D", "vddk.datapath=0"]
+    command += [
+        disk.plugin,
+        f"libdir={library.libdir}",
+        f"config={config}",
+        f"server={disk.server}",
+        f"port={disk.port}",
+        f"user={disk.user}",
+        f"password=-{password_fd}",
+        f"thumbprint={_with_colons(disk.thumbprint)}",
+        f"vm=moref={disk.vm}",
+    ]
+    if disk.snapshot:
+        command.append(f"snapshot={disk.snapshot}")
+    command.append(f"transports={disk.transports}")
+    if disk.compression != "none":
+        command.append(f"compression={disk.compression}")
+    if disk.single_link:
+        command.append("single-link=true")
+    command.append(f"file={disk.path}")
+    return command
+
+
+def environment(library: Library, files: Files, ours: Mapping[str, str]) -> dict[str, str]:
+    """The whole environment.
+
+    The plugin starts nbdkit anew where LD_LIBRARY_PATH lacks the library's directory, and puts the
+    password into an (unlinked) file in /tmp on the way: so it has it from the beginning.
+    """
+    return {
+        "PATH": ours.get("PATH", os.defpath),
+        "LC_ALL": "C.UTF-8",
+        "HOME": files.directory,
+        "TMPDIR": files.directory,
+        "LD_LIBRARY_PATH": library.folder,
+    }
+
+
+def config(disk: Disk, directory: str) -> str:
+    """VDDK's configuration file: what it writes goes to `directory`; an admin's lines win."""
+    return f'tmpDirectory="{directory}"\n{SETTINGS}{disk.settings}'
+
+
+def _with_colons(thumbprint: str) -> str:
+    digits = thumbprint.replace(":", "").upper()
+    return ":".join(digits[place : place + 2] for place in range(0, len(digits), 2))

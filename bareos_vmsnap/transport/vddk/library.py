@@ -1,0 +1,57 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Where VMware's library is: libdir as nbdkit's vddk plugin understands it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Optional
+
+from bareos_vmsnap.transport.endpoint import TransportError
+
+# Bareos' package bareos-vmware-vix-disklib, VMware's own tar file, nbdkit's default on Debian and
+# Ubuntu, nbdkit's default on EL, Fedora and openSUSE.
+PLACES = (
+    "/usr/lib/vmware-vix-disklib",
+    "/usr/lib/vmware-vix-disklib-distrib",
+    "/usr/lib/x86_64-linux-gnu/vmware-vix-disklib",
+    "/usr/lib64/vmware-vix-disklib",
+    "/opt/vmware-vix-disklib-distrib",
+)
+# In the order in which the plugin tries them (nbdkit 1.32 to 1.42).
+NAMES = tuple(
+    f"{folder}libvixDiskLib.so.{version}" for version in (8, 7, 6) for folder in ("lib64/", "")
+)
+
+
+@dataclass(frozen=True)
+class Library:
+    """`libdir` is the plugin's parameter, `folder` the one below it that the library lies in."""
+
+    libdir: str
+    folder: str
+
+
+def find(libdir: Optional[str] = None, places: Sequence[str] = PLACES) -> Library:
+    """Find the library in `libdir`, or else in the usual places. Raises TransportError."""
+    tried = [libdir] if libdir else list(places)
+    for place in map(os.path.normpath, tried):
+        for name in NAMES:
+            path = os.path.join(place, name)
+            if os.path.exists(path):
+                return _checked(place, os.path.dirname(path))
+    raise TransportError(
+        f"VMware's VDDK (libvixDiskLib.so.8, .7 or .6) is not in {', '.join(tried)}: download VDDK"
+        " from Broadcom, or install the package bareos-vmware-vix-disklib, and name its directory"
+        " with vddk_libdir"
+    )
+
+
+def _checked(libdir: str, folder: str) -> Library:
+    if ":" in folder:
+        raise TransportError(
+            f"vddk_libdir {libdir} has a colon in it, which the loader does not take"
+        )
+    return Library(libdir, folder)

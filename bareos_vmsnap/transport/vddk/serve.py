@@ -1,0 +1,86 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Starts the nbdkit that serves one disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+from bareos_vmsnap.transport import server
+from bareos_vmsnap.transport.endpoint import Endpoint, TransportError
+from bareos_vmsnap.transport.serverlog import ServerLog
+from bareos_vmsnap.transport.vddk import command, description, library, words
+
+# More than any machine makes use of; the connection limits are kept by mover.slots.
+READING_CONNECTIONS = 16
+PACKAGE = "nbdkit and its vddk plugin (see docs/installation.md)"
+
+
+@contextmanager
+def serve(given: Mapping[str, Any], *, writable: bool) -> Iterator[Endpoint]:
+    """Yield the endpoint of a disk; see description.Disk for the keys.
+
+    nbdkit opens the disk only when a client connects, and tells the client nothing of what went
+    wrong: Endpoint.explain() does. Raises TransportError.
+    """
+    disk = description.parse(given, writable=writable)
+    found = library.find(disk.libdir)
+    disk = dataclasses.replace(disk, libdir=found.libdir)
+    name = f"{disk.path} of {disk.vm}" + (f", {disk.snapshot}" if disk.snapshot else "")
+    log = _log(disk)
+    explain = partial(words.explain, disk=disk)
+
+    def arguments(files: server.Files, password: int) -> list[str]:
+        path = os.path.join(files.directory, "vddk.conf")
+        with open(path, "w", encoding="utf-8") as config:
+            config.write(command.config(disk, files.directory))
+        return command.arguments(disk, found, files, path, password, writable=writable)
+
+    with ExitStack() as stack:
+        try:
+            with _in_pipe(disk.password) as password:
+                running = stack.enter_context(
+                    server.run(
+                        partial(arguments, password=password),
+                        package=PACKAGE,
+                        environment=lambda files: command.environment(found, files, os.environ),
+                        pass_fds=(password,),
+                        log=log,
+                        ends_with_clients=True,
+                    )
+                )
+        except server.NotReady as error:
+            raise TransportError(f"{name}: {explain(error.log) or error}") from error
+        yield Endpoint(
+            running.uri,
+            name,
+            1 if writable else READING_CONNECTIONS,
+            running.log,
+            explain=lambda: explain(running.log()),
+            maps_written_blocks=True,
+        )
+
+
+def _log(disk: description.Disk) -> ServerLog:
+    label = f"{disk.vm} {disk.snapshot or 'current'} {disk.path}"
+    try:
+        return ServerLog([disk.password], disk.log, label)
+    except OSError as error:
+        raise TransportError(f"{disk.log} cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def _in_pipe(secret: str) -> Iterator[int]:
+    """Yield a descriptor that a secret can be read from, once: it is in no file, not even briefly."""
+    reading, writing = os.pipe()
+    try:
+        with open(writing, "wb") as pipe:
+            pipe.write(secret.encode())
+        yield reading
+    finally:
+        os.close(reading)

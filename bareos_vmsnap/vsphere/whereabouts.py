@@ -1,0 +1,55 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Did a VM's disks move to other files while a job worked on them?
+
+Storage vMotion moves the files of all snapshots. VDDK's PrepareForAccess forbids it (by switching
+RelocateVM_Task off for the VM, with a call that is not part of the public API); nbdkit does not call
+it. So it is found out: by the paths that vSphere gives for the disks, before, between and after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pyVmomi import vim
+
+from bareos_vmsnap import errors
+from bareos_vmsnap.tree import model
+from bareos_vmsnap.vsphere import disks
+
+
+class Moved(errors.VmsnapError):
+    """The disks of a VM are in other files than at the beginning."""
+
+
+def check(vm: Any, config: Any, expected: Iterable[model.Disk]) -> None:
+    """Raise Moved where one of these disks is in another file by `config`, which is the VM's or a
+    snapshot's as it is now. A disk that is not there any more is somebody else's to tell.
+    """
+    now = {found.disk.key: found.disk.path for found in disks.find(config.hardware.device)}
+    for disk in expected:
+        path = now.get(disk.key, disk.path)
+        if path != disk.path:
+            raise Moved(
+                f"The disks of VM {vm.name} were moved while the job worked on them (Storage "
+                f"vMotion): {disk.path} is now {path}",
+                left="what was read or written meanwhile, which cannot be trusted",
+                todo="Run the job again; exclude the VM from Storage DRS while jobs run",
+            )
+
+
+def refuse_moving(vm: Any) -> None:
+    """Raise Moved where the VM is being moved right now."""
+    for task in vm.recentTask:
+        info = task.info
+        moving = "relocate" in (info.descriptionId or info.name or "").lower()
+        if moving and info.state in (
+            vim.TaskInfo.State.running,
+            vim.TaskInfo.State.queued,
+        ):
+            raise Moved(
+                f"VM {vm.name} is being migrated ({info.descriptionId or info.name})",
+                left="nothing, the VM was not touched",
+                todo="Run the job again when the migration has ended",
+            )

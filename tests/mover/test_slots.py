@@ -1,0 +1,232 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""The budget of connections: many processes, no more than allowed, nobody stuck."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bareos_vmsnap.mover.client import Mover, MoverError
+from bareos_vmsnap.mover.failures import PlanFailure
+from bareos_vmsnap.mover.slots import Scope, Slots, scopes
+
+from . import harness
+from .harness import MIB
+
+SIZE = 8 * MIB  # more than the pipe takes
+
+
+def scope(folder: Path, limit: int, name: str = "ESXi host a/b", rank: int = 0) -> Scope:
+    return Scope(rank, name, limit, str(folder))
+
+
+def given(folder: Path, limit: int) -> list[dict[str, Any]]:
+    return [{"rank": 0, "name": "ESXi host a/b", "limit": limit, "directory": str(folder)}]
+
+
+def test_slots_are_counted_and_freed(tmp_path: Path) -> None:
+    host = scope(tmp_path, 3)
+    first, second = Slots(), Slots()
+    first.take({host: 2})
+    assert second.take_more({host: 1})
+    assert not second.take_more({host: 1})
+    assert not first.take_more({host: 1})
+    first.release()
+    assert second.take_more({host: 2})
+    second.release()
+
+
+def test_where_one_scope_is_full_nothing_of_another_is_kept(tmp_path: Path) -> None:
+    host, vcenter = scope(tmp_path, 5), scope(tmp_path, 1, "vCenter v", 1)
+    one, other = Slots(), Slots()
+    one.take({host: 1, vcenter: 1})
+    assert not other.take_more({host: 4, vcenter: 1})
+    third = Slots()
+    third.take({host: 4})
+    for slots in (one, third):
+        slots.release()
+
+
+def test_more_than_there_can_ever_be_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PlanFailure, match="2 connections at once are needed, ESXi host a/b may"):
+        Slots().take({scope(tmp_path, 1): 2})
+
+
+@pytest.mark.parametrize("bad", [["x"], [{"name": "a"}], [{"rank": 0, "colour": "blue"}]])
+def test_a_malformed_scope_is_refused(bad: list[Any]) -> None:
+    with pytest.raises(PlanFailure, match="slots"):
+        scopes(bad)
+
+
+_WORKER = """
+    import random, sys, time
+    from bareos_vmsnap.mover.slots import Scope, Slots
+    folder, seed = sys.argv[1], int(sys.argv[2])
+    dice = random.Random(seed)
+    host = [Scope(0, f"host {n}", 3, folder) for n in range(2)]
+    vcenter = Scope(1, "vcenter", 4, folder)
+    for _ in range(6):
+        mine, count = Slots(), dice.choice((1, 2))
+        wanted = {dice.choice(host): count, vcenter: count}
+        mine.take(wanted)
+        got = count + (count if dice.random() < 0.5 and mine.take_more(wanted) else 0)
+        print(f"+{got}", flush=True)
+        time.sleep(dice.random() * 0.02)
+        print(f"-{got}", flush=True)
+        mine.release()
+"""
+
+
+def test_processes_that_want_one_or_two_never_block_each_other(tmp_path: Path) -> None:
+    """Each holds what others want; with half of each taken they would wait for ever."""
+    script = textwrap.dedent(_WORKER)
+    log = tmp_path / "log"
+    with log.open("ab") as out:
+        workers = [
+            subprocess.Popen(
+                [sys.executable, "-c", script, str(tmp_path / "slots"), str(seed)], stdout=out
+            )
+            for seed in range(8)
+        ]
+        assert [worker.wait(60) for worker in workers] == [0] * 8
+    taken, most = 0, 0
+    for line in log.read_text().split():
+        taken += int(line)
+        most = max(most, taken)
+    assert taken == 0
+    # What is said after a release may come after another one's "+": the last slots overlap.
+    assert most >= 3
+
+
+def test_never_more_than_the_limit(tmp_path: Path) -> None:
+    host, held, most = scope(tmp_path, 3), [0], [0]
+    lock = threading.Lock()
+
+    def work() -> None:
+        for _ in range(10):
+            mine = Slots()
+            mine.take({host: 1})
+            with lock:
+                held[0] += 1
+                most[0] = max(most[0], held[0])
+            time.sleep(0.001)
+            with lock:
+                held[0] -= 1
+            mine.release()
+
+    threads = [harness.in_thread(work) for _ in range(6)]
+    for thread in threads:
+        thread.join()
+    assert 2 <= most[0] <= 3
+
+
+def test_a_killed_process_leaves_no_slot_taken(tmp_path: Path) -> None:
+    script = (
+        "import sys, time; from bareos_vmsnap.mover.slots import Scope, Slots; s = Slots();"
+        "s.take({Scope(0, 'ESXi host a/b', 1, sys.argv[1]): 1}); print('has', flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    with holder.stdout:
+        assert holder.stdout.readline() == b"has\n"
+    mine, host = Slots(), scope(tmp_path, 1)
+    assert not mine.take_more({host: 1})
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.wait()
+    mine.take({host: 1})
+    mine.release()
+
+
+def disk(tmp_path: Path, limit: int) -> dict[str, Any]:
+    image = harness.image(tmp_path, "disk", harness.disk(SIZE), "qcow2")
+    return {**harness.qcow2(image), "slots": given(tmp_path / "slots", limit)}
+
+
+def test_a_mover_waits_for_its_turn_and_says_so(tmp_path: Path) -> None:
+    plan = harness.read_plan(disk(tmp_path, 1), SIZE, "full", compression="none")
+    said: list[str] = []
+    with Mover.read(plan) as first:
+        first.wait_ready(harness.TIMEOUT, tell=said.append)
+        assert said == []
+        with Mover.read(plan) as second:
+            waiting = harness.in_thread(lambda: second.wait_ready(3, tell=said.append))
+            time.sleep(4)  # longer than a disk may take to open
+            assert said == [
+                "waiting for a free connection to ESXi host a/b: other jobs have all of them"
+            ]
+            harness.receive(first)
+            first.finish(harness.TIMEOUT)
+            waiting.join()
+            assert said[1].startswith("waited ")
+            assert said[1].endswith(" s for a connection to ESXi host a/b")
+            harness.receive(second)
+            second.finish(harness.TIMEOUT)
+
+
+def test_a_mover_that_waits_is_killed_by_a_cancel(tmp_path: Path) -> None:
+    plan = harness.read_plan(disk(tmp_path, 1), SIZE, "full", compression="none")
+    canceled = threading.Event()
+    with Mover.read(plan) as first:
+        first.wait_ready(harness.TIMEOUT)
+        with Mover.read(plan) as second:
+            threading.Timer(1, canceled.set).start()
+            begun = time.monotonic()
+            with pytest.raises(MoverError) as told:
+                second.wait_ready(harness.TIMEOUT, canceled=canceled.is_set)
+            assert told.value.kind == "killed"
+            assert time.monotonic() - begun < 5
+            assert not harness.is_running(second._process.pid)
+
+
+def test_a_mover_that_waits_ends_with_its_parent(tmp_path: Path) -> None:
+    endpoint = disk(tmp_path, 1)
+    script = textwrap.dedent(
+        f"""
+        import time
+        from bareos_vmsnap.mover.client import Mover
+        mover = Mover.read({{"source": {endpoint!r}, "header": {{}}, "capacity": {SIZE}, "method": "full"}})
+        print(mover._process.pid, flush=True)
+        mover.wait_ready(60)
+        """
+    )
+    holder = Slots()
+    holder.take({scopes(endpoint["slots"])[0]: 1})
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    with parent.stdout:
+        pid = int(parent.stdout.readline())
+    time.sleep(1)
+    assert harness.is_running(pid)
+    parent.kill()
+    parent.wait()
+    harness.wait_until(lambda: not harness.is_running(pid))
+    holder.release()
+
+
+def test_a_comparison_takes_two_at_once(tmp_path: Path) -> None:
+    source = disk(tmp_path, 2)
+    plan = harness.read_plan(source, SIZE, "compare", base=source, connections=4)
+    with Mover.read(plan) as mover:
+        mover.wait_ready(harness.TIMEOUT)
+        # None is left for more connections, so there is one worker.
+        assert not Slots().take_more({scopes(source["slots"])[0]: 1})
+        harness.receive(mover)
+        mover.finish(harness.TIMEOUT)
+    with pytest.raises(MoverError, match="2 connections at once are needed"):
+        harness.backup(
+            {
+                **plan,
+                "source": {**source, "slots": given(tmp_path, 1)},
+                "base": {**source, "slots": given(tmp_path, 1)},
+            }
+        )
