@@ -91,10 +91,10 @@ class Bench(contextlib.ExitStack):
             shutil.rmtree(made, ignore_errors=True)
 
     def _memory_folder(self) -> Path:
-        if _SHARED_MEMORY.is_dir() and os.access(_SHARED_MEMORY, os.W_OK):
-            if shutil.disk_usage(_SHARED_MEMORY).free >= 1.2 * self.size:
-                return _SHARED_MEMORY
-        return self.scratch
+        if not os.access(_SHARED_MEMORY, os.W_OK):
+            return self.scratch
+        enough = shutil.disk_usage(_SHARED_MEMORY).free >= 1.2 * self.size
+        return _SHARED_MEMORY if enough else self.scratch
 
 
 def per_gib(seconds: float, size: int) -> float:

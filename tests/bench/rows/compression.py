@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 from tests.bench import servers, subjects
 from tests.bench.bench import Bench, per_gib
@@ -21,15 +23,15 @@ def run(bench: Bench) -> Iterator[Figure]:
     noise, mix = bench.disks.noise(size), bench.disks.mix(size)
     warm(noise, mix)
 
-    def mover(image: object, **plan: object) -> Run:
+    def mover(image: object, **plan: Any) -> Run:
         with servers.nbdkit("-r", "file", image) as source:
             return subjects.back_up(source, size, **plan)
 
     runs = bench.compare(
         "compression",
         {
-            "noise, none": lambda: mover(noise, compression="none"),
-            "noise, lz4": lambda: mover(noise, compression="lz4"),
+            "noise, none": partial(mover, noise, compression="none"),
+            "noise, lz4": partial(mover, noise, compression="lz4"),
         },
     )
     none, lz4 = (cpu(each) for each in runs.values())
@@ -37,9 +39,9 @@ def run(bench: Bench) -> Iterator[Figure]:
     runs = bench.compare(
         "compression",
         {
-            "mix, none": lambda: mover(mix, compression="none"),
+            "mix, none": partial(mover, mix, compression="none"),
             **{
-                f"mix, acceleration {level}": lambda a=level: mover(mix, acceleration=a)
+                f"mix, acceleration {level}": partial(mover, mix, acceleration=level)
                 for level in LEVELS
             },
         },

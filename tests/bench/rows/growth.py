@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from tests.bench import servers, subjects
 from tests.bench.bench import Bench
@@ -36,7 +37,7 @@ def _by_disk(bench: Bench) -> Iterator[Figure]:
             return subjects.back_up(source, capacity, method="allocated")
 
     runs = bench.compare(
-        "growth", {_size(c): lambda c=c: mover(c) for c in CAPACITIES}, min(2, bench.rounds)
+        "growth", {_size(c): partial(mover, c) for c in CAPACITIES}, min(2, bench.rounds)
     )
     for name, each in runs.items():
         yield Figure("growth", f"disk: {name}", wall(each), f"{_size(data)} of data", unit="s")
@@ -55,7 +56,7 @@ def _by_change(bench: Bench) -> Iterator[Figure]:
 
     changes = [bench.scaled(part) for part in (1 / 16, 1 / 8, 1 / 4, 1 / 2)]
     runs = bench.compare(
-        "growth", {_size(c): lambda c=c: mover(c) for c in changes}, min(2, bench.rounds)
+        "growth", {_size(c): partial(mover, c) for c in changes}, min(2, bench.rounds)
     )
     for name, each in runs.items():
         yield Figure("growth", f"change: {name}", wall(each), f"disk of {_size(size)}", unit="s")
@@ -72,7 +73,7 @@ def _by_connections(bench: Bench) -> Iterator[Figure]:
     settings = [(c, 2) for c in CONNECTIONS] + [(3, d) for d in DEPTHS if d != 2]
     runs = bench.compare(
         "growth",
-        {f"{c}, depth {d}": lambda c=c, d=d: mover(c, d) for c, d in settings},
+        {f"{c}, depth {d}": partial(mover, c, d) for c, d in settings},
         min(2, bench.rounds),
     )
     for name, each in runs.items():

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from functools import partial
 
 from tests.bench.bench import Bench
 from tests.bench.content import GIB, MIB
@@ -32,7 +33,7 @@ def run(bench: Bench) -> Iterator[Figure]:
         runs = bench.compare(
             "incremental",
             {
-                name: lambda n=name, c=capacity: _change_and_save(site, n, c, source)
+                name: partial(_change_and_save, site, name, capacity, source)
                 for name, capacity in vms.items()
             },
         )

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from tests.bench import servers, subjects
@@ -48,10 +49,7 @@ def run(bench: Bench) -> Iterator[Figure]:
             delays = (0, GOAL_AT) if bench.quick else (0, *MILLISECONDS)
             runs = bench.compare(
                 "latency",
-                {
-                    f"{way}, {delay} ms{told}": lambda d=delay, p=plan: subject(d, p)
-                    for delay in delays
-                },
+                {f"{way}, {delay} ms{told}": partial(subject, delay, plan) for delay in delays},
                 rounds=min(2, bench.rounds),
             )
             undelayed, *delayed = (wall(each) for each in runs.values())

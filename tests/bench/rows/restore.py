@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 
 from tests.bench import servers, subjects
 from tests.bench.bench import Bench, per_gib
@@ -36,7 +37,7 @@ def run(bench: Bench) -> Iterator[Figure]:
     warm(segment, image)
     runs = bench.compare(
         "restore",
-        {"mover": mover, "nbdcopy": nbdcopy, "nbdcopy -C1": lambda: nbdcopy("-C1")},
+        {"mover": mover, "nbdcopy": nbdcopy, "nbdcopy -C1": partial(nbdcopy, "-C1")},
     )
     mine = wall(runs["mover"])
     note = "" if bench.target_in_memory else "no room in /dev/shm: the target is on the disk"

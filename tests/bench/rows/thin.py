@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from tests.bench import servers, subjects
 from tests.bench.bench import Bench
@@ -29,8 +30,8 @@ def run(bench: Bench) -> Iterator[Figure]:
         runs = bench.compare(
             "thin",
             {
-                f"thin, {method}": lambda m=method: mover(thin, SHARE * data, m),
-                f"its data, {method}": lambda m=method: mover(dense, data, m),
+                f"thin, {method}": partial(mover, thin, SHARE * data, method),
+                f"its data, {method}": partial(mover, dense, data, method),
             },
         )
         spent, alone = (wall(each) for each in runs.values())

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from tests.bench.bench import Bench
 from tests.bench.content import MIB, Content
@@ -30,7 +31,7 @@ def run(bench: Bench) -> Iterator[Figure]:
             site.forget(result.jobid)
             return done
 
-        runs = bench.compare("tree", {f"{count} nodes": lambda c=count: job(c) for count in counts})
+        runs = bench.compare("tree", {f"{count} nodes": partial(job, count) for count in counts})
         one, many = runs["1 nodes"], runs[f"{NODES} nodes"]
         spent, reference = (_without_tasks(each) for each in (many, one))
         yield Figure(
