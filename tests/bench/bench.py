@@ -39,7 +39,7 @@ class Bench(contextlib.ExitStack):
 
     @property
     def target_in_memory(self) -> bool:
-        """Whether restores go to a tmpfs; where there is none, they go to the disk."""
+        """Whether restores go to a tmpfs; where that has not twice the size, they go to the disk."""
         return self.memory != self.scratch
 
     def scaled(self, part: float) -> int:
@@ -51,6 +51,7 @@ class Bench(contextlib.ExitStack):
     ) -> dict[str, list[Run]]:
         """Run subjects in turns, each round starting with another one. The runs by name."""
         names = list(subjects)
+        os.sync()  # or else what was made before is written while something is measured
         found: dict[str, list[Run]] = {name: [] for name in names}
         for number in range(rounds or self.rounds):
             shift = number % len(names)
@@ -93,7 +94,7 @@ class Bench(contextlib.ExitStack):
     def _memory_folder(self) -> Path:
         if not os.access(_SHARED_MEMORY, os.W_OK):
             return self.scratch
-        enough = shutil.disk_usage(_SHARED_MEMORY).free >= 1.2 * self.size
+        enough = shutil.disk_usage(_SHARED_MEMORY).free >= 2 * self.size
         return _SHARED_MEMORY if enough else self.scratch
 
 

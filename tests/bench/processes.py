@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Optional
 
 _TICK = os.sysconf("SC_CLK_TCK")
-_LOOK = 0.05  # seconds between two looks at the memory of all processes below this one
+_LOOK = 0.1  # seconds between two looks at the memory of all processes below this one
 _KINDS = {
     "bareos_vmsnap.mover": "mover",
     "filedaemon": "job",

@@ -26,13 +26,14 @@ _RESTORE = (r"Restoring VM", r"Time point \S+: ")
 
 
 class BenchSite(Site):
-    """`memory`: a folder on a tmpfs for the second datastore."""
+    """`memory`: a folder on a tmpfs for the second datastore and for the volumes."""
 
     def __init__(self, folder: Path, memory: Optional[Path] = None) -> None:
         if memory is not None:
-            datastores = folder / "lab" / "datastores"
-            datastores.mkdir(parents=True)
-            (datastores / "datastore2").symlink_to(memory)
+            for place in ("lab/datastores/datastore2", "bareos/volumes"):
+                (folder / place).parent.mkdir(parents=True)
+                (memory / place).mkdir(parents=True)
+                (folder / place).symlink_to(memory / place)
         super().__init__(folder)
         self._first: dict[str, Any] = {}
 
