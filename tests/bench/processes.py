@@ -80,7 +80,6 @@ class MemoryWatch:
         """`others`: processes that are not below this one."""
         self.peaks: dict[str, int] = {}
         self._others = list(others)
-        self._kinds: dict[int, str] = {}
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -103,15 +102,13 @@ class MemoryWatch:
                 self._note(pid)
 
     def _note(self, pid: int) -> None:
-        kind = self._kinds.get(pid) or _kind(pid)
-        peak = peak_memory(pid)
+        kind, peak = _kind(pid), peak_memory(pid)
         if kind and peak:
-            self._kinds[pid] = kind
             self.peaks[kind] = max(peak, self.peaks.get(kind, 0))
 
 
 def _kind(pid: int) -> str:
-    """Empty where it is not told yet (before exec), or is nothing that is looked at."""
+    """Asked each time: before exec a child goes by its parent's name."""
     words = _read(pid, "cmdline").replace("\0", " ")
     return next((kind for word, kind in _KINDS.items() if word in words), "")
 

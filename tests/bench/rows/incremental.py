@@ -21,7 +21,7 @@ _SECTOR = 512
 
 
 def run(bench: Bench) -> Iterator[Figure]:
-    """Whole Incremental jobs of two VMs that change alike."""
+    """Incremental jobs of two VMs that change alike. The tasks of vCenter do not count."""
     site = BenchSite(bench.folder("incremental"))
     try:
         vms = {"small": SMALL, "large": LARGE}
@@ -38,9 +38,10 @@ def run(bench: Bench) -> Iterator[Figure]:
             },
         )
         small, large = runs["small"], runs["large"]
+        times = f"{wall(large):.2f} s against {wall(small):.2f} s with vCenter's tasks"
         yield Figure(
-            "incremental", "time, 4 TiB disk", wall(large) / wall(small), "64 GiB disk", 1.2,
-            at_most=True, note=f"{wall(large):.2f} s against {wall(small):.2f} s",
+            "incremental", "time, 4 TiB disk", _without_tasks(large) / _without_tasks(small),
+            "64 GiB disk", 1.2, at_most=True, note=times,
         )  # fmt: skip
         sent = [typical(each, lambda run: run.more["bytes"]) for each in (large, small)]
         yield Figure(
@@ -60,6 +61,10 @@ def _change_and_save(site: BenchSite, name: str, capacity: int, source: random.R
     if result.level != "I":
         raise RuntimeError(f"the job of {name} became a Full")
     return run
+
+
+def _without_tasks(runs: list[Run]) -> float:
+    return typical(runs, lambda run: run.wall - run.more["task_seconds"])
 
 
 def _change(machine: Machine, capacity: int, source: random.Random) -> None:
