@@ -85,20 +85,21 @@ def _samples(script: str, without: int) -> Iterator[Stack]:
 
 
 def _certain(frames: Sequence[str]) -> list[str]:
-    """The kernel's frames and the one that called it.
+    """The kernel's frames and, below them, the one that called it and the object it is in.
 
     Libraries are built without frame pointers: what perf takes for their callers is chance.
     """
     users = [frame for frame in frames if "[kernel" not in frame]
     shown = users[-1:] + [frame for frame in frames if "[kernel" in frame]
-    return [re.sub(r"\((?:.*/)?([^/()]+)\)$", r"(\1)", frame) for frame in shown]
+    shown = [re.sub(r"\((?:.*/)?([^/()]+)\)$", r"(\1)", frame) for frame in shown]
+    return [shown[0].rpartition("(")[2].rstrip(")"), *shown] if shown else []
 
 
 def _table(stacks: Counter[Stack]) -> str:
     total = sum(stacks.values())
     found: Counter[tuple[str, str]] = Counter()
     for stack, count in stacks.items():
-        text = "\n".join(f"{frame} " for frame in stack[1:])
+        text = "\n".join(f"{frame} " for frame in stack[2:])
         kind = next((kind for kind, pattern in _KINDS if re.search(pattern, text)), "other")
         found[stack[0], kind] += count
     lines = [
