@@ -20,6 +20,7 @@ from tests.bench.meter import Run
 
 Subject = Callable[[], Run]
 _SHARED_MEMORY = Path("/dev/shm")
+_PREFIX = f"vmsnap-bench-{os.getpid()}-"
 
 
 class Bench(contextlib.ExitStack):
@@ -31,7 +32,9 @@ class Bench(contextlib.ExitStack):
         self.quick = quick
         self.rounds = rounds
         self.disks = Disks(folder / "disks")
-        self.scratch = Path(tempfile.mkdtemp(prefix="run-", dir=folder))
+        for place in (folder, _SHARED_MEMORY):
+            _remove_abandoned(place)
+        self.scratch = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
         self.callback(shutil.rmtree, self.scratch, ignore_errors=True)
         self.memory = self._memory_folder()
         self.runs: list[dict[str, Any]] = []
@@ -85,7 +88,7 @@ class Bench(contextlib.ExitStack):
     @contextlib.contextmanager
     def memory_folder(self, name: str) -> Iterator[Path]:
         """A new folder on the tmpfs, removed at the end of the context."""
-        made = Path(tempfile.mkdtemp(prefix=f"vmsnap-bench-{name}-", dir=self.memory))
+        made = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{name}-", dir=self.memory))
         try:
             yield made
         finally:
@@ -96,6 +99,14 @@ class Bench(contextlib.ExitStack):
             return self.scratch
         enough = shutil.disk_usage(_SHARED_MEMORY).free >= 2 * self.size
         return _SHARED_MEMORY if enough else self.scratch
+
+
+def _remove_abandoned(place: Path) -> None:
+    """Remove the large files of runs that were killed."""
+    for path in place.glob("vmsnap-bench-*-*"):
+        pid = path.name.split("-")[2]
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def per_gib(seconds: float, size: int) -> float:

@@ -63,12 +63,10 @@ def fresh_file(
     folder: Path, capacity: int, filters: Sequence[str] = (), parameters: Sequence[str] = ()
 ) -> Iterator[tuple[Server, Path]]:
     """Serve a new, empty file for writing; it is removed at the end."""
-    descriptor, name = tempfile.mkstemp(prefix="vmsnap-bench-target-", dir=folder)
-    path = Path(name)
-    try:
-        os.truncate(descriptor, capacity)
-        os.close(descriptor)
+    prefix = f"vmsnap-bench-{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as made:
+        path = Path(made, "target")
+        path.touch()
+        os.truncate(path, capacity)
         with nbdkit(*filters, "file", path, *parameters) as server:
             yield server, path
-    finally:
-        path.unlink()
