@@ -9,6 +9,7 @@ import subprocess
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.transport import TransportError
 from bareos_vmsnap.transport.vddk import library
+from bareos_vmsnap.transport.vddk.command import FILTER
 
 _TIMEOUT = 30  # seconds nbdkit may take to describe its plugin
 
@@ -26,7 +27,7 @@ def lacking(chosen: Options) -> list[str]:
 def _server(plugin: str) -> list[str]:
     try:
         asked = subprocess.run(
-            ["nbdkit", "--dump-plugin", plugin],
+            ["nbdkit", f"--filter={FILTER}", "--dump-plugin", plugin],
             capture_output=True,
             text=True,
             timeout=_TIMEOUT,
@@ -40,7 +41,8 @@ def _server(plugin: str) -> list[str]:
         return []
     said = asked.stderr.strip().splitlines()
     return [
-        f"nbdkit has no plugin {plugin} that it can use: install nbdkit-plugin-vddk (Debian,"
-        " Ubuntu) or nbdkit-vddk-plugin (EL, Fedora), see docs/installation.md, or name its file"
-        f" with vddk_plugin ({said[-1] if said else f'exit status {asked.returncode}'})"
+        f"nbdkit cannot use its plugin {plugin} with its filter {FILTER}: install"
+        " nbdkit-plugin-vddk (Debian, Ubuntu) or nbdkit-vddk-plugin and nbdkit-basic-filters (EL,"
+        " Fedora), see docs/installation.md, or name the plugin's file with vddk_plugin"
+        f" ({said[-1] if said else f'exit status {asked.returncode}'})"
     ]

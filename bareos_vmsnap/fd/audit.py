@@ -48,9 +48,12 @@ def differing(
         return 0
     try:
         with client.Mover.read({**plan, "method": "audit"}, sampled) as mover:
+            mover.wait_ready(client.OPEN_TIMEOUT, canceled=cancel.is_set)
             _drain(mover.data_fd, cancel)
             report = mover.finish(_TIMEOUT)
     except client.MoverError as error:
+        if cancel.is_set():
+            raise errors.Canceled("The audit was interrupted: the job was canceled") from error
         raise errors.BackupError(f"The audit of changed block tracking failed: {error}") from error
     return report.data_bytes + report.zero_bytes
 

@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Optional
 
-from pyVmomi import vim
+from pyVmomi import vim, vmodl
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd import connection, items, previous, summary
@@ -17,11 +18,13 @@ from bareos_vmsnap.fd.facts import JobFacts
 from bareos_vmsnap.fd.lock import VmLock
 from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.options import Options
+from bareos_vmsnap.fd.progress import Progress
 from bareos_vmsnap.fd.segment_files import SegmentFiles
+from bareos_vmsnap.fd.segment_queue import SegmentQueue
 from bareos_vmsnap.mover import client
 from bareos_vmsnap.tree import ladder, manifest, model, names, plan_backup
 from bareos_vmsnap.tree.observed import Observed
-from bareos_vmsnap.vsphere import cbt, nvram, preflight, snapshots, tasks, whereabouts
+from bareos_vmsnap.vsphere import cbt, layout, nvram, preflight, snapshots, tasks, whereabouts
 
 MOVER_TIMEOUT = 60  # seconds a mover may take to end once its data was read
 
@@ -51,6 +54,8 @@ class BackupJob:
         self._backup: Optional[BackupSnapshot] = None
         self._segments: Optional[SegmentFiles] = None
         self._plan: Optional[plan_backup.BackupPlan] = None
+        self._segment_queue: Optional[SegmentQueue] = None
+        self._progress: Optional[Progress] = None
 
     def begin(self) -> None:
         """Log in, examine the VM, take the backup snapshot, plan.
@@ -87,11 +92,23 @@ class BackupJob:
             self._session, self._vm, access, self._options, self._facts.cancel, self._log.warn
         )
         self._plan = self._planned(observed, tree)
+        self._follow(self._plan, self._segments)
         count = len(observed.snapshots)
         self._log.info(
             f"VM {name}: {count} user snapshot{'' if count == 1 else 's'} and the current state, "
             f"{len(self._plan.tasks)} segments, time point {self._plan.point.id}"
         )
+
+    def _follow(self, plan: plan_backup.BackupPlan, segments: SegmentFiles) -> None:
+        """Queue the planned segments; what their files take is a guess at what they will send."""
+        self._segment_queue = SegmentQueue(plan.tasks, lambda task: segments.make(task, plan))
+        sizes = layout.disk_sizes(self._vm)
+        expected = {
+            task.segment.name: min(sizes.get(task.disk.path, 0), task.disk.capacity)
+            for task in plan.tasks
+        }
+        name = plan.tree.vm.name
+        self._progress = Progress(expected, lambda text: self._log.info(f"VM {name}: {text}"))
 
     def offer(self) -> Iterator[items.Item]:
         """What to offer to Bareos, each item made when it is asked for."""
@@ -103,8 +120,8 @@ class BackupJob:
             tree.timepoints[point.id] = point
             assert point.nvram is not None
             yield items.ContentFile(point.nvram, content)
-        for task in self._plan.tasks:
-            yield self._segments.make(task, self._plan)
+        while (item := self._queue().take()) is not None:
+            yield item
         missing = [t.segment.name for t in self._plan.tasks if t.segment.name not in tree.segments]
         if missing:
             raise errors.BackupError(f"Segments were not taken by Bareos: {', '.join(missing)}")
@@ -118,17 +135,18 @@ class BackupJob:
 
         Raises errors.BackupError, errors.Canceled, whereabouts.Moved.
         """
-        self._check_places(item)
+        self._check_places(item.reads)
         canceled = self._facts.cancel.is_set
-        mover = client.Mover.read(item.plan, item.extents)
+        mover = self._start(item)
         try:
             mover.wait_ready(client.OPEN_TIMEOUT, tell=self._log.info, canceled=canceled)
         except client.MoverError as error:
             mover.kill()
             if canceled():
                 raise errors.Canceled("The backup was canceled") from error
-            self._check_places(item)  # that would be why
+            self._check_places(item.reads)  # that would be why
             raise errors.BackupError(f"Segment {item.name} cannot be read: {error}") from error
+        self._queue().prepare()
         return mover
 
     def finish(self, item: items.SegmentFile, mover: client.Mover) -> None:
@@ -137,17 +155,20 @@ class BackupJob:
         try:
             report = mover.finish(MOVER_TIMEOUT)
         except client.MoverError as error:
-            self._check_places(item)
+            self._check_places(item.reads)
             raise errors.BackupError(f"Segment {item.name} was not saved whole: {error}") from error
-        self._check_places(item)
+        self._check_places(item.reads)
         assert self._plan is not None
         for note in report.notes:
             self._log.info(f"{item.name}: {note}")
+        moved = report.data_bytes + report.zero_bytes
+        if self._progress is not None:
+            self._progress.done(item.name, moved, report.stream_bytes)
         counted = item.rung.method == model.CBT
         self._plan.tree.segments[item.name] = plan_backup.sent(
             item.segment,
             item.rung,
-            changed=item.changed if counted else report.data_bytes + report.zero_bytes,
+            changed=item.changed if counted else moved,
             data=report.data_bytes,
             zero=report.zero_bytes,
             size=report.stream_bytes,
@@ -159,20 +180,23 @@ class BackupJob:
 
         Raises whereabouts.Moved.
         """
-        assert self._plan is not None and self._backup is not None and self._session is not None
-        for task in self._plan.tasks:
-            snapshot = self._session.managed(vim.vm.Snapshot, task.snapshot)
-            whereabouts.check(self._vm, snapshot.config, [task.disk])
+        assert self._plan is not None and self._backup is not None
+        self._check_places((task.snapshot, task.disk) for task in self._plan.tasks)
         table = summary.backup(self._plan.tree, self._plan.point.id)
         self._log.info(f"VM {self._plan.tree.vm.name}, what was sent:{table}")
         self._backup.delete()
 
-    def _check_places(self, item: items.SegmentFile) -> None:
-        """Raises whereabouts.Moved where the disks' files are not where they were any more."""
+    def _check_places(self, reads: Iterable[tuple[str, model.Disk]]) -> None:
+        """Raises whereabouts.Moved where the disks' files are not where they were any more.
+
+        A snapshot that was deleted meanwhile is no matter here: what was read of it before is
+        right, and it cannot be read any more.
+        """
         assert self._session is not None
-        for moref, disk in item.reads:
-            snapshot = self._session.managed(vim.vm.Snapshot, moref)
-            whereabouts.check(self._vm, snapshot.config, [disk])
+        for moref, disk in reads:
+            with contextlib.suppress(vmodl.fault.ManagedObjectNotFound):
+                snapshot = self._session.managed(vim.vm.Snapshot, moref)
+                whereabouts.check(self._vm, snapshot.config, [disk])
 
     def needs(self, path: str) -> bool:
         """Whether a virtual file of an earlier job is still needed for this job's time point."""
@@ -180,6 +204,8 @@ class BackupJob:
 
     def close(self) -> None:
         """Delete the backup snapshot where it still stands, free the lock, log out."""
+        if self._segment_queue is not None:
+            self._segment_queue.close()
         if self._backup is not None:
             self._backup.delete()
         if self._session is not None:
@@ -187,6 +213,16 @@ class BackupJob:
             self._session = None
         if self._lock is not None:
             self._lock.release()
+
+    def _queue(self) -> SegmentQueue:
+        assert self._segment_queue is not None
+        return self._segment_queue
+
+    def _start(self, item: items.SegmentFile) -> client.Mover:
+        try:
+            return self._queue().start(item)
+        except client.MoverError as error:
+            raise errors.BackupError(f"Segment {item.name} cannot be read: {error}") from error
 
     def _planned(
         self, observed: Observed, tree: Optional[model.BlockTree]

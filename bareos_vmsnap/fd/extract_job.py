@@ -10,14 +10,15 @@ from typing import BinaryIO
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.options import Options
-from bareos_vmsnap.fd.receivers import Receiver
+from bareos_vmsnap.fd.receivers import Receiver, close_whole
 from bareos_vmsnap.tree import names
 
 
 class _ToFile:
     """A file under its virtual name; ".part" is its ending until all data has come."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: str) -> None:
+        self._name = name
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._part = path.with_name(path.name + ".part")
@@ -29,8 +30,8 @@ class _ToFile:
         return self._file.fileno()
 
     def finish(self) -> None:
-        """Give the file its name."""
-        self._file.close()
+        """Give the file its name. Raises errors.RestoreError where the disk was full."""
+        close_whole(self._file, self._name)
         self._part.rename(self._path)
 
     def abort(self) -> None:
@@ -54,7 +55,7 @@ class ExtractJob:
     def open(self, path: str) -> Receiver:
         """Make the file. Raises errors.RestoreError."""
         try:
-            return _ToFile(self._directory / path.lstrip("/"))
+            return _ToFile(self._directory / path.lstrip("/"), path)
         except OSError as error:
             raise errors.RestoreError(f"{path} cannot be written: {error}") from error
 

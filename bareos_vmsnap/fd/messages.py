@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import errno
 import traceback
 
 import bareosfd
 
 from bareos_vmsnap.errors import VmsnapError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class JobLog:
@@ -41,9 +44,12 @@ class JobLog:
         bareosfd.JobMessage(level, self._line(text))
 
     def failure(self, error: BaseException) -> None:
-        """Fail the job with this exception: ours in plain words, others with their place."""
+        """Fail the job with this exception: ours and full disks in plain words, others with their place."""
         if isinstance(error, VmsnapError):
             self.fatal(str(error))
+            return
+        if isinstance(error, OSError) and error.errno in _FULL:
+            self.fatal(f"{error.strerror}: {error.filename}. What to do: Make room there.")
             return
         frames = traceback.extract_tb(error.__traceback__)[-3:]
         place = ", ".join(f"{f.filename.rsplit('/', 1)[-1]}:{f.lineno}" for f in reversed(frames))

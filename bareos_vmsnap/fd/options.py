@@ -189,6 +189,9 @@ class Options:
         "Delete backup snapshots of dead jobs: this file daemon's, or any's",
     )
     compression: str = _opt(_one_of("lz4", "none"), "lz4", "Compression of segments")
+    rate_limit: int = _opt(
+        _number(0, 100_000), 0, "MiB a second a job reads or writes at most; 0: as fast as it goes"
+    )
     connections: int = _opt(_number(1, 16), 3, "NBD connections for reading a disk")
     restore_target: str = _opt(
         _one_of("vm", "directory", "files"),
@@ -239,6 +242,11 @@ class Options:
         if not writing:
             return given or READING
         return ":".join(m for m in (given or WRITING).split(":") if m != "san") or WRITING
+
+    @property
+    def rate(self) -> int:
+        """The rate limit in bytes per second, 0 for none."""
+        return self.rate_limit << 20
 
     @property
     def without_trust(self) -> str:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from typing import BinaryIO, Callable, Protocol
 
@@ -13,6 +14,7 @@ from bareos_vmsnap.mover import client
 
 # Seconds a mover may take to flush, and to read back where that is asked for, after the last byte.
 MOVER_TIMEOUT = 3600
+_BLOCK = 1 << 16  # bytes, a multiple of what file systems hand out
 
 
 class Receiver(Protocol):
@@ -71,6 +73,7 @@ class ToSpool:
     """A file kept until its turn comes."""
 
     def __init__(self, spool: Spool, name: str) -> None:
+        self._name = name
         self._file = spool.create(name)
 
     @property
@@ -79,8 +82,26 @@ class ToSpool:
         return self._file.fileno()
 
     def finish(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file. Raises errors.RestoreError where the disk was full."""
+        close_whole(self._file, self._name)
 
     def abort(self) -> None:
         """Nothing waits for it."""
+
+
+def close_whole(file: BinaryIO, name: str) -> None:
+    """Close a file that Bareos' core has written `name` to.
+
+    Raises errors.RestoreError where the disk was full: the core knows, but does not tell. A file
+    that was cut short fills its last block, and one more finds no room.
+    """
+    size = os.fstat(file.fileno()).st_size
+    try:
+        with file:
+            os.pwrite(file.fileno(), bytes(_BLOCK), size)
+            os.ftruncate(file.fileno(), size)
+    except OSError as error:
+        raise errors.RestoreError(
+            f"{name} was not written whole to {file.name}, of {size} bytes: {error.strerror}",
+            todo="Make room there for all that is being restored",
+        ) from error

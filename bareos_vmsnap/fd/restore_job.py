@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Any, Optional
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd import summary, targets
+from bareos_vmsnap.fd.disk_writers import DiskWriters
 from bareos_vmsnap.fd.facts import JobFacts
 from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.options import Options
@@ -41,6 +42,7 @@ class RestoreJob:
         self._steps: list[plan_restore.Step] = []
         self._target: Optional[Target] = None
         self._spool = Spool(facts.working_directory, facts.jobid)
+        self._writers = DiskWriters(self._told)
         self._restored: list[tuple[model.Segment, client.Report]] = []
 
     def wanted(self, path: str) -> bool:
@@ -85,7 +87,9 @@ class RestoreJob:
                 f"VM {self._vm_name}: {len(missing)} of {len(plan.segments)} segments did not come: "
                 + ", ".join(missing[:5])
                 + more,
-                todo="Select them too: the VM's whole directory, of every job since its last full",
+                todo="Select them too: the VM's whole directory, of every job since its last full. "
+                "Or choose a time point the selection holds with restore_timepoint, or have the "
+                "files as they are with restore_target=files",
             )
         self._run_until_write()
         target = self._opened()
@@ -97,6 +101,7 @@ class RestoreJob:
 
     def abandon(self) -> str:
         """The restore failed: keep or remove what is incomplete; return what was left, if any."""
+        self._writers.close()
         if self._target is None:
             return ""
         target, self._target = self._target, None
@@ -106,6 +111,7 @@ class RestoreJob:
 
     def close(self) -> None:
         """Remove spool files; safe to call again."""
+        self._writers.close()
         self._spool.close()
 
     @property
@@ -158,42 +164,51 @@ class RestoreJob:
 
     def _next_write(self, path: str) -> Optional[plan_restore.Write]:
         """The write of this segment if its node's turn has come, else None."""
-        first: Optional[plan_restore.Write] = None
-        for step in self._steps:
-            if isinstance(step, plan_restore.Write):
-                first = first or step
-                if step.segment.node != first.segment.node:
-                    break
-                if step.segment.name == path:
-                    return step
-        return None
+        return next((w for w in self._next_writes() if w.segment.name == path), None)
+
+    def _next_writes(self) -> list[plan_restore.Write]:
+        """The writes that are left of the node whose turn it is."""
+        writes = [step for step in self._steps if isinstance(step, plan_restore.Write)]
+        return [write for write in writes if write.segment.node == writes[0].segment.node]
 
     def _to_disk(self, write: plan_restore.Write) -> ToDisk:
         """Bring the leaf to where the segment belongs and start the mover that writes it."""
         self._run_until_write()
-        assert self._tree is not None
         segment = write.segment
-        disk = self._tree.nodes[segment.node].disk(segment.disk)
-        if disk is None:
-            raise errors.RestoreError(f"Segment {segment.name} is of a disk its node does not have")
-        mover = client.Mover.write(
-            {
-                "operation": "write",
-                "target": self._opened().endpoint(disk),
-                "capacity": segment.capacity,
-                "expect": {"capacity": segment.capacity},
-                "drop_zeros": write.fresh,
-                "readback": self._options.restore_readback,
-            }
-        )
+        try:
+            mover = self._writers.start(write)
+        except client.MoverError as error:
+            raise errors.RestoreError(f"{segment.name} cannot be written: {error}") from error
         try:
             mover.wait_ready(OPEN_TIMEOUT, tell=self._log.info, canceled=self._facts.cancel.is_set)
         except client.MoverError as error:
             mover.kill()
             if self._facts.cancel.is_set():
                 raise errors.Canceled("The restore was canceled") from error
-            raise errors.RestoreError(f"{disk.label} cannot be written: {error}") from error
+            label = self._disk(segment).label
+            raise errors.RestoreError(f"{label} cannot be written: {error}") from error
+        self._writers.prepare(next((w for w in self._next_writes() if w is not write), None))
         return ToDisk(segment.name, mover, lambda report: self._written(write, report))
+
+    def _told(self, write: plan_restore.Write) -> dict[str, Any]:
+        """What the mover is told that writes this segment into the leaf as it is now."""
+        segment = write.segment
+        return {
+            "operation": "write",
+            "target": self._opened().endpoint(self._disk(segment)),
+            "capacity": segment.capacity,
+            "expect": {"capacity": segment.capacity},
+            "drop_zeros": write.fresh,
+            "readback": self._options.restore_readback,
+            "rate": self._options.rate,
+        }
+
+    def _disk(self, segment: model.Segment) -> model.Disk:
+        assert self._tree is not None
+        disk = self._tree.nodes[segment.node].disk(segment.disk)
+        if disk is None:
+            raise errors.RestoreError(f"Segment {segment.name} is of a disk its node does not have")
+        return disk
 
     def _written(self, write: plan_restore.Write, report: client.Report) -> None:
         segment = write.segment

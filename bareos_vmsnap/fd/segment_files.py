@@ -136,6 +136,7 @@ class SegmentFiles:
             "compression": self._options.compression,
             "granularity": GRANULARITY,
             "connections": self._options.connections,
+            "rate": self._options.rate,
         }
 
     def _audit(

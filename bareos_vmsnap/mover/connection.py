@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import nbd
 
@@ -18,35 +19,39 @@ from bareos_vmsnap.transport import Endpoint
 # A VDDK server opens the disk, through vCenter, while the client connects.
 CONNECT_TIMEOUT = 120.0
 SECTOR = 512
+# Seconds before each new attempt where reading failed, on endpoints that may be opened again.
+RETRY_DELAYS = (2.0, 4.0, 8.0)
 
 
-class Request(NamedTuple):
-    """A request in flight."""
+@dataclass(eq=False)
+class Request:
+    """A request in flight: what is read at `offset` goes into the view."""
 
-    cookie: int
+    view: memoryview
     offset: int
-    length: int
+    cookie: int = -1
+
+
+class ServerGone(NbdFailure):
+    """Nobody listens any more."""
 
 
 class Connection:
     """A handle for use by one thread at a time; another one may call `stay_alive` meanwhile.
 
-    Raises NbdFailure that names the server, what was tried, where, and the server's last words.
+    Where the endpoint may be opened again, reading survives short outages; `recovered` tells of
+    them, for people. (nbdkit's filter `retry` would do that with one request at a time.) Raises NbdFailure that names the server, what was tried, where, and the server's last words.
     """
 
     def __init__(self, endpoint: Endpoint, *, request: int, contexts: Sequence[str] = ()):
         """`contexts` are the kinds of block status that will be asked for, where there are any."""
         self.endpoint = endpoint
+        self.recovered: list[str] = []
+        self._contexts = contexts
         self._turn = threading.Lock()
         self._used = time.monotonic()
-        self.handle = nbd.NBD()
-        self.handle.set_pread_initialize(False)
-        self.handle.set_uri_allow_local_file(True)
-        for context in contexts:
-            self.handle.add_meta_context(context)
-        if not contexts:
-            self.handle.set_request_structured_replies(False)
-        self._connect()
+        self._unanswered: list[Request] = []
+        self.handle = self._open()
         self.size: int = self.handle.get_size()
         self.block = max(SECTOR, self.handle.get_block_size(nbd.SIZE_MINIMUM))
         largest = self.handle.get_block_size(nbd.SIZE_MAXIMUM) or request
@@ -68,23 +73,21 @@ class Connection:
         with self._in_use():
             for place in range(0, inside, self.request):
                 part = view[place : min(inside, place + self.request)]
-                request_offset = offset + place
+                request = Request(part, offset + place)
+                requests.append(request)
+                self._unanswered.append(request)
                 try:
-                    cookie = self.handle.aio_pread(part, request_offset)
+                    self._ask(request)
                 except nbd.Error as error:
-                    raise self.failure("read", request_offset, len(part), error) from error
-                requests.append(Request(cookie, request_offset, len(part)))
+                    self._recover(self._read_failure(request, error), 0)
         return requests
 
     def finish(self, requests: list[Request]) -> None:
         """Wait until requests are done."""
         with self._in_use():
-            for cookie, offset, length in requests:
-                try:
-                    while not self.handle.aio_command_completed(cookie):
-                        self.handle.poll(-1)
-                except nbd.Error as error:
-                    raise self.failure("read", offset, length, error) from error
+            for request in requests:
+                self._wait_for(request)
+                self._unanswered.remove(request)
 
     def stay_alive(self, idle: float) -> None:
         """Read a sector where nothing was asked for `idle` seconds; else return at once.
@@ -96,7 +99,7 @@ class Connection:
         try:
             self.handle.pread(min(self.block, self.size), 0)
         except nbd.Error as error:
-            raise self.lost(error) from error
+            self._recover(self.lost(error), 0)
         finally:
             self._used = time.monotonic()
             self._turn.release()
@@ -136,18 +139,73 @@ class Connection:
             finally:
                 self._used = time.monotonic()
 
-    def _connect(self) -> None:
+    def _ask(self, request: Request) -> None:
+        request.cookie = self.handle.aio_pread(request.view, request.offset)
+
+    def _wait_for(self, request: Request) -> None:
+        attempt = 0
+        while True:
+            try:
+                while not self.handle.aio_command_completed(request.cookie):
+                    self.handle.poll(-1)
+                return
+            except nbd.Error as error:
+                attempt = self._recover(self._read_failure(request, error), attempt)
+
+    def _recover(self, failure: NbdFailure, attempt: int) -> int:
+        """Connect anew, ask again for all that was not answered, return the number of attempts.
+
+        Raises `failure` where the endpoint does not allow that, the server has ended, or too many
+        attempts failed.
+        """
+        first = failure
+        while True:
+            if not self.endpoint.reopens or attempt >= len(RETRY_DELAYS):
+                raise failure
+            time.sleep(RETRY_DELAYS[attempt])
+            attempt += 1
+            try:
+                # The broken one is closed afterwards: the server may end with its last client.
+                self.handle = self._open()
+                self.expect_size(self.handle.get_size())
+                for request in self._unanswered:
+                    self._ask(request)
+            except ServerGone:
+                raise failure from None
+            except NbdFailure as again:
+                failure = again
+            except nbd.Error as error:
+                failure = self.lost(error)
+            else:
+                self.recovered.append(f"connected anew after: {first}")
+                return attempt
+
+    def _open(self) -> nbd.NBD:
+        handle = nbd.NBD()
+        handle.set_pread_initialize(False)
+        handle.set_uri_allow_local_file(True)
+        for context in self._contexts:
+            handle.add_meta_context(context)
+        if not self._contexts:
+            handle.set_request_structured_replies(False)
         deadline = time.monotonic() + CONNECT_TIMEOUT
         try:
-            self.handle.aio_connect_uri(self.endpoint.uri)
-            while self.handle.aio_is_connecting():
+            handle.aio_connect_uri(self.endpoint.uri)
+            while handle.aio_is_connecting():
                 if time.monotonic() > deadline:
                     raise self._failure(f"no connection within {CONNECT_TIMEOUT:.0f} s")
-                self.handle.poll(1000)
+                handle.poll(1000)
         except nbd.Error as error:
-            raise self._failure(f"cannot connect: {error}") from error
-        if not self.handle.aio_is_ready():
+            failure = self._failure(f"cannot connect: {error}")
+            if error.errnum == errno.ECONNREFUSED:
+                raise ServerGone(str(failure)) from error
+            raise failure from error
+        if not handle.aio_is_ready():
             raise self._failure("cannot connect: the server closed the connection")
+        return handle
+
+    def _read_failure(self, request: Request, error: nbd.Error) -> NbdFailure:
+        return self.failure("read", request.offset, len(request.view), error)
 
     def _failure(self, problem: str) -> NbdFailure:
         # libnbd quotes a URI that it does not understand, and that may hold a secret.

@@ -11,13 +11,13 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from bareos_vmsnap import transport
+from bareos_vmsnap import extents, transport
 from bareos_vmsnap.mover import allocation
 from bareos_vmsnap.mover.admission import admitted
 from bareos_vmsnap.mover.connection import Connection
 from bareos_vmsnap.mover.crew import Crew
 from bareos_vmsnap.mover.dispatcher import Dispatcher
-from bareos_vmsnap.mover.failures import AccountingFailure, PlanFailure
+from bareos_vmsnap.mover.failures import AccountingFailure, NbdFailure, PlanFailure
 from bareos_vmsnap.mover.memory import BufferPool
 from bareos_vmsnap.mover.pace import Pace
 from bareos_vmsnap.mover.plan import ReadPlan
@@ -56,10 +56,16 @@ def run(plan: ReadPlan, given: Spool, data: int, reporter: Reporter) -> dict[str
         total = _total(work)
         crew = [first]
         while len(crew) < _worker_count(plan, first) and admission.another():
-            crew.append([connect(endpoint) for endpoint in endpoints])
+            try:
+                crew.append([connect(endpoint) for endpoint in endpoints])
+            except NbdFailure as failure:
+                # Others have connections too, that nobody here counts.
+                notes.append(f"reading with {len(crew)} instead of more connections: {failure}")
+                break
         reporter.ready()
         segment = _start_segment(data, header)
         _move(plan, work, total, crew, segment, reporter)
+        notes += [text for c in chain.from_iterable(crew) for text in c.recovered]
         totals, stream_bytes = segment.finish(total if plan.keeps_zeros else None)
         os.close(data)
     return totals_fields(totals, stream_bytes, header, notes)
@@ -87,7 +93,10 @@ def _find_work(
 
 
 def _written_in(link: Mapping[str, Any], plan: ReadPlan, reporter: Reporter) -> Spool:
-    """What was ever written in a delta disk's own file."""
+    """What was ever written in a delta disk's own file.
+
+    "All of it" may be true, but is also what VDDK says when it cannot tell. Raises NbdFailure then.
+    """
     written = Spool(PAIR)
     with transport.open(link, writable=False) as endpoint:
         contexts = (allocation.BASE, allocation.DEPTH)
@@ -95,6 +104,8 @@ def _written_in(link: Mapping[str, Any], plan: ReadPlan, reporter: Reporter) -> 
         connection.expect_size(plan.capacity)
         written.extend(allocation.written_ranges(connection, reporter.alive))
         connection.close()
+        if extents.total(written) == plan.capacity > allocation.ALIGNMENT:
+            raise NbdFailure(f"{endpoint.name} calls all of it written, which may say nothing")
     return written
 
 

@@ -216,7 +216,11 @@ class NewVm:
         """Raises whereabouts.Moved where a disk that was written is in another file now."""
         written, self._written = self._written, {}
         if written:
-            whereabouts.check(self._vm, self._vm.config, written.values())
+            try:
+                whereabouts.check(self._vm, self._vm.config, written.values())
+            except whereabouts.Moved:
+                self._refuse_unknown()  # a snapshot of somebody else's moves the leaf, too
+                raise
 
     def _reconfigure(
         self, node: model.Node, gone: Iterable[int], new: Iterable[model.Disk]

@@ -33,7 +33,8 @@ class Endpoint:
     `name` is for messages. `connections` says how many the server takes at a time; None leaves
     that to the server's multi-conn flag. `log` returns the server's last words, if it has any,
     `explain` what they mean, where that is known. `maps_written_blocks` tells that block status
-    calls every block of the disk's own file that was ever written allocated, zeros too.
+    calls every block of the disk's own file that was ever written allocated, zeros too; `reopens`
+    that a reader whose connection fails may connect again, and has the same disk then.
     """
 
     uri: str
@@ -42,6 +43,7 @@ class Endpoint:
     log: Callable[[], str] = _no_log
     explain: Callable[[], Optional[str]] = _no_explanation
     maps_written_blocks: bool = False
+    reopens: bool = False
 
 
 def check_keys(

@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 import http.client
 import ssl
-import time
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -22,8 +21,6 @@ from bareos_vmsnap.vsphere import tls
 # a request that arrived twice is found and cleaned up.
 _RETRIES = 3
 _CONNECT_TIMEOUT = 30  # seconds
-# vCenter ends a session that was idle for 30 minutes, by default.
-_KEEPALIVE = 300  # seconds
 
 
 class CannotConnect(errors.VmsnapError):
@@ -81,7 +78,6 @@ class Session:
         """Log in. Raises CannotConnect."""
         self.server = server
         self._tls = server.tls_context()
-        self._called = time.monotonic()
         try:
             plain = connect.SmartStubAdapter(
                 host=server.host,
@@ -105,12 +101,6 @@ class Session:
     def cookie(self) -> str:
         """The session's cookie ("vmware_soap_session=..."), a secret."""
         return str(self.stub.soapStub.cookie)
-
-    def keep_alive(self) -> None:
-        """Call the server where this was not done for some minutes: sessions end when idle."""
-        if time.monotonic() - self._called >= _KEEPALIVE:
-            self.instance.CurrentTime()
-            self._called = time.monotonic()
 
     @property
     def thumbprint(self) -> str:

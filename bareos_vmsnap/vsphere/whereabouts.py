@@ -9,14 +9,17 @@ it. So it is found out: by the paths that vSphere gives for the disks, before, b
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
-from pyVmomi import vim
+from pyVmomi import vim, vmodl
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.tree import model
 from bareos_vmsnap.vsphere import disks
+
+_UNDER_WAY = (vim.TaskInfo.State.running, vim.TaskInfo.State.queued)
 
 
 class Moved(errors.VmsnapError):
@@ -42,14 +45,13 @@ def check(vm: Any, config: Any, expected: Iterable[model.Disk]) -> None:
 def refuse_moving(vm: Any) -> None:
     """Raise Moved where the VM is being moved right now."""
     for task in vm.recentTask:
-        info = task.info
-        moving = "relocate" in (info.descriptionId or info.name or "").lower()
-        if moving and info.state in (
-            vim.TaskInfo.State.running,
-            vim.TaskInfo.State.queued,
-        ):
-            raise Moved(
-                f"VM {vm.name} is being migrated ({info.descriptionId or info.name})",
-                left="nothing, the VM was not touched",
-                todo="Run the job again when the migration has ended",
-            )
+        # vSphere forgets tasks that have ended.
+        with contextlib.suppress(vmodl.fault.ManagedObjectNotFound):
+            info = task.info
+            what = info.descriptionId or info.name or ""
+            if "relocate" in what.lower() and info.state in _UNDER_WAY:
+                raise Moved(
+                    f"VM {vm.name} is being migrated ({what})",
+                    left="nothing, the VM was not touched",
+                    todo="Run the job again when the migration has ended",
+                )

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -72,7 +73,9 @@ class Bareos:
         self.lab = lab
         self.mark = uuid.uuid4().hex
         self._installation = installation
-        self.configuration = Configuration(root)
+        self.configuration = Configuration(
+            root, transport=os.environ.get("VMSNAP_TRANSPORT", "nbd")
+        )
         self.database = Database(installation, root / "pg")
         self.configuration.write(self.database.resource(), lab)
         self.temporary = root / "tmp"

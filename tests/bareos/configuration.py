@@ -9,6 +9,7 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bareos_vmsnap.lab import ways
 from bareos_vmsnap.lab.lab import Lab
 
 from . import daemons, shipped
@@ -18,12 +19,15 @@ CLIENT = "vmware-proxy-fd"
 
 @dataclass
 class Configuration:
-    """Below `root`: etc/ with the configuration, work/, volumes/, plugins/, log/."""
+    """Below `root`: etc/ with the configuration, work/, volumes/, plugins/, log/. Disks are reached
+    by `transport`, see bareos_vmsnap.lab.ways.
+    """
 
     root: Path
     director_port: int = 0
     storage_port: int = 0
     file_port: int = 0
+    transport: str = "nbd"
     secret: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def __post_init__(self) -> None:
@@ -111,7 +115,9 @@ class Configuration:
             "backup@vsphere.local": lab.user,
             "#ca_file = /etc/bareos/vmsnap/vcenter-ca.pem": f"ca_file = {lab.ca_file}",
             "/etc/bareos": str(self.etc),
-            "nbd+unix:///?socket=/run/vmsnap/{vm}/{snapshot}/{disk}.sock": lab.nbd_uri,
+            "#vddk_libdir = /opt/vmware-vix-disklib-distrib": "\n".join(
+                f"{key} = {value}" for key, value in ways.to_disks(lab, self.transport).items()
+            ),
         }
         self._put("vmsnap/vcenter.ini", shipped.text("vmsnap/vcenter.ini", changes))
         password = {"change-me": lab.password}

@@ -82,9 +82,15 @@ class Proxy:
 
     def runs(self, method: str) -> bool:
         """Whether vCenter is at work on a task of that method ("CreateSnapshot_Task")."""
-        running = [t.info for t in self.lab.vcenter.tasks.recentTask if t.info.state == "running"]
-        operations = [info.descriptionId.rpartition(".")[2].lower() for info in running]
-        return any(method.lower().startswith(operation) for operation in operations)
+        operations = [info.descriptionId.rpartition(".")[2].lower() for info in self.at_work]
+        wanted = method.replace("ReconfigVM", "Reconfigure").lower()
+        return any(wanted.startswith(operation) for operation in operations)
+
+    @property
+    def at_work(self) -> list[Any]:
+        """The TaskInfo of each task vCenter is at work on."""
+        tasks = self.lab.vcenter.tasks.recentTask
+        return [task.info for task in tasks if task.info.state == "running"]
 
     def forget_killed(self) -> None:
         """Remove what a file daemon that was killed could not: vCenter ends its session by and by."""
@@ -142,7 +148,7 @@ class Proxy:
         return {session.key for session in self.lab.vcenter.sessions.sessionList}
 
 
-def until(what: Callable[[], object], seconds: float = 30) -> None:
+def until(what: Callable[[], object], seconds: float = 60) -> None:
     """Wait for something to be true."""
     deadline = time.monotonic() + seconds
     while not what():

@@ -5,16 +5,19 @@
 from __future__ import annotations
 
 import os
+import time
+from typing import Any
 
 from bareos_vmsnap.vsphere import marks
 
 from ..e2e.hardware import MIB
 from ..e2e.machine import Machine
 from .joblog import check_ok
-from .proxy import Proxy
+from .proxy import Proxy, until
 
 SLOW = "  Maximum Bandwidth = 1 mb/s\n"  # megabytes: a disk of NOISE bytes takes some seconds
 NOISE = 6 * MIB
+TASK_SECONDS = 4
 
 
 def noisy(proxy: Proxy, job: str = SLOW, size: int = NOISE) -> Machine:
@@ -22,6 +25,37 @@ def noisy(proxy: Proxy, job: str = SLOW, size: int = NOISE) -> Machine:
     machine = proxy.create([size], job=job)
     machine.guest.write(2000, 0, os.urandom(size))
     return machine
+
+
+def start_slow(proxy: Proxy, machine: Machine, moment: str) -> int:
+    """Start a Full; return its id when it is at that moment: "segment", or a task of vCenter's."""
+    proxy.lab.habits.task_seconds_of[moment] = TASK_SECONDS
+    jobid = proxy.bareos.start_job(f"run job=backup-vm-{machine.name} level=Full yes")
+    _wait_for(proxy, moment)
+    return jobid
+
+
+def start_slow_restore(proxy: Proxy, name: str, moment: str, **how: Any) -> int:
+    """The same for a restore of the newest state; `how`: see Bareos.start_restore."""
+    proxy.lab.habits.task_seconds_of[moment] = TASK_SECONDS
+    proxy.bareos.console("setbandwidth client=vmware-proxy-fd limit=1000")
+    jobid = proxy.bareos.start_restore(name, **how)
+    _wait_for(proxy, moment)
+    return jobid
+
+
+def back_to_speed(proxy: Proxy) -> None:
+    """No more slow tasks, no limit of the bandwidth."""
+    proxy.lab.habits.task_seconds_of.clear()
+    proxy.bareos.console("setbandwidth client=vmware-proxy-fd limit=0")
+
+
+def _wait_for(proxy: Proxy, moment: str) -> None:
+    if moment == "segment":
+        until(proxy.movers)
+        time.sleep(0.5)
+    else:
+        until(lambda: proxy.runs(moment))
 
 
 def backup_snapshots(machine: Machine) -> list[str]:

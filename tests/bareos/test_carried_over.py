@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Jobs made of other jobs: Copy, VirtualFull, Always Incremental. Restores from them are whole."""
+"""Jobs made of other jobs: Copy, Migrate, VirtualFull, Always Incremental. Restores are whole."""
 
 from __future__ import annotations
 
@@ -19,6 +19,16 @@ POOL = """Pool {
   Volume Retention = 1 year
   Label Format = "kept-"
 }
+"""
+MIGRATE = """Job {{
+  Name = "migrate"
+  Type = Migrate
+  Selection Type = Job
+  Selection Pattern = "backup-vm-{vm}"
+  JobDefs = "vmsnap"
+  FileSet = "vmsnap-{vm}"
+  Next Pool = kept
+}}
 """
 NEXT = "  Next Pool = kept\n  Virtual Full Backup Pool = kept\n"
 
@@ -75,6 +85,42 @@ def test_copies(proxy: Proxy) -> None:
     check_restore(proxy, machine, [int(row[0]) for row in copies])
 
 
+def test_migration(proxy: Proxy) -> None:
+    """Restore objects move with the job, so that the next Incremental still knows its base."""
+    bareos = proxy.bareos
+    machine, jobs = chain(proxy, NEXT, 2)
+    name, originals = machine.name, ", ".join(str(job.jobid) for job in jobs)
+    bareos.configuration.add("job", "migrate", MIGRATE.format(vm=name))
+    bareos.reload()
+    for pool in ("vmsnap-full", "vmsnap-incremental"):
+        check_ok(bareos.wait(bareos.start_job(f"run job=migrate pool={pool} yes")))
+    query = (
+        "SELECT j.jobid, o.type FROM job o JOIN job j ON j.priorjobid = o.jobid "
+        f"WHERE j.type = 'B' AND j.jobstatus = 'T' AND o.jobid IN ({originals}) ORDER BY j.jobid"
+    )
+    until(lambda: len(bareos.database.query(query)) == 2)
+    migrated = bareos.database.query(query)
+    assert [kind for _, kind in migrated] == ["M", "M"]
+    full, incremental = (int(jobid) for jobid, _ in migrated)
+    assert objects(bareos, incremental) > 0
+
+    machine.snapshot("after the migration")
+    machine.scribble("more")
+    following = bareos.backup(name, "Incremental")
+    check_ok(following)
+    assert "cannot build on a previous job" not in following.log
+    assert "changes of the current state are counted" not in following.log
+    assert ", 2 segments, time point" in following.log
+    before = machine.portrait()
+    machine.destroy()
+    restored = bareos.restore(name)  # Bareos chooses the jobs
+    check_ok(restored)
+    assert proxy.find(name).portrait() == before
+    proxy.find(name).destroy()
+    check_ok(bareos.restore(name, jobs=[full, incremental]))
+    assert proxy.find(name).snapshot_names == ["S0", "S1"]
+
+
 @pytest.mark.parametrize("accurate", ["", "  Accurate = yes\n"], ids=["plain", "Accurate"])
 def test_virtual_full(proxy: Proxy, accurate: str) -> None:
     """It has no restore objects: the manifest comes as a file, the segments wait for it."""
@@ -96,12 +142,14 @@ def test_virtual_full(proxy: Proxy, accurate: str) -> None:
     check_restore(proxy, machine, [virtual.jobid, following.jobid])
 
 
-def test_always_incremental(proxy: Proxy) -> None:
+@pytest.mark.parametrize("keep", [1, 0])
+def test_always_incremental(proxy: Proxy, keep: int) -> None:
+    """Where the newest Incremental was consolidated too, the next one has nothing to build upon."""
     bareos = proxy.bareos
-    always = """  Accurate = yes
+    always = f"""  Accurate = yes
   Always Incremental = yes
   Always Incremental Job Retention = 1 second
-  Always Incremental Keep Number = 1
+  Always Incremental Keep Number = {keep}
 """
     machine, jobs = chain(proxy, NEXT + always, 4)
     bareos.configuration.add(
@@ -120,7 +168,8 @@ def test_always_incremental(proxy: Proxy) -> None:
     name, before = machine.name, machine.portrait()
     machine.scribble("after the consolidation")
     following = bareos.backup(name, "Incremental")
-    check_ok(following)
+    assert following.status == "T", following.log
+    assert ("cannot build on a previous job" in following.log) is (keep == 0)
     assert machine.portrait() != before
     before = machine.portrait()
     machine.destroy()

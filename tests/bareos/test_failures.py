@@ -9,8 +9,6 @@ import signal
 import time
 from pathlib import Path
 
-import pytest
-
 from bareos_vmsnap.vsphere import marks
 
 from ..e2e.hardware import MIB
@@ -55,21 +53,6 @@ def test_vcenter_goes_away(proxy: Proxy) -> None:
     check_next_job(proxy, machine)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
-def test_the_file_daemon_ends(proxy: Proxy, number: int) -> None:
-    machine = noisy(proxy)
-    jobid = proxy.bareos.start_job(f"run job=backup-vm-{machine.name} level=Full yes")
-    until(proxy.movers)
-    proxy.bareos.file.end_by(number)
-    job = proxy.bareos.wait(jobid)
-    assert job.status == "f", job.log
-    until(lambda: not proxy.movers())
-    proxy.bareos.file.start()
-    assert backup_snapshots(machine) == [f"{marks.BACKUP_PREFIX}{job.unique_name}"]
-    proxy.forget_killed()
-    check_next_job(proxy, machine)
-
-
 def test_a_damaged_volume(proxy: Proxy) -> None:
     machine = proxy.create([NOISE], plugin=":compression=none")
     name = machine.name
@@ -83,27 +66,6 @@ def test_a_damaged_volume(proxy: Proxy) -> None:
         file.write(b"damaged")
     job = proxy.bareos.restore(name)
     assert job.status in ("E", "f"), job.log
-    assert proxy.vm_names() in ([f"{name} (incomplete restore)"], [])
-
-
-def test_a_hand_marked_subset_without_the_base(proxy: Proxy) -> None:
-    machine = proxy.create([MIB])
-    name = machine.name
-    machine.scribble("a")
-    machine.snapshot("A")
-    machine.scribble("b")
-    check_ok(proxy.bareos.backup(name))
-    machine.destroy()
-    told = proxy.bareos.console(
-        f"restore client=vmware-proxy-fd fileset=vmsnap-{name} where=/ current select",
-        f"cd /@vmsnap/{name}*/s0001-A",
-        "mark state-*",
-        "done",
-        "yes",
-    )
-    jobid = int(told.rpartition("JobId=")[2].split()[0])
-    job = proxy.bareos.wait(jobid)
-    check_failed(job, "1 of 2 segments did not come: .*/s0001-A/scsi0-0")
     assert proxy.vm_names() in ([f"{name} (incomplete restore)"], [])
 
 

@@ -4,7 +4,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +19,7 @@ from .bareos import Bareos
 from .joblog import check_failed, check_ok
 from .proxy import Proxy
 
+MYSELF = "bareos-fd.d/client/myself.conf"
 ACCURATE = "  Accurate = yes\n"
 
 
@@ -63,21 +68,61 @@ def test_accurate_drops_what_is_no_longer_needed(proxy: Proxy) -> None:
     assert proxy.find(name).portrait() == before
 
 
-def test_data_encryption(proxy: Proxy) -> None:
-    bareos = proxy.bareos
-    resource = bareos.root / "etc" / "bareos-fd.d" / "client" / "myself.conf"
-    plain = resource.read_text()
-    keys = _key_pair(bareos)
-    pki = f'  PKI Signatures = yes\n  PKI Encryption = yes\n  PKI Keypair = "{keys}"\n'
-    resource.write_text(shipped.with_lines(plain, pki))
-    bareos.file.stop()
-    bareos.file.start()
+@contextmanager
+def configured(bareos: Bareos, *changes: tuple[str, str]) -> Iterator[None]:
+    """Lines at the end of resources (files below etc/) for a while; all daemons start anew."""
+    daemons = (bareos.storage, bareos.file, bareos.director)
+    files = {bareos.configuration.etc / name: lines for name, lines in changes}
+    before = {path: path.read_text() for path in files}
+
+    def restart(contents: dict[Path, str]) -> None:
+        for daemon in reversed(daemons):
+            daemon.stop()
+        for path, content in contents.items():
+            path.write_text(content)
+        bareos.start()
+
+    restart({path: shipped.with_lines(before[path], lines) for path, lines in files.items()})
     try:
-        check_round_trip(proxy, proxy.create([MIB]))
+        yield
     finally:
-        resource.write_text(plain)
-        bareos.file.stop()
-        bareos.file.start()
+        restart(before)
+
+
+@pytest.mark.parametrize("options", ["", "Signature = SHA256\n      Compression = LZ4"])
+def test_data_encryption(proxy: Proxy, options: str) -> None:
+    keys = _key_pair(proxy.bareos)
+    pki = f'  PKI Signatures = yes\n  PKI Encryption = yes\n  PKI Keypair = "{keys}"\n'
+    with configured(proxy.bareos, (MYSELF, pki)):
+        check_round_trip(proxy, proxy.create([MIB], options=options))
+
+
+def test_tls_is_on(proxy: Proxy) -> None:
+    """By default, between all daemons."""
+    job = proxy.bareos.backup(proxy.create([MIB]).name)
+    check_ok(job)
+    assert len(re.findall(r"(?i)encryption: TLS_\w+", job.log)) >= 3
+
+
+def test_tls_is_off(proxy: Proxy) -> None:
+    """In every resource that has the switch: the jobs are the same."""
+    resources = (
+        "bareos-dir.d/director/bareos-dir.conf",
+        "bareos-dir.d/client/vmware-proxy.conf",
+        "bareos-dir.d/storage/File.conf",
+        "bareos-sd.d/storage/bareos-sd.conf",
+        "bareos-sd.d/director/bareos-dir.conf",
+        "bareos-fd.d/director/bareos-dir.conf",
+        MYSELF,
+        "bconsole.conf",
+    )
+    off = "  TLS Enable = no\n"
+    with configured(proxy.bareos, *((name, off) for name in resources)):
+        machine = proxy.create([MIB])
+        name = machine.name
+        check_round_trip(proxy, machine)
+        job = proxy.bareos.backup(name)
+    assert "TLS" not in job.log
 
 
 def _key_pair(bareos: Bareos) -> str:

@@ -76,6 +76,18 @@ def test_restore_an_older_job(proxy: Proxy, saved: Saved) -> None:
     assert proxy.find("web1").portrait() == saved.portraits[1]
 
 
+def test_restore_before_a_date(proxy: Proxy, saved: Saved) -> None:
+    ((started,),) = proxy.bareos.database.query(
+        f"SELECT starttime FROM job WHERE jobid = {saved.jobs[2].jobid}"
+    )
+    jobid = proxy.bareos.start_job(
+        "restore client=vmware-proxy-fd fileset=vmsnap-web1 where=/ "
+        f'before="{started}" select all done yes'
+    )
+    check_ok(proxy.bareos.wait(jobid))
+    assert proxy.find("web1").portrait() == saved.portraits[1]
+
+
 def test_restore_an_older_time_point(proxy: Proxy, saved: Saved) -> None:
     jobs = [job.jobid for job in saved.jobs[:2]]
     option = f"restore_timepoint={timepoint(saved.jobs[0])}"

@@ -14,11 +14,13 @@ import itertools
 import json
 import re
 import shutil
+import signal
 import tempfile
+import time
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Optional, Protocol
 
-from bareos_vmsnap.lab.filedaemon import FileDaemon
+from bareos_vmsnap.lab.filedaemon import Cancel, FileDaemon
 from bareos_vmsnap.lab.lab import Lab
 
 from ..e2e.hardware import MIB
@@ -26,12 +28,14 @@ from ..e2e.machine import Machine
 from ..e2e.pictures import draw
 from . import installation, shipped
 from .bareos import RECORDER, Bareos
-from .proxy import Proxy
+from .proxy import Proxy, until
 
 Trace = list[dict[str, Any]]
 RECORDED = Path(__file__).parent / "traces" / "scenario.json"
 _MODULE = RECORDER.stem
 _NAME = "recorded"
+_SECONDS = 4  # how long what is interrupted takes
+_SLOW = {"Full": "CreateSnapshot_Task", "restore": "CreateVM_Task"}
 
 
 def recorded() -> dict[str, Trace]:
@@ -40,28 +44,59 @@ def recorded() -> dict[str, Trace]:
     return traces
 
 
-def play(run: Callable[[str], str], find: Callable[[], Machine], trace: Path) -> dict[str, Trace]:
-    """Play the scenario; the last job fails, since the VM is gone.
+class Runner(Protocol):
+    """Runs the jobs of the scenario. Backups are Accurate."""
 
-    `run` runs the job called estimate, Full, Incremental, or restore, the backups Accurate, and
-    returns its status letter; `find` finds the VM.
-    """
+    def __call__(self, job: str, interruption: Optional[str] = None) -> str:
+        """Run the job called estimate, Full, Incremental or restore; return its status letter.
+
+        `interruption`: "cancel", or "kill" the file daemon, while vCenter takes the backup
+        snapshot, or creates the VM that is being restored.
+        """
+
+
+# The jobs in their order: name, what is run, its interruption, how it ends.
+_SCENARIO = (
+    ("estimate", "estimate", None, "T"),
+    ("canceled", "Full", "cancel", "A"),
+    ("killed", "Full", "kill", "f"),
+    ("Full", "Full", None, "T"),
+    ("Incremental", "Incremental", None, "T"),
+    ("canceled restore", "restore", "cancel", "A"),
+    ("killed restore", "restore", "kill", "f"),
+    ("restore", "restore", None, "T"),
+    ("failing", "Full", None, "f"),
+)
+
+
+def play(run: Runner, find: Callable[[], Machine], lab: Lab, trace: Path) -> dict[str, Trace]:
+    """Play the scenario; the last job fails, since the VM is gone. `find` finds the VM."""
     machine = find()
     draw(machine, "A\n  B *\n")
     played = {}
-    for job in ("estimate", "Full", "Incremental", "restore", "failing"):
+    for name, job, interruption, end in _SCENARIO:
         trace.write_text("")
-        if job == "Incremental":
+        if name == "Incremental":
             machine.remove(machine.roots[0].snapshot)
             machine.scribble("more")
-        elif job == "restore":
+        elif name == "canceled restore":
             machine.destroy()
-        status = run("Full" if job == "failing" else job)
-        assert status == ("f" if job == "failing" else "T"), (job, status)
-        played[job] = _normal(trace.read_text())
+        if interruption:
+            lab.habits.task_seconds_of[_SLOW[job]] = _SECONDS
+        status = run(job, interruption)
+        lab.habits.task_seconds_of.clear()
+        assert status == end, (name, status)
+        _wait_for_vcenter(lab)
+        played[name] = _normal(trace.read_text())
         if job == "restore":
-            find().destroy()
+            for vm in lab.vcenter.vms():
+                Machine(lab, lab.guest(vm.moid), machine.client).destroy()
     return played
+
+
+def _wait_for_vcenter(lab: Lab) -> None:
+    while any(task.info.state == "running" for task in lab.vcenter.tasks.recentTask):
+        time.sleep(0.1)
 
 
 def play_real(proxy: Proxy) -> dict[str, Trace]:
@@ -69,15 +104,28 @@ def play_real(proxy: Proxy) -> dict[str, Trace]:
     bareos = proxy.bareos
     proxy.create([MIB], name=_NAME, module=_MODULE, job="  Accurate = yes\n")
 
-    def run(job: str) -> str:
+    def run(job: str, interruption: Optional[str] = None) -> str:
         if job == "estimate":
             bareos.console(f"estimate job=backup-vm-{_NAME} level=Full listing")
             return "T"
         if job == "restore":
-            return bareos.restore(_NAME).status
-        return bareos.backup(_NAME, job).status
+            jobid = bareos.start_restore(_NAME)
+        else:
+            jobid = bareos.start_job(f"run job=backup-vm-{_NAME} level={job} yes")
+        if interruption:
+            until(lambda: proxy.runs(_SLOW[job]))
+        if interruption == "cancel":
+            bareos.console(f"cancel jobid={jobid} yes")
+        elif interruption == "kill":
+            bareos.file.end_by(signal.SIGKILL)
+        ended = bareos.wait(jobid)
+        if interruption == "kill":
+            bareos.file.start()
+            proxy.forget_killed()
+        until(lambda: not proxy.remains() or interruption == "kill")
+        return ended.status
 
-    return play(run, lambda: proxy.find(_NAME), bareos.trace)
+    return play(run, lambda: proxy.find(_NAME), proxy.lab, bareos.trace)
 
 
 def play_loopback(directory: Path) -> dict[str, Trace]:
@@ -108,15 +156,20 @@ def play_loopback(directory: Path) -> dict[str, Trace]:
         trace = directory / "trace.jsonl"
         environment = {"VMSNAP_TRACE": str(trace)}
 
-        def run(job: str) -> str:
+        def run(job: str, interruption: Optional[str] = None) -> str:
             if job == "estimate":
                 return daemon.estimate(line, environment=environment).status
+            call = ("plugin_io IO_OPEN", 1) if job == "restore" else ("start_backup_file", 1)
+            number = signal.SIGKILL if interruption == "kill" else None
+            stop = Cancel(*call, signal=number) if interruption else None
             if job == "restore":
-                return daemon.restore(environment=environment).status
-            done = daemon.backup(line, level=job, accurate=True, environment=environment)
+                return daemon.restore(environment=environment, cancel=stop).status
+            done = daemon.backup(
+                line, level=job, accurate=True, environment=environment, cancel=stop
+            )
             return done.status
 
-        return play(run, lambda: Machine(lab, lab.guest(_NAME), client), trace)
+        return play(run, lambda: Machine(lab, lab.guest(_NAME), client), lab, trace)
 
 
 def _normal(lines: str) -> Trace:

@@ -24,6 +24,7 @@ class Machine:
     def __init__(self, lab: Lab, guest: Guest, client: Any) -> None:
         self.lab = lab
         self.guest = guest
+        self.client = client
         self.vm: Any = vim.VirtualMachine(guest.moref, client._stub)
 
     @property
@@ -33,7 +34,8 @@ class Machine:
     @property
     def roots(self) -> list[Any]:
         """The snapshot tree's roots."""
-        return list(self.vm.snapshot.rootSnapshotList) if self.vm.snapshot else []
+        info = self.vm.snapshot  # read once: the last one may be going away
+        return list(info.rootSnapshotList) if info else []
 
     @property
     def snapshot_names(self) -> list[str]:

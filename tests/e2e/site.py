@@ -14,9 +14,9 @@ from typing import Any, Optional
 from urllib.parse import quote
 
 import bareos_vmsnap
+from bareos_vmsnap.lab import ways
 from bareos_vmsnap.lab.filedaemon import Cancel, FileDaemon, JobResult
 from bareos_vmsnap.lab.lab import Lab
-from bareos_vmsnap.lab.vddk import plugin
 from bareos_vmsnap.vsphere import marks
 
 from . import processes
@@ -38,7 +38,7 @@ class Site:
         """`vddk`: disks are reached through the lab's VDDK, not by NBD."""
         self.directory = directory
         self.lab = Lab(directory / "lab", **lab)
-        self._way = self._through_vddk() if vddk else self._by_nbd()
+        self._way: dict[str, Optional[str]] = {**ways.to_disks(self.lab, "vddk" if vddk else "nbd")}
         self._of_jobs: set[str] = set()
         self.log_in()
         self.daemon = FileDaemon(directory / "bareos", plugin_path=REPOSITORY)
@@ -88,16 +88,6 @@ class Site:
         }
         escaped = (f"{k}={_escape(k, v)}" for k, v in chosen.items() if v is not None)
         return "python3:module_name=bareos-fd-vmsnap:" + ":".join(escaped)
-
-    def _by_nbd(self) -> dict[str, Optional[str]]:
-        return {
-            "transport": "nbd",
-            "nbd_uri": self.lab.nbd_uri,
-            "nbd_link_uri": self.lab.nbd_single_link_uri,
-        }
-
-    def _through_vddk(self) -> dict[str, Optional[str]]:
-        return {"vddk_libdir": str(self.lab.vddk.libdir), "vddk_plugin": plugin.find()}
 
     def backup(
         self,

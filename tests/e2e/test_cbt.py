@@ -250,3 +250,26 @@ def test_a_restored_vm_is_not_trusted(site: Site) -> None:
     assert (found["E", DISK], found["now", DISK]) == ("cbt", "cbt")
     assert "restored (by RestoreFiles." in reasons(job)["D", DISK]
     check_restores(site, restored)
+
+
+@pytest.mark.parametrize("merge", ["removal", "consolidate"])
+def test_snapshots_older_than_cbt_by_their_own_files(site: Site, merge: str) -> None:
+    """Zeros that were written in a snapshot's file count; a file without a name forbids it."""
+    machine = site.create(disks=[MIB, 5 * 65536 + 512], cbt=False)
+    site.lab.habits.merge_links = merge
+    draw(machine, "A\n  B\n    (X)\n      Y\n      Z\n  D *\n")
+    job = site.backup(without_cbt="link", enable_cbt="no")
+    assert job.status == "T"
+    found = methods(job)
+    assert [found[node, DISK] for node in ("B", "D", "now")] == ["link"] * 3
+    assert [found[node, DISK] for node in ("Y", "Z")] == ["compare"] * 2
+    assert "not the direct parent" in reasons(job)["Y", DISK]
+    check_restores(site, machine)
+
+
+def test_own_files_that_no_server_shows(site: Site) -> None:
+    machine = site.create(disks=[MIB], cbt=False)
+    draw(machine, "A\n  B\n")
+    job = site.backup(without_cbt="link", enable_cbt="no", nbd_link_uri=None)
+    assert methods(job)["B", DISK] == "compare"
+    assert "transport=nbd needs nbd_link_uri" in reasons(job)["B", DISK]

@@ -122,6 +122,7 @@ class LifeOfATree(RuleBasedStateMachine):
         sequence=st.sampled_from(["global", "reuse"]),
         merge=st.sampled_from(["removal", "consolidate"]),
         migration=st.booleans(),
+        link=st.booleans(),
     )
     def habits(
         self,
@@ -132,7 +133,9 @@ class LifeOfATree(RuleBasedStateMachine):
         sequence: Any,
         merge: str,
         migration: bool,
+        link: bool,
     ) -> None:
+        self.now.without_cbt = "link" if link else "compare"
         habits = self.now.lab.habits
         habits.page_areas, habits.empty_pages, habits.merge_links = page, empty, merge
         habits.relocate_resets_tracking = migration

@@ -11,7 +11,9 @@ import click
 import hypothesis
 from hypothesis.stateful import run_state_machine_as_test
 
+from bareos_vmsnap.lab import ways
 from tests.proof.machine import TOTALS, LifeOfATree
+from tests.proof.world import World
 
 
 @click.command()
@@ -20,8 +22,16 @@ from tests.proof.machine import TOTALS, LifeOfATree
     "--seed", type=int, default=1, show_default=True, help="Other seeds, other histories."
 )
 @click.option("--steps", type=int, default=40, show_default=True, help="Longest history.")
-def main(minutes: float, seed: int, steps: int) -> None:
+@click.option(
+    "--transport",
+    type=click.Choice(ways.TRANSPORTS),
+    default="nbd",
+    show_default=True,
+    help="How jobs reach disks.",
+)
+def main(minutes: float, seed: int, steps: int, transport: str) -> None:
     """Play random histories until the time is up; exit 1 with the shortest failing one."""
+    World.transport = transport
     end = time.monotonic() + minutes * 60
     budget = hypothesis.settings(
         max_examples=10,

@@ -16,6 +16,7 @@ from pyVim.task import WaitForTask
 from pyVmomi import vim
 
 import bareos_vmsnap
+from bareos_vmsnap.lab import ways
 from bareos_vmsnap.lab.filedaemon import FileDaemon
 from bareos_vmsnap.lab.lab import Lab
 from bareos_vmsnap.tree import manifest
@@ -35,14 +36,18 @@ class World:
     """Every method that changes something changes the lab and the reference alike.
 
     Actions that vSphere would refuse in the state at hand do nothing: a random history may ask for
-    anything. Choices are given as numbers and taken modulo what there is.
+    anything. Choices are given as numbers and taken modulo what there is. Jobs reach disks by
+    `transport`.
     """
+
+    transport = "nbd"
 
     def __init__(self, disks: int = 2, sizes: int = 0) -> None:
         self.place = Path(tempfile.mkdtemp(prefix="vmsnap-proof-"))
         self.lab = Lab(self.place / "lab")
         self.daemon = FileDaemon(self.place / "bareos", plugin_path=PLUGIN)
         self.history: list[str] = []
+        self.without_cbt = "compare"
         self.counts = {
             "actions": 0,
             "jobs": 0,
@@ -354,8 +359,8 @@ class World:
             "vcpass_file": str(secret),
             "ca_file": str(self.lab.ca_file),
             "uuid": uuid,
-            "transport": "nbd",
-            "nbd_uri": self.lab.nbd_uri,
+            **ways.to_disks(self.lab, self.transport),
+            "without_cbt": self.without_cbt,
             "quiesce": "no",
         }
         return "python3:" + ":".join(f"{k}={v}".replace(":", "\\:") for k, v in options.items())

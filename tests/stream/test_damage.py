@@ -210,6 +210,16 @@ def test_a_trailer_that_does_not_add_up_is_refused() -> None:
         assert isinstance(found, errors.TrailerDamaged)
 
 
+@pytest.mark.parametrize("place", [4, 7])
+def test_reserved_bytes_of_the_trailer_must_be_zero(place: int) -> None:
+    header, frames, trailer = samples.parts(WHOLE)
+    record = bytearray(trailer[:-8])
+    record[place] = 1
+    sealed = bytes(record) + struct.pack("<Q", xxhash.xxh3_64_intdigest(bytes(record)))
+    with pytest.raises(errors.TrailerDamaged, match="reserved"):
+        verify(io.BytesIO(header + b"".join(frames) + sealed))
+
+
 @pytest.mark.parametrize("place", [5, 6, 7, 36, 39])
 def test_reserved_bytes_of_a_frame_must_be_zero(place: int) -> None:
     record = bytearray(frame.pack_frame(head())[:-8])

@@ -5,11 +5,8 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,86 +14,17 @@ import pytest
 from pyVim.task import WaitForTask
 from pyVmomi import vim
 
-from bareos_vmsnap import transport
 from bareos_vmsnap.lab.guest import Guest
 from bareos_vmsnap.lab.lab import Lab
-from bareos_vmsnap.lab.vddk import VixError, plugin
-from bareos_vmsnap.mover.connection import Connection
-from bareos_vmsnap.mover.failures import NbdFailure
-from bareos_vmsnap.transport import TransportError, server
-from bareos_vmsnap.vsphere import disks
+from bareos_vmsnap.lab.vddk import plugin
+from bareos_vmsnap.transport import server
 from tests.mover.harness import wait_until
+
+from .vddk import MIB, SECRET, described, opened, read
 
 pytestmark = pytest.mark.skipif(
     plugin.find() is None, reason="nbdkit's vddk plugin is not there: scripts/setup test gets it"
 )
-MIB = 1 << 20
-SECRET = "Gartenzwerg&<9>%41:ü"
-# A datastore folder and files with all that is awkward in names.
-NAME = "wéb [1] 升级, copy"
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with Lab(tmp_path_factory.mktemp("lab")) as made:
-        made.vcenter.add_user(made.user, SECRET)
-        made.password = SECRET
-        yield made
-
-
-@pytest.fixture(scope="module")
-def guest(lab: Lab) -> Guest:
-    """A VM with A in its first MiB at its snapshot, B since."""
-    made = lab.create_vm(NAME, [2 * MIB])
-    made.write(2000, 0, b"A" * MIB)
-    vm: Any = vim.VirtualMachine(made.moref, lab.connect()._stub)
-    WaitForTask(vm.CreateSnapshot_Task("s", "", False, False))
-    made.write(2000, 0, b"B" * 65536)
-    return made
-
-
-@pytest.fixture
-def habits(lab: Lab) -> Iterator[Any]:
-    lab.vddk.habits.reset()
-    yield lab.vddk.habits
-    lab.vddk.habits.reset()
-    wait_until(lambda: lab.vddk.open_disks == [])
-
-
-def described(lab: Lab, guest: Guest, *, leaf: bool = False, **changed: Any) -> dict[str, Any]:
-    vm: Any = vim.VirtualMachine(guest.moref, lab.connect()._stub)
-    root: Any = vm.snapshot.rootSnapshotList[0].snapshot
-    at: Any = vm if leaf else root
-    [disk] = disks.find(at.config.hardware.device)
-    return {
-        "transport": "vddk",
-        "server": lab.host,
-        "port": lab.port,
-        "user": lab.user,
-        "password": lab.password,
-        "thumbprint": lab.thumbprint,
-        "vm": guest.moref,
-        "snapshot": None if leaf else root._moId,
-        "path": disk.disk.path,
-        "transports": "nbdssl:nbd",
-        "libdir": str(lab.vddk.libdir),
-        "plugin": plugin.find(),
-        **changed,
-    }
-
-
-@contextmanager
-def opened(description: dict[str, Any], *, writable: bool = False) -> Iterator[Connection]:
-    with transport.open(description, writable=writable) as endpoint:
-        connection = Connection(endpoint, request=2 * MIB)
-        yield connection
-        connection.close()
-
-
-def read(connection: Connection, place: int, length: int) -> bytes:
-    content = bytearray(length)
-    connection.finish(connection.start_read(memoryview(content), place))
-    return bytes(content)
 
 
 def test_a_snapshot_is_read_and_the_leaf_written(lab: Lab, guest: Guest, habits: Any) -> None:
@@ -115,7 +43,7 @@ def test_a_snapshot_is_read_and_the_leaf_written(lab: Lab, guest: Guest, habits:
 
 def test_the_command_line_is_as_documented(lab: Lab, guest: Guest, habits: Any) -> None:
     for description, writable in (
-        (described(lab, guest, compression="fastlz", single_link=True), False),
+        (described(lab, guest, compression="fastlz", single_link=True, settings="a.b=1\n"), False),
         (described(lab, guest, leaf=True), True),
     ):
         with opened(description, writable=writable):
@@ -140,6 +68,7 @@ def test_the_command_line_is_as_documented(lab: Lab, guest: Guest, habits: Any) 
         assert not [entry for entry in line if "cookie" in entry]
         assert f'tmpDirectory="{folder}"' in config
         assert "vixDiskLib.nfcAio.Session.BufSizeIn64KB=16" in config
+        assert config.endswith("\na.b=1\n") is not writable
 
 
 def test_the_password_is_in_no_file_argument_or_environment(
@@ -200,117 +129,6 @@ def test_by_strace_it_starts_once_and_writes_no_temporary_file(
     ] == []
     assert not [line for line in lines if "O_CREAT" in line and SECRET in line]
     assert not [line for line in lines if "memfd_create" in line]
-
-
-def failure(description: dict[str, Any], *, writable: bool = False) -> str:
-    with (
-        pytest.raises((NbdFailure, TransportError)) as told,
-        opened(description, writable=writable),
-    ):
-        pass
-    assert SECRET not in str(told.value)
-    return str(told.value)
-
-
-WRONG = [
-    ({"password": "wrong"}, r"does not let .* open the disk|refused the login"),
-    (
-        {"thumbprint": "00" * 20},
-        "most often the SHA-1 thumbprint 0{40} is not that of the certificate",
-    ),
-    ({"vm": "vm-99999"}, "does not know the VM vm-99999"),
-    ({"snapshot": "snapshot-99999"}, "the snapshot snapshot-99999 of .* does not exist any more"),
-    ({"path": "[datastore1] gone/gone.vmdk"}, "the disk's file does not exist"),
-    ({"server": "localhost.invalid"}, "cannot be reached"),
-    ({"transports": "hotadd"}, "none of the transports hotadd works here"),
-]
-
-
-@pytest.mark.parametrize(("changed", "told"), WRONG, ids=[next(iter(c)) for c, _ in WRONG])
-def test_what_is_wrong_is_told_clearly(
-    lab: Lab, guest: Guest, habits: Any, changed: dict[str, Any], told: str
-) -> None:
-    message = failure(described(lab, guest, **changed))
-    assert re.search(told, message), message
-
-
-def test_more_that_is_wrong(lab: Lab, guest: Guest, habits: Any) -> None:
-    habits.maintenance = True
-    assert "shutting down or goes into maintenance mode" in failure(described(lab, guest))
-    habits.reset()
-    habits.host_memory = 1 << 20
-    assert "no room for another NFC connection" in failure(described(lab, guest))
-    habits.reset()
-    habits.connections = 0
-    assert "no room for another NFC connection" in failure(described(lab, guest))
-    habits.reset()
-    habits.single_link = False
-    assert "does not support opening" in failure(described(lab, guest, single_link=True))
-    habits.reset()
-    habits.fail("Open", VixError.DISK_NOLICENSE)
-    assert "licence" in failure(described(lab, guest))
-
-
-def test_a_locked_disk(lab: Lab, guest: Guest, habits: Any) -> None:
-    leaf = described(lab, guest, leaf=True)
-    with opened(leaf, writable=True):
-        assert "the disk is locked" in failure(leaf, writable=True)
-    guest.power_on()
-    try:
-        assert "the disk is locked" in failure(leaf, writable=True)
-    finally:
-        guest.power_off()
-
-
-@pytest.mark.parametrize(
-    ("changed", "writable", "told"),
-    [
-        ({"password": ""}, False, "password is empty"),
-        ({"password": "a\nb"}, False, "has a line break"),
-        ({"thumbprint": "00" * 32}, False, "no SHA-1 digest"),
-        ({"transports": "nbd:carrier"}, False, "a mode VDDK does not know"),
-        ({"transports": "san", "snapshot": None}, True, "SAN cannot write"),
-        ({}, True, "of a snapshot is not for writing"),
-        ({"libdir": "/nowhere"}, False, r"VDDK .* is not in /nowhere"),
-        ({"plugin": "vddk-that-is-not-there"}, False, "nbdkit has no vddk plugin"),
-        ({"compression": "lzma"}, False, "unknown compression lzma"),
-    ],
-)
-def test_what_is_refused_before_anything_is_opened(
-    lab: Lab, guest: Guest, habits: Any, changed: dict[str, Any], writable: bool, told: str
-) -> None:
-    calls = len(lab.vddk.calls)
-    with (
-        pytest.raises(TransportError, match=told),
-        transport.open(described(lab, guest, **changed), writable=writable),
-    ):
-        pass
-    assert not [call for call in lab.vddk.calls[calls:] if call.name in ("ConnectEx", "Open")]
-    assert server._running == []
-
-
-def test_all_messages_are_kept_where_that_is_wanted(
-    lab: Lab, guest: Guest, habits: Any, tmp_path: Path
-) -> None:
-    log = tmp_path / "job.log"
-    failure(described(lab, guest, log=str(log), password="wrong:password"))
-    with opened(described(lab, guest, log=str(log), debug=True)):
-        pass
-    text = log.read_text()
-    assert "VixDiskLib_ConnectEx" in text
-    assert "debug: " in text
-    assert f"{guest.moref} snapshot-" in text
-    assert "wrong:password" not in text
-    assert SECRET not in text
-
-
-def test_a_library_that_cannot_be_loaded(
-    lab: Lab, guest: Guest, habits: Any, tmp_path: Path
-) -> None:
-    (tmp_path / "lib64").mkdir()
-    (tmp_path / "lib64" / "libvixDiskLib.so.8").write_text("no library")
-    told = failure(described(lab, guest, libdir=str(tmp_path)))
-    assert f"VDDK in {tmp_path} cannot be loaded" in told
 
 
 def test_a_new_disk_of_each_size_is_read_whole(lab: Lab, habits: Any) -> None:

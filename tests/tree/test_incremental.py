@@ -108,6 +108,15 @@ def test_the_line_needs_a_history_that_reaches_back() -> None:
     assert "does not reach back" in reason
 
 
+def test_the_state_of_another_vm_is_no_base() -> None:
+    previous, observed = first_day("A *\n"), trees.on_day(2, "A *\n")
+    vm = dataclasses.replace(observed.vm, instance_uuid="another")
+    observed = dataclasses.replace(observed, vm=vm)
+    line, reason = lineage.line(previous, observed, lineage.known(previous, observed), QUIET)
+    assert line is None
+    assert "of another VM" in reason
+
+
 def test_standing_elsewhere_breaks_the_line() -> None:
     previous, observed = first_day("A\n  B *\n"), trees.on_day(2, "A *\n  B\n")
     line, reason = lineage.line(previous, observed, lineage.known(previous, observed), QUIET)

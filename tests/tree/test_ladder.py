@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Optional
 
 import pytest
 
@@ -51,6 +52,42 @@ def test_an_admin_may_want_a_full_segment_instead() -> None:
     assert rung.method == model.FULL
 
 
+def test_an_admin_may_want_the_links_own_content() -> None:
+    policy = ladder.Policy(model.LINK)
+    untracked = dataclasses.replace(BASE, tracked=False)
+    assert [r.method for r in ladder.rungs(untracked, CHILD, policy)] == [model.LINK, model.COMPARE]
+    assert [r.method for r in ladder.rungs(BASE, CHILD, policy)] == [
+        model.CBT,
+        model.LINK,
+        model.COMPARE,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("chain", "why"),
+    [
+        (("[ds] between.vmdk", "[ds] a.vmdk"), "not the direct parent"),
+        ((), "not the direct parent"),
+        (("[ds] a.vmdk",), None),
+    ],
+)
+def test_a_file_without_a_name_in_between_forbids_the_link(
+    chain: tuple[str, ...], why: Optional[str]
+) -> None:
+    untracked = dataclasses.replace(BASE, tracked=False)
+    first = ladder.rungs(untracked, changed(CHILD, chain=chain), ladder.Policy(model.LINK))[0]
+    assert first.method == (model.COMPARE if why else model.LINK)
+    assert "CBT was off when the base" in first.reason
+    assert (why or "no link") in first.reason or why is None
+
+
+def test_a_disk_that_grew_is_no_link() -> None:
+    untracked = dataclasses.replace(BASE, tracked=False)
+    grown = changed(CHILD, capacity=BASE.disk.capacity * 2)
+    (rung,) = ladder.rungs(untracked, grown, ladder.Policy(model.LINK))
+    assert (rung.method, "size changed" in rung.reason) == (model.COMPARE, True)
+
+
 def test_an_admin_may_forbid_every_fallback() -> None:
     untracked = dataclasses.replace(BASE, tracked=False)
     assert ladder.rungs(untracked, CHILD, ladder.Policy(ladder.FAIL)) == ()
@@ -60,6 +97,13 @@ def test_an_admin_may_forbid_every_fallback() -> None:
 
 def test_a_root_is_read_by_what_is_allocated() -> None:
     (rung,) = ladder.rungs(None, CHILD, ladder.Policy(ladder.FAIL))
+    assert rung.method == model.ALLOCATED
+
+
+def test_a_deleted_base_can_only_be_asked_by_its_change_id() -> None:
+    (rung,) = ladder.remembered(BASE, "T1")
+    assert (rung.method, rung.reason) == (model.CBT, "change id remembered from T1")
+    (rung,) = ladder.remembered(None, "T1")
     assert rung.method == model.ALLOCATED
 
 

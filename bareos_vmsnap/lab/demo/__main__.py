@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Runs the demo: python3 -m bareos_vmsnap.lab.demo [--keep DIRECTORY]"""
+"""Runs the demo: python3 -m bareos_vmsnap.lab.demo [--keep DIRECTORY] [--transport vddk]"""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pyVim.task import WaitForTask
 from pyVmomi import vim
 
 import bareos_vmsnap
+from bareos_vmsnap.lab import ways
 from bareos_vmsnap.lab.demo import portrait
 from bareos_vmsnap.lab.demo.scenario import NAME, SNAPSHOTS, Scenario
 from bareos_vmsnap.lab.demo.show import Show
@@ -27,7 +28,14 @@ REPOSITORY = Path(bareos_vmsnap.__file__).parent.parent
 
 @click.command()
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep disks and volumes here.")
-def main(keep: Optional[Path]) -> None:
+@click.option(
+    "--transport",
+    type=click.Choice(ways.TRANSPORTS),
+    default="nbd",
+    show_default=True,
+    help="How the plugin reaches disks; vddk: nbdkit's vddk plugin on a stand-in for VDDK.",
+)
+def main(keep: Optional[Path], transport: str) -> None:
     """Back up, destroy and restore a VM with a branching snapshot tree; compare every node."""
     began = time.monotonic()
     show = Show()
@@ -36,7 +44,7 @@ def main(keep: Optional[Path]) -> None:
         if keep is not None:
             place = keep / time.strftime("%Y%m%d-%H%M%S")
             place.mkdir(parents=True)
-        proven = run(show, place)
+        proven = run(show, place, transport)
     seconds = time.monotonic() - began
     verdict = "everything came back byte for byte" if proven else "NOT everything came back"
     colour = "bold green" if proven else "bold red"
@@ -44,11 +52,13 @@ def main(keep: Optional[Path]) -> None:
     sys.exit(0 if proven else 1)
 
 
-def run(show: Show, place: Path) -> bool:
+def run(show: Show, place: Path, transport: str) -> bool:
     """Play the demo in the directory `place`; return whether all came back."""
     show.step("A simulated vCenter with real disks")
     with Lab(place / "lab") as lab:
         show.note(f"https://{lab.host}:{lab.port}/sdk, certificate verified against its own CA")
+        if transport == "vddk":
+            show.note(f"disks through nbdkit's vddk plugin, with {lab.vddk.libdir} for VDDK")
         connection = lab.connect()
         (place / "guest").mkdir()
         scenario = Scenario(lab, place / "guest")
@@ -63,7 +73,7 @@ def run(show: Show, place: Path) -> bool:
         before = portrait.take(vm, guest)
 
         daemon = FileDaemon(place / "bareos", plugin_path=REPOSITORY)
-        plugin = plugin_line(lab, place)
+        plugin = plugin_line(lab, place, transport)
         show.step("Full backup through the plugin, driven as bareos-fd would")
         backup = daemon.backup(plugin, name="backup-web1", level="Full", on_message=show.message)
         show.job(backup)
@@ -86,7 +96,7 @@ def run(show: Show, place: Path) -> bool:
         return show.comparison(before, portrait.take(vm, guest))
 
 
-def plugin_line(lab: Lab, place: Path) -> str:
+def plugin_line(lab: Lab, place: Path, transport: str) -> str:
     """The Plugin line of a FileSet for the demo's VM; the password stands in a file of its own."""
     secret = place / "vcenter.password"
     secret.touch(mode=0o600)
@@ -101,8 +111,7 @@ def plugin_line(lab: Lab, place: Path) -> str:
         "dc": DATACENTER,
         "folder": "/",
         "vmname": NAME,
-        "transport": "nbd",
-        "nbd_uri": lab.nbd_uri,
+        **ways.to_disks(lab, transport),
     }
     escaped = (f"{key}={value.replace(':', chr(92) + ':')}" for key, value in options.items())
     return "python3:" + ":".join(escaped)

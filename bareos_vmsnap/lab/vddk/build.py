@@ -23,7 +23,9 @@ class BuildError(Exception):
 
 def library() -> Path:
     """The library, built where it is not there yet. Raises BuildError."""
-    sources = sorted(SOURCES.glob("*.[ch]")) + [SOURCES / "exports.map"]
+    sources = [*sorted(SOURCES.glob("*.[ch]")), SOURCES / "exports.map"]
+    if not sources[-1].exists():
+        raise BuildError(f"cannot build {NAME}: its sources are not in {SOURCES}")
     state = hashlib.sha256(b"\0".join(file.read_bytes() for file in sources)).hexdigest()[:16]
     folder = cache() / f"libvixDiskLib-{state}"
     built = folder / NAME

@@ -28,7 +28,8 @@ class VddkHabits:
 
     delay: seconds that every read, write, flush and query takes longer. open_delay: the same for
         every Open.
-    idle: seconds without a call after which the server closes an open disk (the NFC timeout).
+    idle: seconds without a call after which an open disk is lost (the NFC timeout); noticed with
+        the next call, until when the disk stays locked.
     largest_request: bytes of a read or write, None: 2 MiB through vCenter, 23 MiB on a host;
         0: no limit.
     most_in_flight: requests of one disk; 0: no limit.

@@ -21,6 +21,12 @@ def find() -> Optional[str]:
     return str(unpacked) if loads(str(unpacked)) else None
 
 
+def why_missing() -> str:
+    """What scripts/setup said where it could not get the plugin."""
+    told = build.cache() / "missing"
+    return told.read_text().strip() if told.exists() else "run scripts/setup test"
+
+
 def loads(plugin: str) -> bool:
     """Whether nbdkit is there and takes the plugin."""
     try:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import logging
 import os
@@ -150,7 +151,9 @@ class Vddk:
                 socket=str(path),
             )
             self._open[number] = disk
-        self.lab.store.open_door(path, lambda: door)
+        # A merge may give the disk another name before the library connects.
+        find = self.lab.vcenter.disk_path
+        self.lab.store.open_door(path, lambda: dataclasses.replace(door, path=find(door.path)))
         return disk
 
     def close_disk(self, disk: OpenDisk) -> None:

@@ -11,6 +11,7 @@ from bareos_vmsnap.transport.server import Files
 from bareos_vmsnap.transport.vddk.description import Disk
 from bareos_vmsnap.transport.vddk.library import Library
 
+FILTER = "exitlast"
 # NFC's own buffers: requests of 1 MiB, four in flight on each connection. They lie in the memory
 # of the ESXi host, which has 48 MiB (vSphere 8: 96) for all; see the limits in docs/options.md.
 # The timeouts are those VMware's guide suggests, in milliseconds.
@@ -33,8 +34,8 @@ def arguments(
     Ended by a signal it does not close the disk in VDDK, and the host keeps its lock for a while,
     so that no snapshot can be taken. Others are not needed: our client asks for whole sectors in
     requests of a size that VDDK takes, and for block status once, in large ranges; `retry` would
-    repeat a refused login until the account is locked, and on a write path could hide that
-    written data was lost.
+    allow one request at a time on each connection, and on a write path could hide that written
+    data was lost. Readers connect anew by themselves (mover.connection).
     """
     command = [
         "nbdkit",
@@ -42,7 +43,7 @@ def arguments(
         "--foreground",
         f"--unix={files.socket}",
         f"--pidfile={files.pid_file}",
-        "--filter=exitlast",
+        f"--filter={FILTER}",
     ]
     if not writable:
         command.append("--readonly")

@@ -35,6 +35,11 @@ TABLE = tuple(
             " docs/installation.md, or name it with vddk_plugin",
         ),
         (
+            r"cannot open filter|nbdkit-[a-z]+-filter",
+            "nbdkit lacks its filter exitlast",
+            "install nbdkit-basic-filters (EL, Fedora)",
+        ),
+        (
             r"required VDDK symbol|VDDK version must be",
             "VMware's VDDK in {libdir} is too old for nbdkit",
             "install VDDK 6.7 or later",
@@ -50,7 +55,7 @@ TABLE = tuple(
             "check vddk_config and the directory vddk_libdir",
         ),
         (
-            r"incorrect user ?name or password|InvalidLogin|Login failed|[Ii]nvalid credentials"
+            r"incorrect user ?name or password|InvalidLogin|Login failed|invalid credentials"
             r"|credentials .*(wrong|invalid|incorrect)|password.*(wrong|incorrect|invalid)",
             "{server} refused the login of {user}",
             "check vcuser and the password (vcpass_file)",
@@ -69,7 +74,7 @@ TABLE = tuple(
             "was it removed or registered anew while the job ran?",
         ),
         (
-            r"maintenance mode|[Hh]ost (server )?(is )?(being )?shut(ting)? ?down"
+            r"maintenance mode|host (server )?(is )?(being )?shut(ting)? ?down"
             r"|server (is )?(being )?shut(ting)? ?down|SERVER_SHUTDOWN"
             r"|(host|server) is not available|SERVER_NOT_AVAILABLE",
             "the ESXi host of {vm} is shutting down or goes into maintenance mode",
@@ -86,22 +91,22 @@ TABLE = tuple(
             "is there a proxy in between, or has the certificate been renewed meanwhile?",
         ),
         (
-            r"[Ff]ailed to lock|file is (already )?(in use|locked)|already (in use|locked)|is locked"
-            r"|locked by|[Dd]evice or resource busy|FILE_ALREADY_LOCKED",
+            r"failed to lock|file is (already )?(in use|locked)|already (in use|locked)|is locked"
+            r"|locked by|device or resource busy|FILE_ALREADY_LOCKED",
             "the disk is locked: something else has it open",
             "is the VM running, or does another program back it up or restore it?",
         ),
         (
-            r"server refused connection|NFC_NO_MEMORY|[Ff]ailed to allocate|[Mm]emory allocation|out of memory"
-            r"|[Tt]oo many (open )?(connections|sessions)|connection limit|(connections?|sessions?)"
+            r"server refused connection|NFC_NO_MEMORY|failed to allocate|memory allocation|out of memory"
+            r"|too many (open )?(connections|sessions)|connection limit|(connections?|sessions?)"
             r" .*(exceeded|exhausted)|NfcFssrvr.*(memory|allocate)",
             "the ESXi host has no room for another NFC connection, or refuses it",
             "lower vddk_host_connections or vddk_vcenter_connections, which count this file"
             " daemon's connections only: other backup programs need some too",
         ),
         (
-            r"[Nn]one of the transport modes|no (suitable )?transport|transport modes?.*(not|none|no)\b|not .*transport mode"
-            r"|[Cc]annot use (hotadd|san|nbd)|advanced transport",
+            r"none of the transport modes|no (suitable )?transport|transport modes?.*(not|none|no)\b|not .*transport mode"
+            r"|cannot use (hotadd|san|nbd)|advanced transport",
             "none of the transports {transports} works here",
             "check vddk_transports",
         ),
@@ -116,22 +121,22 @@ TABLE = tuple(
             "repair the VM's snapshots (VMware's KB 1007849) before backing it up",
         ),
         (
-            r"[Ii]nsufficient permission|[Pp]ermission (to perform|.*denied)|NoPermission"
-            r"|not have (access )?(rights|permission)|[Aa]ccess denied|FILE_ACCESS_ERROR",
+            r"insufficient permission|permission (to perform|.*denied)|NoPermission"
+            r"|not have (access )?(rights|permission)|access denied|FILE_ACCESS_ERROR",
             "{user} lacks a privilege that VDDK needs",
             "give the user VirtualMachine.Provisioning.DiskRandomRead for backups and"
             " DiskRandomAccess for restores, as in docs/installation.md",
         ),
         (
-            r"file was not found|[Nn]o such file or directory|cannot find (a|the) (file|disk|path)"
+            r"file was not found|no such file or directory|cannot find (a|the) (file|disk|path)"
             r"|(file|disk|path|datastore).*(does not exist|not (be )?found)|FILE_NOT_FOUND",
             "the disk's file does not exist",
             "was the VM migrated to another datastore, or the disk removed, while the job ran?",
         ),
         (
-            r"[Cc]annot connect to|could not (connect|be contacted)|address lookup|[Ff]ailed to connect|connection (refused|failed)"
-            r"|[Nn]etwork (is )?unreachable|[Nn]o route to host|timed? ?out|vmware-authd"
-            r"|[Cc]onnection .*(lost|reset|closed)|CONN_LOST",
+            r"cannot connect to|could not (connect|be contacted)|address lookup|failed to connect|connection (refused|failed)"
+            r"|network (is )?unreachable|no route to host|timed? ?out|vmware-authd"
+            r"|connection .*(lost|reset|closed)|CONN_LOST",
             "{server} or the ESXi host of the VM cannot be reached",
             "VDDK needs TCP port 443 of {server} and 902 of every ESXi host, from this machine",
         ),
@@ -154,7 +159,7 @@ def explain(log: str, disk: Disk) -> Optional[str]:
     """The cause that a log tells, with what to do about it; None where it tells none we know."""
     lines = [line for line in log.splitlines() if "error" in line.lower()][-_LINES:]
     for meaning in TABLE:
-        pattern = re.compile(meaning.pattern)
+        pattern = re.compile(meaning.pattern, re.IGNORECASE)
         if any(pattern.search(_without_names(line, disk)) for line in lines):
             fields = {name: getattr(disk, name) for name in disk.__dataclass_fields__}
             fields["password"] = "…"

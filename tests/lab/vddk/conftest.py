@@ -12,6 +12,7 @@ from pyVim import task
 
 from bareos_vmsnap.lab.guest import Guest
 from bareos_vmsnap.lab.lab import Lab
+from bareos_vmsnap.lab.vddk import plugin
 
 from .nbdkit import PLUGIN, Site
 
@@ -22,7 +23,7 @@ _numbers = itertools.count(1)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if PLUGIN is None:
         here = Path(__file__).parent
-        reason = "nbdkit's vddk plugin is missing: see scripts/setup-vddk"
+        reason = f"there is no vddk plugin for nbdkit: {plugin.why_missing()}"
         for item in items:
             if here in item.path.parents:
                 item.add_marker(pytest.mark.skip(reason=reason))

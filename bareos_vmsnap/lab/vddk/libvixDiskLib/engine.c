@@ -82,7 +82,8 @@ end(Task *task, VixError result)
   task->next = engine->done;
   engine->done = task;
   pthread_mutex_unlock(&engine->lock);
-  wake(engine);
+  if (!pthread_equal(pthread_self(), engine->thread)) /* that one looks by itself */
+    wake(engine);
 }
 
 /* Called by libnbd, with its lock held: only take note. */
@@ -182,13 +183,13 @@ serve(void *data)
     pthread_mutex_unlock(&engine->lock);
     if (over)
       return NULL;
+    if (!ready)
+      serve_socket(engine, timeout);
     while (ready) {
       Task *task = ready;
       ready = task->next;
       finish(engine, task);
-      timeout = 0;
     }
-    serve_socket(engine, timeout);
   }
 }
 
@@ -296,7 +297,8 @@ engine_submit(Engine *engine, const Operation *operation)
     return VIX_ASYNC;
   }
   if (issue(engine, task) >= 0) {
-    wake(engine); /* the thread may have to wait for another direction now */
+    if (nbd_aio_get_direction(engine->nbd) & LIBNBD_AIO_DIRECTION_WRITE)
+      wake(engine); /* the thread does not wait for that yet */
     return VIX_ASYNC;
   }
   /* libnbd does not call back for what it did not take. */

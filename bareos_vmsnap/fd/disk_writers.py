@@ -1,0 +1,45 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""The movers of a restore: while one disk of a node is written, the node's next is opened.
+
+Not across nodes: a snapshot can only be taken while no disk is open.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Callable, Optional
+
+from bareos_vmsnap.mover import client
+from bareos_vmsnap.tree import plan_restore
+
+Writer = tuple[plan_restore.Write, client.Mover]
+
+
+class DiskWriters:
+    """`told` makes what a mover is told for a write of the plan, and may raise errors.VmsnapError."""
+
+    def __init__(self, told: Callable[[plan_restore.Write], dict[str, Any]]) -> None:
+        self._told = told
+        self._ahead: Optional[Writer] = None
+
+    def start(self, write: plan_restore.Write) -> client.Mover:
+        """The mover for this write; it may not be ready yet. Raises what `told` raises."""
+        if self._ahead is not None and self._ahead[0] == write:
+            mover, self._ahead = self._ahead[1], None
+            return mover
+        self.close()
+        return client.Mover.write(self._told(write))
+
+    def prepare(self, write: Optional[plan_restore.Write]) -> None:
+        """Start the mover of the write that comes next, where there is one."""
+        if write is not None and self._ahead is None:
+            # Where no process can be started now, start() tries again, and tells.
+            with contextlib.suppress(client.MoverError):
+                self._ahead = (write, client.Mover.write(self._told(write)))
+
+    def close(self) -> None:
+        """Kill a mover that waits for its turn; safe to call again."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead[1].kill()

@@ -1,0 +1,150 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Movers on disks through VDDK: stalls, sudden ends, and what a delta holds."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyVim.task import WaitForTask
+from pyVmomi import vim
+
+from bareos_vmsnap.lab.guest import Guest
+from bareos_vmsnap.lab.lab import Lab
+from bareos_vmsnap.lab.vddk import VixError, plugin
+from bareos_vmsnap.mover.client import Mover, MoverError
+from bareos_vmsnap.vsphere import disks
+from tests.mover import harness
+from tests.mover.harness import wait_until
+
+from .vddk import MIB, described
+
+pytestmark = pytest.mark.skipif(
+    plugin.find() is None, reason="nbdkit's vddk plugin is not there: scripts/setup test gets it"
+)
+
+
+def mover_plan(source: dict[str, Any], method: str, **more: Any) -> dict[str, Any]:
+    return harness.read_plan(source, LARGE, method, compression="none", **more)
+
+
+LARGE = 12 * MIB  # more than the pipes on the way hold
+
+
+@pytest.fixture(scope="module")
+def large(lab: Lab) -> Guest:
+    made = lab.create_vm("large", [LARGE])
+    made.write(2000, 0, random.Random(1).randbytes(LARGE))
+    vm: Any = vim.VirtualMachine(made.moref, lab.connect()._stub)
+    WaitForTask(vm.CreateSnapshot_Task("s", "", False, False))
+    return made
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_stall_that_is_longer_than_the_hosts_patience(
+    lab: Lab, large: Guest, habits: Any, kept: bool
+) -> None:
+    """The host closes disks that nobody reads; without keeping them alive they are opened anew."""
+    habits.idle = 2
+    plan = mover_plan(described(lab, large), "full", keepalive=0.4 if kept else 60)
+    with Mover.read(plan) as mover:
+        mover.wait_ready(harness.TIMEOUT)
+        time.sleep(6)
+        content = harness.applied(harness.receive(mover), b"", LARGE)
+        report = mover.finish(harness.TIMEOUT)
+    assert content == large.read(2000, 0, LARGE)
+    assert any("connected anew after" in note for note in report.notes) is not kept
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_stall_in_a_restore(lab: Lab, habits: Any, tmp_path: Path, kept: bool) -> None:
+    content = random.Random(2).randbytes(4 * MIB)
+    target = lab.create_vm(f"target {kept}", [4 * MIB])
+    vm: Any = vim.VirtualMachine(target.moref, lab.connect()._stub)
+    WaitForTask(vm.CreateSnapshot_Task("s", "", False, False))
+    image = harness.qcow2(harness.image(tmp_path, "source", content, "qcow2"))
+    segment, _ = harness.backup(harness.read_plan(image, 4 * MIB, "full", compression="none"))
+    habits.idle = 2
+    plan = harness.write_plan(
+        described(lab, target, leaf=True), 4 * MIB, keepalive=0.4 if kept else 60
+    )
+    with Mover.write(plan) as mover:
+        mover.wait_ready(harness.TIMEOUT)
+        harness.send(mover, segment[: 2 * MIB])
+        time.sleep(6)
+        harness.send(mover, segment[2 * MIB :])
+        if kept:
+            mover.finish(harness.TIMEOUT)
+        else:
+            with pytest.raises(MoverError, match="cannot be reached"):
+                mover.finish(harness.TIMEOUT)
+    if kept:
+        assert target.read(2000, 0, 4 * MIB) == content
+
+
+def test_further_connections_that_are_refused_are_done_without(
+    lab: Lab, large: Guest, habits: Any
+) -> None:
+    habits.connections = 2
+    plan = mover_plan(described(lab, large), "full", connections=4)
+    with Mover.read(plan) as mover:
+        content = harness.applied(harness.receive(mover), b"", LARGE)
+        report = mover.finish(harness.TIMEOUT)
+    assert content == large.read(2000, 0, LARGE)
+    [note] = report.notes
+    assert note.startswith("reading with 2 instead of more connections: ")
+    assert "has no room for another NFC connection, or refuses it" in note
+
+
+def test_a_server_that_is_killed_in_the_middle(lab: Lab, large: Guest, habits: Any) -> None:
+    with Mover.read(mover_plan(described(lab, large), "full", depth=1)) as mover:
+        mover.wait_ready(harness.TIMEOUT)
+        [nbdkit] = harness.children_of(mover._process.pid)
+        os.kill(nbdkit, signal.SIGKILL)
+        harness.receive(mover)
+        with pytest.raises(MoverError, match=rf"{re.escape(large.moref)}, snapshot-.* failed"):
+            mover.finish(harness.TIMEOUT)
+
+
+def test_a_mover_that_is_killed_takes_its_server_with_it(
+    lab: Lab, large: Guest, habits: Any
+) -> None:
+    with Mover.read(mover_plan(described(lab, large), "full")) as mover:
+        mover.wait_ready(harness.TIMEOUT)
+        [nbdkit] = harness.children_of(mover._process.pid)
+        os.kill(mover._process.pid, signal.SIGKILL)
+        wait_until(lambda: not harness.is_running(nbdkit))
+
+
+def test_what_a_delta_holds(lab: Lab, habits: Any) -> None:
+    """Zeros that were written are sent; what of a chunk is the parent's comes with the rest."""
+    made = lab.create_vm("delta", [MIB])
+    made.write(2000, 0, b"P" * MIB)
+    vm: Any = vim.VirtualMachine(made.moref, lab.connect()._stub)
+    WaitForTask(vm.CreateSnapshot_Task("base", "", False, False))
+    made.write(2000, 100, b"x")
+    made.write_zeros(2000, 5 * 65536, 65536)
+    made.write(2000, MIB - 512, b"E" * 512)
+    WaitForTask(vm.CreateSnapshot_Task("child", "", False, False))
+    child: Any = vm.snapshot.rootSnapshotList[0].childSnapshotList[0].snapshot
+    [disk] = disks.find(child.config.hardware.device)
+    here = {"snapshot": child._moId, "path": disk.disk.path}
+    source, link = described(lab, made, **here), described(lab, made, single_link=True, **here)
+    segment, _ = harness.backup(harness.read_plan(source, MIB, "link", link=link))
+    assert [offset // 65536 for offset, _ in harness.covered(segment)] == [0, 5, 15]
+    expected = made.read(2000, 0, MIB)
+    assert harness.applied(segment, b"P" * MIB, MIB) == expected
+    habits.all_allocated = True
+    with pytest.raises(MoverError, match="calls all of it written, which may say nothing"):
+        harness.backup(harness.read_plan(source, MIB, "link", link=link))
+    habits.reset()
+    habits.fail("QueryAllocatedBlocks", VixError.NOT_SUPPORTED, times=999)
+    with pytest.raises(MoverError, match="calls all of it written, which may say nothing"):
+        harness.backup(harness.read_plan(source, MIB, "link", link=link))

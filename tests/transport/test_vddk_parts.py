@@ -1,0 +1,170 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""What of transport vddk needs neither nbdkit nor VDDK: library, messages, descriptions, slots."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bareos_vmsnap.transport import TransportError
+from bareos_vmsnap.transport.access import DiskAddress, Limits, NbdAccess, VddkAccess
+from bareos_vmsnap.transport.serverlog import TAIL, ServerLog
+from bareos_vmsnap.transport.vddk import library, words
+from bareos_vmsnap.transport.vddk.description import Disk, parse
+
+DISK = Disk(
+    server="vc.example.org",
+    port=443,
+    user="locked@vsphere.local",
+    password="secret",
+    thumbprint="00" * 20,
+    vm="vm-7",
+    path="[no licence] maintenance mode/locked.vmdk",
+    snapshot="snapshot-9",
+    libdir="/usr/lib/vddk",
+)
+
+
+@pytest.mark.parametrize("names", [("lib64/libvixDiskLib.so.8",), ("libvixDiskLib.so.7",)])
+def test_the_library_is_found_where_it_is(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = library.find(None, ["/nowhere", f"{tmp_path}/"])
+    assert found.libdir == str(tmp_path)
+    assert found.folder == str((tmp_path / names[0]).parent)
+
+
+def test_a_library_that_is_nowhere_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TransportError, match="is not in /a, /b: download VDDK"):
+        library.find(None, ["/a", "/b"])
+    with pytest.raises(TransportError, match=f"is not in {tmp_path}: .*vddk_libdir"):
+        library.find(str(tmp_path), ["/a"])
+    odd = tmp_path / "a:b"
+    odd.mkdir()
+    (odd / "libvixDiskLib.so.8").touch()
+    with pytest.raises(TransportError, match="has a colon"):
+        library.find(str(odd))
+
+
+# Lines as VDDK 7 and 8, nbdkit 1.32 and 1.42 write them.
+SAID = [
+    ("VixDiskLib_Open: {path}: The file is already in use", "the disk is locked"),
+    ('DISKLIB-VMFS: "/vmfs/x.vmdk" : failed to open (Failed to lock the file): 16392', "locked"),
+    ("VixDiskLib_ConnectEx: The snapshot was not found", "the snapshot snapshot-9 of vm-7"),
+    ("VixDiskLib_ConnectEx: The virtual machine cannot be found", "does not know the VM vm-7"),
+    ("The object 'vim.vm.Snapshot:snapshot-9' has already been deleted", "snapshot-9 of vm-7"),
+    ("[NFC ERROR] NfcFssrvrOpen: NFC error 5 (Failed to allocate)", "no room for another NFC"),
+    ("VixDiskLib_Open: {path}: Memory allocation failed. Out of memory.", "no room for another"),
+    ("VixDiskLib_Open: {path}: The server refused connection", "no room for another NFC"),
+    ("VixDiskLib_Open: {path}: Unknown error", r"most often the SHA-1 thumbprint 0{40}"),
+    ("VixDiskLibVim: Login failure. Callback error 18000000: InvalidLogin", "refused the login of"),
+    ("Cannot complete login due to an incorrect user name or password.", "refused the login of"),
+    ("VixDiskLib_Open: {path}: The host server is being shutdown", "maintenance mode"),
+    ("VixDiskLib_Open: {path}: You do not have a license for this feature", "the licence of"),
+    ("VixDiskLib: No transport modes available to access disk {path}", "none of the transports"),
+    ("VixDiskLib_Open: {path}: A file was not found", "the disk's file does not exist"),
+    ("VixDiskLib_Open: {path}: You do not have access rights to this file", "lacks a privilege"),
+    ("VixDiskLib_ConnectEx: Insufficient permissions in the host operating system", "lacks a priv"),
+    ("NfcNewAuthdConnectionEx: Failed to connect to peer. vmware-authd", "cannot be reached"),
+    ("VixDiskLib_Read: The connection was lost", "cannot be reached"),
+    ("VixDiskLib_Open: {path}: The operation is not supported", "does not support opening"),
+    ('cannot open plugin "vddk": /usr/lib/nbdkit-vddk-plugin.so: cannot open', "no vddk plugin"),
+    (
+        "/x/libvixDiskLib.so.8: cannot open shared object file: No such file",
+        "VDDK in /usr/lib/vddk",
+    ),
+    ('required VDDK symbol "VixDiskLib_Wait" is missing. VDDK version must be >= 6.5', "too old"),
+]
+
+
+@pytest.mark.parametrize(("line", "told"), SAID)
+def test_messages_have_a_meaning(line: str, told: str) -> None:
+    said = f"nbdkit: vddk[1]: error: {line.format(path=DISK.path)}"
+    noise = "nbdkit: vddk[1]: debug: transport mode: nbdssl\n"
+    meaning = words.explain(noise + said, DISK)
+    assert meaning is not None
+    assert re.search(told, meaning), meaning
+    assert DISK.password not in meaning
+
+
+def test_names_that_people_chose_mean_nothing() -> None:
+    """The disk's path speaks of locks, a licence and maintenance; none of it is an error's word."""
+    assert words.explain(f"error: VixDiskLib_Open: {DISK.path}: something new", DISK) is None
+    assert words.explain("debug: Failed to lock the file", DISK) is None
+
+
+def vddk(**changed: Any) -> VddkAccess:
+    given: dict[str, Any] = {
+        "server": "vc",
+        "port": 443,
+        "user": "u",
+        "password": "secret",
+        "thumbprint": "00" * 20,
+        "is_vcenter": True,
+        "reading": "san:nbdssl",
+        "writing": "nbdssl",
+        "limits": Limits("/slots", 40, 10),
+        "settings": {"compression": "fastlz", "libdir": None},
+    }
+    return VddkAccess(**{**given, **changed})
+
+
+def test_reading_names_the_snapshot_and_writing_none() -> None:
+    reading = vddk().endpoint(DiskAddress("vm-7", 2000, "[ds] a.vmdk", "snapshot-9", "esx1"))
+    disk = parse(reading, writable=False)
+    assert (disk.snapshot, disk.transports, disk.compression) == (
+        "snapshot-9",
+        "san:nbdssl",
+        "fastlz",
+    )
+    leaf = vddk().endpoint(DiskAddress("vm-7", 2000, "[ds] a-000001.vmdk", host="esx1"))
+    disk = parse(leaf, writable=True)
+    assert (disk.snapshot, disk.transports, disk.path) == (None, "nbdssl", "[ds] a-000001.vmdk")
+    assert "secret" not in repr(disk) + repr(vddk())
+
+
+def test_connections_count_for_their_host_and_vcenter() -> None:
+    address = DiskAddress("vm-7", 2000, "[ds] a.vmdk", "snapshot-9", "esx1")
+    slots = vddk().endpoint(address)["slots"]
+    assert [(s["name"], s["limit"]) for s in slots] == [
+        ("ESXi host esx1", 10),
+        ("vCenter vc:443", 40),
+    ]
+    slots = vddk(is_vcenter=False).endpoint(address)["slots"]
+    assert [(s["name"], s["limit"]) for s in slots] == [("ESXi host vc:443", 10)]
+
+
+def test_a_single_link_over_nbd_has_a_template_of_its_own() -> None:
+    address = DiskAddress("vm-7", 2000, "[ds] a.vmdk", "snapshot-9", single_link=True)
+    assert not NbdAccess("nbd://h/{disk}").opens_single_links
+    access = NbdAccess("nbd://h/{disk}", "nbd://h/{disk}-alone")
+    assert access.opens_single_links
+    assert access.endpoint(address)["uri"] == "nbd://h/2000-alone"
+
+
+def test_a_log_keeps_its_end_and_no_secret(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log = ServerLog(["p:w d", "other"], str(path), "disk")
+    for number in range(2000):
+        os.write(log.descriptor, f"line {number} p:w d p%3Aw%20d\n".encode())
+    os.write(log.descriptor, b"unfinished oth")
+    os.write(log.descriptor, b"er")
+    tail = log.tail()
+    assert tail.endswith("line 1999 … …\nunfinished …")
+    assert len(tail) <= TAIL
+    log.started()
+    deadline = time.monotonic() + 10
+    while "unfinished" not in path.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    text = path.read_text()
+    assert text.count("line") == 2000
+    assert "p:w" not in text and "p%3A" not in text and "other" not in text
+    assert path.stat().st_mode & 0o777 == 0o600
