@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Optional
 
 import click
 
-from tests.bench import profile, report, rows
+from tests.bench import profile, report, room, rows
 from tests.bench.bench import Bench
 from tests.bench.content import GIB, MIB
 from tests.bench.figures import Skipped
@@ -21,7 +19,7 @@ from tests.bench.figures import Skipped
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _SIZE, _SIZE_QUICK = 4.0, 1.0  # GiB
 _ROUNDS, _ROUNDS_QUICK = 3, 2
-_SPACE = 7  # times the size, on disk
+_LEAST = 0.0625  # GiB
 _REASON = 100  # characters of a failure in the table
 
 
@@ -58,18 +56,22 @@ def main(
     unknown = sorted({*names} - {*rows.NAMES})
     if unknown:
         raise click.BadParameter(f"there is no row {unknown[0]}", param_hint="--rows")
-    # In whole MiB, for requests of any size to fit.
-    length = int((size or (_SIZE_QUICK if quick else _SIZE)) * GIB) // MIB * MIB
-    if length < 64 * MIB:
-        raise click.BadParameter("must be at least 0.0625", param_hint="--size")
+    if size is not None and size < _LEAST:
+        raise click.BadParameter(f"must be at least {_LEAST}", param_hint="--size")
     folder.mkdir(parents=True, exist_ok=True)
-    _check_place(folder, length)
+    try:
+        length = _length(folder, size, quick)
+    except room.NoRoom as error:
+        raise click.ClickException(str(error)) from error
     count = rounds or (_ROUNDS_QUICK if quick else _ROUNDS)
     lines: list[report.Line] = []
     started = time.monotonic()
     with Bench(folder.resolve(), length, quick=quick, rounds=count) as bench:
         if profiles:
-            click.echo(profile.take(bench, profiles))
+            try:
+                click.echo(profile.take(bench, profiles))
+            except profile.CannotProfile as error:
+                raise click.ClickException(str(error)) from error
             return
         for name in names:
             begun = time.monotonic()
@@ -90,17 +92,18 @@ def main(
     click.echo(f"\n{about['seconds']:.0f} s on {report.machine()['cpu']}")
 
 
-def _check_place(folder: Path, size: int) -> None:
-    command = ["stat", "--file-system", "--format=%T", str(folder)]
-    kind = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    if kind == "tmpfs":
-        raise click.BadParameter(f"{folder} is on a tmpfs", param_hint="--dir")
-    free = shutil.disk_usage(folder).free
-    if free < _SPACE * size:
-        raise click.BadParameter(
-            f"{folder} has {free / GIB:.0f} GiB free, needed are {_SPACE * size / GIB:.0f}",
-            param_hint="--dir",
-        )
+def _length(folder: Path, size: Optional[float], quick: bool) -> int:
+    """Bytes of the big disk: as asked for, or as many as there is room for. Raises room.NoRoom."""
+    room.check_folder(folder)
+    # In whole MiB, for requests of any size to fit.
+    length = int((size or (_SIZE_QUICK if quick else _SIZE)) * GIB) // MIB * MIB
+    if size:
+        room.check(folder, length)
+        return length
+    fitting = room.largest(folder, length)
+    if fitting < length:
+        _say(f"There is room for --size {fitting / GIB:g} only (see docs/performance.md)")
+    return fitting
 
 
 def _say(text: str) -> None:
