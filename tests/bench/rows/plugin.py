@@ -1,0 +1,79 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Plugin: the same data through the plugin in the loopback file daemon."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+
+from tests.bench import subjects
+from tests.bench.bench import Bench
+from tests.bench.figures import Figure, typical, wall
+from tests.bench.meter import Run
+from tests.bench.site import KEY, BenchSite
+from tests.e2e.machine import Machine
+
+
+def run(bench: Bench) -> Iterator[Figure]:
+    """A Full and a restore of a VM with one disk, against the mover alone on the same disk's door."""
+    size = bench.size
+    image, segment = bench.warm_mix(size), bench.segment(size)
+    with bench.memory_folder("plugin") as memory:
+        site = BenchSite(bench.folder("plugin"), memory)
+        try:
+            machine = site.create("big", [size])
+            site.fill(machine, image)
+            frozen = machine.snapshot("filled")
+            door = site.endpoint(machine, frozen._moId)
+
+            def alone() -> Run:
+                told = {"source": door, "header": {}, "capacity": size, "method": "allocated"}
+                return subjects.read_plan(told)
+
+            def job() -> Run:
+                done, result = site.run_backup("big")
+                site.forget(result.jobid)
+                return done
+
+            runs = bench.compare("plugin", {"mover, backup": alone, "job, backup": job})
+            yield from _figures("backup", runs["mover, backup"], runs["job, backup"])
+
+            def alone_back() -> Run:
+                target = site.create("target", [size], datastore="datastore2")
+                told = {"target": site.endpoint(target), "capacity": size}
+                done = subjects.write_plan(told, segment)
+                target.destroy()
+                return done
+
+            _, saved = site.run_backup("big")
+
+            def job_back() -> Run:
+                done, _ = site.run_restore("big", vmname="copy", restore_datastore="datastore2")
+                copy = site.find("copy")
+                if "copy" not in checked:
+                    checked.append("copy")
+                    _check(site, copy, image)
+                copy.destroy()
+                return done
+
+            checked: list[str] = []
+            runs = bench.compare("plugin", {"mover, restore": alone_back, "job, restore": job_back})
+            yield from _figures("restore", runs["mover, restore"], runs["job, restore"])
+            site.forget(saved.jobid)
+        finally:
+            site.close()
+
+
+def _figures(way: str, alone: list[Run], job: list[Run]) -> Iterator[Figure]:
+    flowing = typical(job, lambda run: run.more["data_seconds"])
+    reference = "the mover alone on the same door"
+    yield Figure("plugin", f"{way}, while data flow", wall(alone) / flowing, reference, 0.95)
+    yield Figure("plugin", f"{way}, the whole job", wall(alone) / wall(job), reference)
+
+
+def _check(site: BenchSite, copy: Machine, image: object) -> None:
+    """What is fast must be right as well."""
+    uri = site.uri(copy, key=KEY)
+    command = f"nbdcopy --connections=1 '{uri}' - | cmp - '{image}'"
+    subprocess.run(["bash", "-o", "pipefail", "-c", command], check=True)
