@@ -57,6 +57,9 @@ class WriteQueue:
         self._woken, self._wakeup = os.pipe()
         os.set_blocking(self._wakeup, False)
         self._zeros = b"" if self._handle.can_zero() else bytes(connection.request)
+        # VDDK writes them as data, and refuses requests that are too large for it.
+        written = connection.endpoint.writes_zeros or self._zeros
+        self._zero_request = connection.request if written else ZERO_REQUEST
 
     def write(self, offset: int, data: Bytes, release: Optional[Callable[[], None]] = None) -> None:
         """Hand in data from any thread; wait for room. Raises Closed."""
@@ -68,7 +71,7 @@ class WriteQueue:
 
     def zero(self, offset: int, length: int) -> None:
         """Hand in a range of zeros from any thread; wait for room. Raises Closed."""
-        step = len(self._zeros) or ZERO_REQUEST
+        step = self._zero_request
         # Cut on a grid, since servers deal with whole blocks best.
         while length:
             part = min(length, step - offset % step)

@@ -34,7 +34,8 @@ class Endpoint:
     that to the server's multi-conn flag. `log` returns the server's last words, if it has any,
     `explain` what they mean, where that is known. `maps_written_blocks` tells that block status
     calls every block of the disk's own file that was ever written allocated, zeros too; `reopens`
-    that a reader whose connection fails may connect again, and has the same disk then.
+    that a reader whose connection fails may connect again, and has the same disk then;
+    `writes_zeros` that the server itself writes the zeros it is asked for, in one piece.
     """
 
     uri: str
@@ -44,6 +45,7 @@ class Endpoint:
     explain: Callable[[], Optional[str]] = _no_explanation
     maps_written_blocks: bool = False
     reopens: bool = False
+    writes_zeros: bool = False
 
 
 def check_keys(

@@ -123,6 +123,20 @@ def test_a_mover_that_is_killed_takes_its_server_with_it(
         wait_until(lambda: not harness.is_running(nbdkit))
 
 
+def test_long_zeros_over_data(lab: Lab, habits: Any, tmp_path: Path) -> None:
+    """nbdkit writes them as data, and a vCenter takes 2 MiB at a time at most."""
+    size = 9 * MIB
+    made = lab.create_vm("zeroed", [size])
+    made.write(2000, 0, b"D" * size)
+    vm: Any = vim.VirtualMachine(made.moref, lab.connect()._stub)
+    WaitForTask(vm.CreateSnapshot_Task("s", "", False, False))
+    empty = harness.qcow2(harness.image(tmp_path, "empty", bytes(size), "qcow2"))
+    segment, report = harness.backup(harness.read_plan(empty, size, "full"))
+    assert (report.zero_bytes, report.frames) == (size, 1)
+    harness.restore(harness.write_plan(described(lab, made, leaf=True), size), segment)
+    assert made.read(2000, 0, size) == bytes(size)
+
+
 def test_what_a_delta_holds(lab: Lab, habits: Any) -> None:
     """Zeros that were written are sent; what of a chunk is the parent's comes with the rest."""
     made = lab.create_vm("delta", [MIB])

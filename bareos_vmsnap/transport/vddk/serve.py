@@ -63,6 +63,7 @@ def serve(given: Mapping[str, Any], *, writable: bool) -> Iterator[Endpoint]:
             running.log,
             explain=lambda: explain(running.log()),
             maps_written_blocks=True,
+            writes_zeros=True,
             reopens=not writable,
         )
 

@@ -15,6 +15,7 @@ NAMES = (
     "backup",
     "restore",
     "plugin",
+    "vddk",
     "bareos",
     "memory",
     "plugin_memory",
