@@ -39,21 +39,26 @@ class SegmentQueue:
     ) -> None:
         self._tasks = deque(tasks)
         self._make = make
+        self._present: Optional[_Prepared] = None
         self._prepared: Optional[_Prepared] = None
 
     def take(self) -> Optional[SegmentFile]:
-        """The next segment, None at the end."""
-        if self._prepared is not None:
-            if self._prepared.failure is not None:
-                raise self._prepared.failure
-            return self._prepared.item
-        return self._make(self._tasks.popleft()) if self._tasks else None
+        """The next segment, None at the end. One that was taken and not started is given up."""
+        _kill(self._present)
+        self._present, self._prepared = self._prepared, None
+        if self._present is None and self._tasks:
+            self._present = _Prepared(self._make(self._tasks.popleft()))
+        if self._present is None:
+            return None
+        if self._present.failure is not None:
+            raise self._present.failure
+        return self._present.item
 
     def start(self, item: SegmentFile) -> client.Mover:
         """The mover of the item taken last; it may not be ready yet. Raises client.MoverError."""
-        prepared, self._prepared = self._prepared, None
-        if prepared is not None and prepared.mover is not None:
-            return prepared.mover
+        present, self._present = self._present, None
+        if present is not None and present.mover is not None:
+            return present.mover
         return client.Mover.read(item.plan, item.extents)
 
     def prepare(self) -> None:
@@ -68,6 +73,11 @@ class SegmentQueue:
 
     def close(self) -> None:
         """Kill what waits for its turn; safe to call again."""
-        prepared, self._prepared = self._prepared, None
-        if prepared is not None and prepared.mover is not None:
-            prepared.mover.kill()
+        _kill(self._present)
+        _kill(self._prepared)
+        self._present = self._prepared = None
+
+
+def _kill(prepared: Optional[_Prepared]) -> None:
+    if prepared is not None and prepared.mover is not None:
+        prepared.mover.kill()
