@@ -191,14 +191,15 @@ def _tasks(
     tasks = []
     for disk in snapshot.disks:
         under = same_disk(edge.base, disk)
+        # As it is today: files get other names when snapshots below are deleted.
+        base_now = edge.snapshot.disk(disk.key) if edge.snapshot and under else under
         reason = ""
         if edge.remembered is not None:
             tries = ladder.remembered(ladder.End(under, True) if under else None, edge.remembered)
         else:
-            end = _end(under, edge.snapshot) if under and edge.snapshot else None
+            end = _end(base_now, edge.snapshot) if base_now and edge.snapshot else None
             tries = ladder.rungs(end, _end(disk, snapshot), policy)
             reason = (ladder.distrust(end, _end(disk, snapshot)) if end else None) or ""
-        base_now = edge.snapshot.disk(disk.key) if edge.snapshot and under else under
         segment = model.Segment(
             name=names.segment(node.directory, disk.slot, job.timepoint),
             node=node.id,

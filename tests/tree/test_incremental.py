@@ -124,6 +124,26 @@ def test_standing_elsewhere_breaks_the_line() -> None:
     assert "stands at another snapshot" in reason
 
 
+def test_a_base_is_judged_by_the_file_it_is_in_today() -> None:
+    """A deletion gave the base's file another name, and a nameless link in between has the old one."""
+    previous = first_day("A\n  B *\n")
+    observed = trees.on_day(2, "A\n  B *\n")
+    base = observed.snapshots[1]
+    old, new = base.disks[0].path, "[ds] vm/merged.vmdk"
+    moved = dataclasses.replace(
+        base, disks=(dataclasses.replace(base.disks[0], path=new),), change_tracking=False
+    )
+    (leaf,) = observed.state.disks
+    for chain, method in (((old, new), "compare"), ((new,), "link")):
+        state = dataclasses.replace(observed.state, disks=(dataclasses.replace(leaf, chain=chain),))
+        seen = dataclasses.replace(observed, snapshots=(observed.snapshots[0], moved), state=state)
+        past = plan_backup.Previous(previous, lineage.known(previous, seen), None)
+        plan = plan_backup.plan(seen, trees.job(2, "I"), ladder.Policy(model.LINK), past)
+        (task,) = plan.tasks
+        assert task.rungs[0].method == method
+        assert task.base_disk is not None and task.base_disk.path == new
+
+
 def test_a_deleted_middle_node_stays_because_others_build_on_it() -> None:
     plan = next_day(first_day("A\n  B\n    C *\n"), "A\n  C *\n")
     assert sent(plan) == [("T2", "T1", "cbt")]
