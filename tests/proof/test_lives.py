@@ -278,3 +278,32 @@ def test_disaster_and_life_after_it(world: World) -> None:
     world.backup("Full")
     assert methods(world)["state"] == "cbt"
     world.restore(-1)
+
+
+def test_a_nameless_link_has_the_name_that_the_bases_file_had(world: World) -> None:
+    """A deletion moved the base's data to another file, and new files took the free name.
+
+    Found by the long proof: what the nameless link held was missing in all that is above it.
+    """
+    world.switch_cbt(False)
+    world.without_cbt = "link"
+    world.lab.habits.merge_links = "consolidate"
+    grown(world)
+    _, b, _ = world.machine.snapshots
+    world.remove(0)
+    world.revert(_number(world, b))
+    world.write(0, 0.5, BLOCK, 5)
+    world.snapshot("d")
+    d = world.machine.current
+    world.write(0, 0.6, BLOCK, 6)
+    world.snapshot("e")
+    world.revert(_number(world, d))
+    world.write(0, 0.7, BLOCK, 7)
+    world.snapshot("f")
+    world.remove(_number(world, d))
+    saved_and_back(world)
+    assert {methods(world)[name] for name in "ef"} == {"compare"}
+
+
+def _number(world: World, key: object) -> int:
+    return list(world.machine.snapshots).index(str(key))
