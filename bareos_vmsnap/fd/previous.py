@@ -68,7 +68,7 @@ def _read(pieces: manifest.Pieces, vm: model.Vm) -> tuple[Optional[model.BlockTr
             damaged.append(str(error))
     mine = [tree for tree in trees if tree.vm.instance_uuid == vm.instance_uuid]
     if mine:
-        return max(mine, key=lambda tree: tree.newest.taken), ""
+        return max(mine, key=lambda tree: tree.newest.age), ""
     if damaged:
         return None, "; ".join(damaged)
     if trees:

@@ -30,5 +30,5 @@ def timepoint(
     if not holding:
         known = ", ".join(sorted({point for tree in trees for point in tree.timepoints}))
         raise CannotChoose(f"there is no time point {wanted}; the selected jobs hold {known}")
-    tree = max(holding, key=lambda held: held.newest.taken)
+    tree = max(holding, key=lambda held: held.newest.age)
     return tree, tree.newest if wanted is None else tree.timepoints[wanted]

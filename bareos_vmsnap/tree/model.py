@@ -147,6 +147,11 @@ class TimePoint:
     event_chain: Optional[int] = None
     previous: Optional[str] = None
 
+    @property
+    def age(self) -> tuple[str, int]:
+        """Sorts time points from old to new: two jobs may begin within the same second."""
+        return self.taken, self.jobid
+
 
 @dataclass
 class BlockTree:

@@ -31,6 +31,16 @@ def test_the_newest_without_a_wish() -> None:
         assert (tree, point.id) == (manifests[2], "T3")
 
 
+def test_jobs_that_began_within_the_same_second() -> None:
+    """Found by the long proof, which was quick enough: an older state was restored."""
+    manifests = chain()
+    for tree in manifests:
+        (point,) = tree.timepoints.values()
+        tree.timepoints = {point.id: dataclasses.replace(point, taken="2026-11-22T10:00:00")}
+    for order in (manifests, manifests[::-1]):
+        assert choose.timepoint(order, None)[1].id == "T3"
+
+
 def test_an_older_one_by_its_name() -> None:
     manifests = chain()
     for number, wanted in enumerate(["T1", "T2", "T3"]):
