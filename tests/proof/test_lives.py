@@ -283,7 +283,8 @@ def test_disaster_and_life_after_it(world: World) -> None:
 def test_a_nameless_link_has_the_name_that_the_bases_file_had(world: World) -> None:
     """A deletion moved the base's data to another file, and new files took the free name.
 
-    Found by the long proof: what the nameless link held was missing in all that is above it.
+    Found while looking into a failure of the long proof: what the nameless link held was missing
+    in all that is above it.
     """
     world.switch_cbt(False)
     world.without_cbt = "link"

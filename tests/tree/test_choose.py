@@ -32,7 +32,7 @@ def test_the_newest_without_a_wish() -> None:
 
 
 def test_jobs_that_began_within_the_same_second() -> None:
-    """Found by the long proof, which was quick enough: an older state was restored."""
+    """The older one's state must not come back. The long proof is quick enough to see that."""
     manifests = chain()
     for tree in manifests:
         (point,) = tree.timepoints.values()
