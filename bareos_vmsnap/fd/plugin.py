@@ -167,23 +167,24 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         self._close_disk_log()
         return bareosfd.bRC_OK
 
+    @guarded
     def end_restore_job(self) -> Any:
         """The last chance to fail a restore that is not complete."""
-        if self._restore is not None:
-            self._complete(self._restore)
-            self._abandon()
-        self._clean_up()
-        self._close_disk_log()
+        try:
+            if self._restore is not None:
+                self._complete(self._restore)
+                self._abandon()
+        finally:
+            self._clean_up()
+            self._close_disk_log()
         return bareosfd.bRC_OK
 
     def _complete(self, restore: RestoreJobs) -> None:
         """End the restore of each VM; one that is not complete does not keep others from it."""
         if self._log.failed or self._facts.cancel.is_set():
             return
-        try:
-            restore.check_any()
-        except errors.RestoreError as error:
-            self.fail(error)
+        if not restore.running:
+            self._log.info("No file of a VM was selected: no VM is restored")
         for job in restore.running:
             try:
                 job.end()

@@ -79,7 +79,9 @@ class RestoreJobs:
 
     def wanted(self, path: str) -> bool:
         """Whether the restore needs this file. Raises errors.VmsnapError."""
-        return names.is_ours(path) and self._job(path).wanted(path)
+        if not names.is_ours(path):
+            raise errors.RestoreError(f"{path} is no file of a VM, but was saved by this plugin")
+        return self._job(path).wanted(path)
 
     def open(self, path: str) -> Receiver:
         """Make ready for the file's data. Raises errors.VmsnapError."""
@@ -90,14 +92,6 @@ class RestoreJobs:
         """The data of the file opened last has come. Raises errors.VmsnapError."""
         assert self._open is not None
         self._open.received(receiver)
-
-    def check_any(self) -> None:
-        """Raises errors.RestoreError where no file of any VM came, in spite of a restore."""
-        if not self.running:
-            raise errors.RestoreError(
-                "Nothing was restored: the selection holds no file of a VM",
-                todo="Select the VM's whole directory, of every job since its last full",
-            )
 
     def abandon(self) -> str:
         """After a failure: what the restore left behind, in words."""

@@ -38,7 +38,8 @@ def check(vm: Any, config: Any, expected: Iterable[model.Disk]) -> None:
                 f"The disks of VM {vm.name} were moved while the job worked on them (Storage "
                 f"vMotion): {disk.path} is now {path}",
                 left="what was read or written meanwhile, which cannot be trusted",
-                todo="Run the job again; exclude the VM from Storage DRS while jobs run",
+                todo="Run the job again; keep Storage DRS away from the VM while jobs run, and users "
+                "from deleting its snapshots",
             )
 
 

@@ -115,3 +115,18 @@ def test_a_subset_as_files(proxy: Proxy, saved: Saved, tmp_path: Path) -> None:
     (file,) = (path for path in tmp_path.rglob("*") if path.is_file())
     assert file.parent.name == "s0003-C"
     assert file.suffix == ".vmseg"
+
+
+def test_a_plain_file_of_the_same_fileset_needs_no_vm(proxy: Proxy, tmp_path: Path) -> None:
+    """The VM's restore objects come all the same; the VM is left alone."""
+    plain = tmp_path / "plain"
+    plain.write_text("saved beside the VM")
+    machine = proxy.create([MIB], lines=f'    File = "{plain}"\n')
+    job = proxy.bareos.backup(machine.name)
+    check_ok(job)
+    plain.unlink()
+    start = f"restore client=vmware-proxy-fd where=/ jobid={job.jobid}"
+    commands = (f"cd {plain.parent}", "mark plain", "done", "yes")
+    check_ok(proxy.bareos.wait(proxy.bareos.start_job(start, *commands)))
+    assert plain.read_text() == "saved beside the VM"
+    assert proxy.vm_names() == [machine.name]
