@@ -50,6 +50,11 @@ def typical(runs: Sequence[Run], what: Callable[[Run], float]) -> float:
     return median(map(what, runs))
 
 
+def typical_ratio(numerators: Sequence[Run], denominators: Sequence[Run]) -> float:
+    """The median of the ratios of wall seconds, round by round: of runs that were neighbours."""
+    return median(one.wall / other.wall for one, other in zip(numerators, denominators))
+
+
 def wall(runs: Sequence[Run]) -> float:
     """Median of wall seconds."""
     return typical(runs, lambda run: run.wall)

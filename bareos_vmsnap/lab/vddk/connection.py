@@ -139,6 +139,8 @@ class Connection:
             ("links", target.links),
             ("uuid", target.uuid),
         ]
+        if disk.path in vddk.plain_files:
+            fields.append(("file", str(vddk.plain_files[disk.path])))
         return fields if target.parent is None else [*fields, ("parent", target.parent)]
 
     def _explain_refusal(self, request: Request, call: Call) -> Fields:

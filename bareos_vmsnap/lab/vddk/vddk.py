@@ -40,6 +40,8 @@ class Vddk:
 
     libdir: what nbdkit's `libdir=` wants. calls: what the library was called for, oldest first.
     processes: those that initialised it. habits: may be changed at any time.
+    plain_files: disks, by their datastore paths, whose data the library takes from a raw file and
+        not from the storage, which then neither locks nor changes them: for measuring.
     """
 
     def __init__(self, lab: Lab, directory: Path, sockets: Path) -> None:
@@ -50,6 +52,7 @@ class Vddk:
         self.lab = lab
         self.calls: list[Call] = []
         self.processes: list[Process] = []
+        self.plain_files: dict[str, Path] = {}
         self.libdir = directory
         self._sockets = sockets
         self._numbers = itertools.count(1)

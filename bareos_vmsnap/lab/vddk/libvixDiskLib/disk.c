@@ -73,7 +73,9 @@ VixDiskLib_Open(VixDiskLibConnection connection, const char *path, uint32_t flag
   disk->parent = copy(answer_text(&answer, "parent"));
   disk->uuid = copy(answer_text(&answer, "uuid"));
   disk->ledger = page_map(ledger);
-  disk->engine = disk->ledger ? engine_start(socket, disk->ledger) : NULL;
+  if (disk->ledger)
+    disk->engine =
+      engine_start(socket, answer_text(&answer, "file"), disk->writable, disk->ledger);
   if (!disk->engine) {
     error = ask_why(disk);
     release(disk);

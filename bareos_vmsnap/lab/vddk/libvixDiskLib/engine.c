@@ -7,11 +7,13 @@
 #include <libnbd.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "library.h"
+#include "plainfile.h"
 
 /* The depth at which a block is allocated: 0 for nowhere, 1 for the file itself. */
 static const char DEPTH[] = "qemu:allocation-depth";
@@ -22,10 +24,12 @@ typedef struct Task {
   VixError result;
   uint64_t due; /* when it may complete, CLOCK_MONOTONIC, nanoseconds */
   struct Task *next;
+  Job job;
 } Task;
 
 struct Engine {
-  struct nbd_handle *nbd;
+  struct nbd_handle *nbd; /* NULL where there is a file */
+  PlainFile *file;
   Ledger *ledger;
   uint64_t size;
   int wake; /* an eventfd: there is something to do besides what the socket tells */
@@ -94,6 +98,12 @@ complete(void *data, int *error)
   return 1;
 }
 
+static void
+complete_job(Job *job, int error)
+{
+  end((Task *)((char *)job - offsetof(Task, job)), error_of(error));
+}
+
 static int
 take_extents(void *data, const char *context, uint64_t offset, uint32_t *entries, size_t count,
              int *error)
@@ -145,7 +155,7 @@ finish(Engine *engine, Task *task)
 static void
 serve_socket(Engine *engine, int timeout)
 {
-  int direction = (int)nbd_aio_get_direction(engine->nbd);
+  int direction = engine->nbd ? (int)nbd_aio_get_direction(engine->nbd) : 0;
   short events = 0;
 
   if (direction & LIBNBD_AIO_DIRECTION_READ)
@@ -207,30 +217,51 @@ connect_to(const char *socket)
   return NULL;
 }
 
+/* Where the disk is, and how large. */
+static bool
+reach(Engine *engine, const char *socket, const char *file, bool writable)
+{
+  if (file) {
+    engine->file = plainfile_open(file, writable);
+    engine->size = engine->file ? plainfile_size(engine->file) : 0;
+    return engine->file;
+  }
+  engine->nbd = connect_to(socket);
+  int64_t size = engine->nbd ? nbd_get_size(engine->nbd) : 0;
+  engine->size = size < 0 ? 0 : (uint64_t)size;
+  return engine->nbd;
+}
+
+static void
+release(Engine *engine)
+{
+  if (engine->file)
+    plainfile_close(engine->file);
+  if (engine->nbd)
+    nbd_close(engine->nbd);
+  if (engine->wake >= 0)
+    close(engine->wake);
+  pthread_mutex_destroy(&engine->lock);
+  pthread_cond_destroy(&engine->idle);
+  free(engine);
+}
+
 Engine *
-engine_start(const char *socket, Ledger *ledger)
+engine_start(const char *socket, const char *file, bool writable, Ledger *ledger)
 {
   Engine *engine = calloc(1, sizeof *engine);
 
   if (!engine)
     return NULL;
-  engine->ledger = ledger;
-  engine->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  engine->nbd = connect_to(socket);
   pthread_mutex_init(&engine->lock, NULL);
   pthread_cond_init(&engine->idle, NULL);
-  if (engine->nbd && engine->wake >= 0) {
-    int64_t size = nbd_get_size(engine->nbd);
-    engine->size = size < 0 ? 0 : (uint64_t)size;
-    ledger->last_call = now_ns();
-    if (pthread_create(&engine->thread, NULL, serve, engine) == 0)
-      return engine;
-  }
-  if (engine->nbd)
-    nbd_close(engine->nbd);
-  if (engine->wake >= 0)
-    close(engine->wake);
-  free(engine);
+  engine->ledger = ledger;
+  engine->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  ledger->last_call = now_ns();
+  if (engine->wake >= 0 && reach(engine, socket, file, writable) &&
+      pthread_create(&engine->thread, NULL, serve, engine) == 0)
+    return engine;
+  release(engine);
   return NULL;
 }
 
@@ -242,12 +273,9 @@ engine_stop(Engine *engine)
   pthread_mutex_unlock(&engine->lock);
   wake(engine);
   pthread_join(engine->thread, NULL);
-  nbd_shutdown(engine->nbd, 0); /* fails where the connection is lost already */
-  nbd_close(engine->nbd);
-  close(engine->wake);
-  pthread_mutex_destroy(&engine->lock);
-  pthread_cond_destroy(&engine->idle);
-  free(engine);
+  if (engine->nbd)
+    nbd_shutdown(engine->nbd, 0); /* fails where the connection is lost already */
+  release(engine);
 }
 
 uint64_t
@@ -294,6 +322,11 @@ engine_submit(Engine *engine, const Operation *operation)
   count_most(&engine->ledger->most_in_flight, others + 1);
   if (operation->error != VIX_OK) {
     end(task, operation->error);
+    return VIX_ASYNC;
+  }
+  if (engine->file) {
+    task->job = (Job){ .operation = &task->operation, .done = complete_job };
+    plainfile_submit(engine->file, &task->job);
     return VIX_ASYNC;
   }
   if (issue(engine, task) >= 0) {

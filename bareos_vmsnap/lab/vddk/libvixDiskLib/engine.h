@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
  * SPDX-License-Identifier: AGPL-3.0-only
  */
-/* One NBD connection and the thread that serves it: requests are sent by whoever makes them and
- * complete on that thread, as VDDK's do.
+/* One NBD connection, or a plain file, and the thread that serves it: requests are sent by whoever
+ * makes them and complete on that thread, as VDDK's do.
  */
 #ifndef LAB_ENGINE_H
 #define LAB_ENGINE_H
@@ -31,8 +31,10 @@ typedef struct {
   void *data;
 } Operation;
 
-/* Connect to an NBD server at a unix socket; NULL where it turns us away. */
-Engine *engine_start(const char *socket, Ledger *ledger);
+/* Open `file`, or where that is NULL connect to an NBD server at a unix socket; NULL where it cannot
+ * be opened or the server turns us away.
+ */
+Engine *engine_start(const char *socket, const char *file, bool writable, Ledger *ledger);
 /* Wait for what is in flight, disconnect, end the thread. */
 void engine_stop(Engine *engine);
 
