@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from bareos_vmsnap.lab.lab import Lab
+from bareos_vmsnap.lab.storage import StorageError
+from bareos_vmsnap.lab.vcenter.vm import buses
 from bareos_vmsnap.vsphere import marks
 
 from ..e2e import processes
@@ -142,7 +145,18 @@ class Proxy:
         return [
             *(f"snapshot {name}" for name in snapshots if name.startswith(marks.BACKUP_PREFIX)),
             *(f"session {key}" for key in self._sessions() - self._known),
+            *(f"open disk {path}" for path in self._open_disks()),
         ]
+
+    def _open_disks(self) -> Iterator[str]:
+        """Those that a client has open; a server that was killed takes a moment to be missed."""
+        vcenter, store = self.lab.vcenter, self.lab.store
+        for vm in vcenter.vms():
+            for device in buses.disks(vm.live.hardware.device):
+                with contextlib.suppress(StorageError):  # just being removed
+                    for path in store.chain(vcenter.disk_path(device.backing.fileName)):
+                        if store.open_count(path):
+                            yield path
 
     def _sessions(self) -> set[str]:
         return {session.key for session in self.lab.vcenter.sessions.sessionList}

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
-import time
 from pathlib import Path
 
 from bareos_vmsnap.vsphere import marks
@@ -17,11 +17,17 @@ from .proxy import Proxy, until
 from .slow_jobs import NOISE, backup_snapshots, check_next_job, noisy
 
 
+def _sent_bytes(proxy: Proxy) -> int:
+    """By the job that runs, so far."""
+    told = proxy.bareos.console("status client=vmware-proxy-fd")
+    found = re.search(r" Bytes=([\d,]+)", told)
+    return int(found[1].replace(",", "")) if found else 0
+
+
 def test_the_mover_is_killed(proxy: Proxy) -> None:
-    machine = noisy(proxy)
+    machine = noisy(proxy, size=2 * NOISE)
     jobid = proxy.bareos.start_job(f"run job=backup-vm-{machine.name} level=Full yes")
-    until(proxy.movers)
-    time.sleep(0.5)
+    until(lambda: _sent_bytes(proxy) > MIB // 4)
     os.kill(proxy.movers()[0], signal.SIGKILL)
     check_failed(proxy.bareos.wait(jobid), "was not saved whole: .*killed by SIGKILL")
     assert machine.snapshot_names == []

@@ -31,7 +31,9 @@ DISK = Disk(
 )
 
 
-@pytest.mark.parametrize("names", [("lib64/libvixDiskLib.so.8",), ("libvixDiskLib.so.7",)])
+@pytest.mark.parametrize(
+    "names", [("lib64/libvixDiskLib.so.9",), ("lib64/libvixDiskLib.so.8",), ("libvixDiskLib.so.7",)]
+)
 def test_the_library_is_found_where_it_is(tmp_path: Path, names: tuple[str, ...]) -> None:
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -78,7 +80,11 @@ SAID = [
     ('cannot open plugin "vddk": /usr/lib/nbdkit-vddk-plugin.so: cannot open', "no vddk plugin"),
     (
         "/x/libvixDiskLib.so.8: cannot open shared object file: No such file",
-        "VDDK in /usr/lib/vddk",
+        "does not load the VDDK in /usr/lib/vddk .VDDK 9 needs an nbdkit that looks",
+    ),
+    (
+        "/x/libvixDiskLib.so.8: wrong ELF class: ELFCLASS32",
+        "VDDK in /usr/lib/vddk cannot be loaded",
     ),
     ('required VDDK symbol "VixDiskLib_Wait" is missing. VDDK version must be >= 6.5', "too old"),
 ]

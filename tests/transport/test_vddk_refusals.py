@@ -133,3 +133,11 @@ def test_a_library_that_cannot_be_loaded(
     (tmp_path / "lib64" / "libvixDiskLib.so.8").write_text("no library")
     told = failure(described(lab, guest, libdir=str(tmp_path)))
     assert f"VDDK in {tmp_path} cannot be loaded" in told
+
+
+def test_a_library_that_is_newer_than_the_plugin(lab: Lab, guest: Guest, tmp_path: Path) -> None:
+    """VDDK 9 alone; a plugin that knows it tells that this one is no library."""
+    (tmp_path / "lib64").mkdir()
+    (tmp_path / "lib64" / "libvixDiskLib.so.9").touch()
+    message = failure(described(lab, guest, libdir=str(tmp_path)))
+    assert re.search("does not load the VDDK|cannot be loaded", message), message

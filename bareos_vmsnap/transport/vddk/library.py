@@ -20,9 +20,9 @@ PLACES = (
     "/usr/lib64/vmware-vix-disklib",
     "/opt/vmware-vix-disklib-distrib",
 )
-# In the order in which the plugin tries them (nbdkit 1.32 to 1.42).
+# In the order in which the plugin tries them; those of nbdkit 1.32 to 1.42 begin with 8.
 NAMES = tuple(
-    f"{folder}libvixDiskLib.so.{version}" for version in (8, 7, 6) for folder in ("lib64/", "")
+    f"{folder}libvixDiskLib.so.{version}" for version in (9, 8, 7, 6) for folder in ("lib64/", "")
 )
 
 
@@ -43,7 +43,7 @@ def find(libdir: Optional[str] = None, places: Sequence[str] = PLACES) -> Librar
             if os.path.exists(path):
                 return _checked(place, os.path.dirname(path))
     raise TransportError(
-        f"VMware's VDDK (libvixDiskLib.so.8, .7 or .6) is not in {', '.join(tried)}: download VDDK"
+        f"VMware's VDDK (libvixDiskLib.so.6 to .9) is not in {', '.join(tried)}: download VDDK"
         " from Broadcom, or install the package bareos-vmware-vix-disklib, and name its directory"
         " with vddk_libdir"
     )

@@ -45,6 +45,13 @@ TABLE = tuple(
             "install VDDK 6.7 or later",
         ),
         (
+            # The first name the plugin looks for; library.find has found another one.
+            r"libvixDiskLib\.so\.[89]: cannot open shared object file: No such file",
+            "nbdkit does not load the VDDK in {libdir}",
+            "VDDK 9 needs an nbdkit that looks for libvixDiskLib.so.9 (1.42 does not, nor older"
+            " ones); is it complete, and for this machine (x86_64)?",
+        ),
+        (
             r"libvixDiskLib\.so[.0-9]*: (?!cannot enable)",
             "VMware's VDDK in {libdir} cannot be loaded",
             "is it complete, and for this machine (x86_64)?",
