@@ -150,7 +150,8 @@ def _start(
 
     try:
         process = subprocess.Popen(
-            arguments,
+            # VMware's names are UTF-8, whatever the locale of this process makes of its own.
+            [argument.encode("utf-8", "surrogateescape") for argument in arguments],
             stdin=subprocess.DEVNULL,
             stdout=log.descriptor,
             stderr=log.descriptor,

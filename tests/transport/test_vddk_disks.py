@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,30 @@ def test_a_snapshot_is_read_and_the_leaf_written(lab: Lab, guest: Guest, habits:
     counts = [call.counts for call in lab.vddk.named("Close") if call.counts is not None]
     assert [(c.writes, c.unflushed_writes) for c in counts] == [(0, 0), (1, 0)]
     assert lab.vddk.named("Lost") == []
+
+
+READER = """
+import json, sys
+from bareos_vmsnap import transport
+from bareos_vmsnap.mover.connection import Connection
+
+with transport.open(json.loads(sys.stdin.buffer.read()), writable=False) as endpoint:
+    connection = Connection(endpoint, request=512)
+    print(connection.handle.pread(512, 0)[:4].decode())
+    connection.close()
+"""
+
+
+def test_names_reach_vddk_in_utf8_whatever_the_locale(lab: Lab, guest: Guest, habits: Any) -> None:
+    """Of a daemon that was started with a locale of another encoding."""
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", READER],
+        input=json.dumps(described(lab, guest)).encode(),
+        env={**os.environ, **locale},
+        capture_output=True,
+    )
+    assert done.stdout == b"AAAA\n", done.stderr.decode(errors="replace")
 
 
 def test_the_command_line_is_as_documented(lab: Lab, guest: Guest, habits: Any) -> None:
