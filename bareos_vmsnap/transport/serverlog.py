@@ -15,7 +15,7 @@ from typing import Optional
 from urllib.parse import quote
 
 TAIL = 4000  # characters
-_HIDDEN = "…"
+_HIDDEN = "…".encode()
 _LONGEST_LINE = 16 << 10  # bytes; what is longer is cut into lines
 
 
@@ -31,9 +31,9 @@ class ServerLog:
         self, secrets: Sequence[str] = (), path: Optional[str] = None, label: str = ""
     ) -> None:
         """Raises OSError where the file cannot be opened."""
-        self._secrets = sorted({form for s in secrets if s for form in (s, quote(s))}, key=len)[
-            ::-1
-        ]
+        forms = {form for s in secrets if s for form in (s, quote(s), quote(s, safe=""))}
+        # The longest first, since one may be a part of another one.
+        self._secrets = sorted((form.encode() for form in forms), key=len, reverse=True)
         self._label = label
         self._file = _open(path) if path else None
         self._lines: deque[str] = deque()
@@ -83,8 +83,11 @@ class ServerLog:
                 return False
             *lines, self._unfinished = (self._unfinished + data).split(b"\n")
             if len(self._unfinished) > _LONGEST_LINE:
-                lines.append(self._unfinished)
-                self._unfinished = b""
+                hidden = self._hide(self._unfinished)
+                # At its end a secret may have begun.
+                rest = len(self._secrets[0]) - 1 if self._secrets else 0
+                lines.append(hidden[: len(hidden) - rest])
+                self._unfinished = hidden[len(hidden) - rest :]
             self._keep(lines)
         return False
 
@@ -101,11 +104,13 @@ class ServerLog:
             with contextlib.suppress(OSError):
                 os.write(self._file, text.encode())
 
-    def _clean(self, line: bytes) -> str:
-        text = line.decode(errors="replace").rstrip()
+    def _hide(self, text: bytes) -> bytes:
         for secret in self._secrets:
             text = text.replace(secret, _HIDDEN)
         return text
+
+    def _clean(self, line: bytes) -> str:
+        return self._hide(line).decode(errors="replace").rstrip()
 
 
 def _open(path: str) -> int:

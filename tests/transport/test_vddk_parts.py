@@ -174,3 +174,20 @@ def test_a_log_keeps_its_end_and_no_secret(tmp_path: Path) -> None:
     assert text.count("line") == 2000
     assert "p:w" not in text and "p%3A" not in text and "other" not in text
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_secret_is_hidden_wherever_a_long_line_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log = ServerLog(["Gärten/Zwerg"], str(path))
+    for part in (b"x" * (16 << 10) + "Gärten/Zw".encode()[:-1], b"werg, G%C3%A4rten%2FZwerg\n"):
+        os.write(log.descriptor, part)
+        log.tail()
+    os.write(log.descriptor, b"x" * (40 << 10))
+    log.tail()
+    log.started()
+    deadline = time.monotonic() + 10
+    while path.read_text().count("x") < 56 << 10:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert "…, …" in path.read_text()
+    assert "rten" not in path.read_text()
