@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -137,9 +138,14 @@ class Comparison:
 
 
 def _with_servers(start: Callable[[], Run]) -> Run:
-    """With the CPU time of all servers, the lab's too, which end a little after their clients."""
+    """With the time that a server of its own takes to start and to end, which is the mover's where
+    that starts it; and with the CPU time of all servers, the lab's too, which end a little after
+    their clients.
+    """
     with Meter() as whole:
+        begun = time.monotonic()
         run = start()
+        run.wall = time.monotonic() - begun
         processes.settle()
     run.cpu = whole.cpu
     return run

@@ -98,12 +98,6 @@ complete(void *data, int *error)
   return 1;
 }
 
-static void
-complete_job(Job *job, int error)
-{
-  end((Task *)((char *)job - offsetof(Task, job)), error_of(error));
-}
-
 static int
 take_extents(void *data, const char *context, uint64_t offset, uint32_t *entries, size_t count,
              int *error)
@@ -147,9 +141,26 @@ finish(Engine *engine, Task *task)
   free(task);
   __atomic_fetch_sub(&engine->ledger->in_flight, 1, __ATOMIC_RELAXED);
   pthread_mutex_lock(&engine->lock);
-  if (--engine->pending == 0)
+  if (--engine->pending == 0) {
     pthread_cond_broadcast(&engine->idle);
+    if (engine->stopping)
+      wake(engine);
+  }
   pthread_mutex_unlock(&engine->lock);
+}
+
+/* Called by a thread of the file's: what need not be late completes there. */
+static void
+complete_job(Job *job, int error)
+{
+  Task *task = (Task *)((char *)job - offsetof(Task, job));
+
+  if (task->due) {
+    end(task, error_of(error));
+  } else {
+    task->result = error_of(error);
+    finish(task->engine, task);
+  }
 }
 
 static void

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: AGPL-3.0-only
  */
 /* One NBD connection, or a plain file, and the thread that serves it: requests are sent by whoever
- * makes them and complete on that thread, as VDDK's do.
+ * makes them and complete on that thread, or on one of the file's, as VDDK's do.
  */
 #ifndef LAB_ENGINE_H
 #define LAB_ENGINE_H
