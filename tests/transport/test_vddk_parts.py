@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from bareos_vmsnap.transport import TransportError
 from bareos_vmsnap.transport.access import DiskAddress, Limits, NbdAccess, VddkAccess
 from bareos_vmsnap.transport.serverlog import TAIL, ServerLog
-from bareos_vmsnap.transport.vddk import library, words
+from bareos_vmsnap.transport.vddk import command, library, words
 from bareos_vmsnap.transport.vddk.description import Disk, parse
 
 DISK = Disk(
@@ -53,6 +54,15 @@ def test_a_library_that_is_nowhere_is_named(tmp_path: Path) -> None:
     (odd / "libvixDiskLib.so.8").touch()
     with pytest.raises(TransportError, match="has a colon"):
         library.find(str(odd))
+
+
+def test_an_admins_setting_takes_the_place_of_ours() -> None:
+    given = "# ours\nvixdisklib.nfcAio.Session.BufCount = 8\nvixDiskLib.transport.x=1\n"
+    lines = command.config(replace(DISK, settings=given), "/scratch").splitlines()
+    assert lines[-3:] == given.splitlines()
+    assert 'tmpDirectory="/scratch"' in lines
+    assert "vixDiskLib.nfcAio.Session.BufSizeIn64KB=16" in lines
+    assert sum("bufcount" in line.lower() for line in lines) == 1
 
 
 # Lines as VDDK 7 and 8, nbdkit 1.32 and 1.42 write them.

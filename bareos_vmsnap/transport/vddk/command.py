@@ -87,8 +87,18 @@ def environment(library: Library, files: Files, ours: Mapping[str, str]) -> dict
 
 
 def config(disk: Disk, directory: str) -> str:
-    """VDDK's configuration file: what it writes goes to `directory`; an admin's lines win."""
-    return f'tmpDirectory="{directory}"\n{SETTINGS}{disk.settings}'
+    """VDDK's configuration file: what it writes goes to `directory`.
+
+    An admin's lines take the place of ours: which one of two would hold is documented nowhere.
+    """
+    given = {_key(line) for line in disk.settings.splitlines()}
+    ours = [f'tmpDirectory="{directory}"', *SETTINGS.splitlines()]
+    kept = "".join(f"{line}\n" for line in ours if _key(line) not in given)
+    return kept + disk.settings
+
+
+def _key(line: str) -> str:
+    return line.partition("=")[0].strip().lower()
 
 
 def _with_colons(thumbprint: str) -> str:
