@@ -41,7 +41,6 @@ def test_status_while_a_job_runs(proxy: Proxy) -> None:
     bareos = proxy.bareos
     machine = noisy(proxy)
     jobid = bareos.start_job(f"run job=backup-vm-{machine.name} level=Full yes")
-    until(proxy.movers)
-    told = bareos.console("status client=vmware-proxy-fd")
+    segment = rf"Processing file: /@vmsnap/{machine.name}\.\S+\.vmseg"
+    until(lambda: re.search(segment, bareos.console("status client=vmware-proxy-fd")))
     check_ok(bareos.wait(jobid))
-    assert re.search(rf"Processing file: /@vmsnap/{machine.name}\.\S+\.vmseg", told), told
