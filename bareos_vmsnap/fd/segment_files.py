@@ -139,7 +139,10 @@ class SegmentFiles:
             "capacity": task.disk.capacity,
             "compression": self._options.compression,
             "granularity": GRANULARITY,
+            "acceleration": self._options.lz4_acceleration,
             "connections": self._options.connections,
+            "in_flight": self._options.requests_in_flight,
+            "request": self._options.request_size << 10,
             "rate": self._options.rate,
         }
 
