@@ -89,9 +89,9 @@ class FileDaemon(archive.Archive):
             orders.objects = selection.object_order(self._catalog.objects(previous.jobid))
             if accurate:
                 orders.files = self._accurate_files(name, letter, job)
-        spooling = spool.BackupSpool(
-            job.jobid, self.volume_path(job.jobid), self._catalog, running.canceling.on_stored
-        )
+        canceling = running.canceling
+        orders.job.update(volume=str(self.volume_path(job.jobid)), watched=canceling.watches_data)
+        spooling = spool.BackupSpool(job.jobid, self._catalog, canceling.on_stored)
         outcome = running.serve(orders, spooling.serve)
         return self._end_backup(running, outcome, spooling)
 
