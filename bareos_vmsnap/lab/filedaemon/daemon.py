@@ -7,6 +7,7 @@ holds `catalog.sqlite`, `volumes/`, `working/` and the folder of the file daemon
 
 Deviations from Bareos 25.1, beyond those that the modules below name:
 * The Director waits until the file daemon has finished, also after a cancel, and loses no message.
+* The storage gets no data over a connection: the job's process writes and reads the volumes.
 * The FileSet is compared by nobody: it is as if it had `Ignore FileSet Changes = yes`.
 * After a VirtualFull, an Incremental builds on it, and so gets no restore objects; in Bareos chance
   decides between it and the newest of the jobs it was made of. `base` of backup() chooses.

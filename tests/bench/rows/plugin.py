@@ -73,7 +73,8 @@ def run(bench: Bench) -> Iterator[Figure]:
             checked: list[str] = []
             runs = bench.compare("plugin", {"mover, restore": alone_back, "job, restore": job_back})
             reference = "the mover alone on the same door"
-            yield from _figures("restore", *runs.values(), reference)
+            alone_runs, job_runs = runs.values()
+            yield from _figures("restore", alone_runs, job_runs, reference)
             site.forget(saved.jobid)
         finally:
             site.close()

@@ -58,8 +58,8 @@ class Listing(Storage):
 class Saving(Listing):
     """Puts the records of a backup on a volume.
 
-    Of the data of files the storage is told sums only, at the latest before the next record.
-    `watched`: it is told of each block, and the job goes on once it has taken note.
+    Of a file's data the storage is told the size only, before the next record of another kind.
+    `watched`: it is told of each block. Raises ConnectionError where the storage is gone.
     """
 
     def __init__(self, channel: wire.Channel, path: Path, *, watched: bool) -> None:
@@ -69,22 +69,21 @@ class Saving(Listing):
         self._untold = 0  # bytes of data of the present file
 
     def _send(self, file_index: int, stream: int, *data: Union[bytes, memoryview]) -> None:
-        is_data = stream in streams.BEFORE_DATA
-        if not is_data:
+        if stream in streams.BEFORE_DATA:
+            self._writer.append(file_index, stream, *data)
+            self._untold += sum(map(len, data)) - streams.BEFORE_DATA[stream]
+            if self._watched:
+                self._tell()
+        else:
             self._tell()
-        self._writer.append(file_index, stream, *data)
-        if not is_data:
+            self._writer.append(file_index, stream, *data)
             self._channel.send_record(file_index, stream, self._writer.position, *data)
-            return
-        self._untold += sum(map(len, data)) - streams.BEFORE_DATA[stream]
-        if self._watched:
-            self._tell()
 
     def _tell(self) -> None:
+        """Tell the storage what is on the volume since, and wait until it has taken note."""
         if not self._untold:
             return
-        end = self._writer.position
-        self._channel.send_stored(wire.Stored(self._untold, end))
+        self._channel.send_stored(wire.Stored(self._untold, self._writer.position))
         self._untold = 0
         if self._channel.receive() is None:
             raise ConnectionError("the storage went away")
