@@ -15,6 +15,7 @@ from typing import Any
 
 from bareos_vmsnap import errors, extents
 from bareos_vmsnap.mover import client
+from bareos_vmsnap.mover.launch import Launcher
 
 BLOCK = 65536  # bytes
 _TIMEOUT = 600  # seconds the audit of one disk may take to end
@@ -38,7 +39,10 @@ def sample(
 
 
 def differing(
-    plan: dict[str, Any], sampled: Sequence[tuple[int, int]], cancel: threading.Event
+    plan: dict[str, Any],
+    sampled: Sequence[tuple[int, int]],
+    cancel: threading.Event,
+    launcher: Launcher,
 ) -> int:
     """How many bytes of the sampled blocks differ between source and base.
 
@@ -46,8 +50,9 @@ def differing(
     """
     if not sampled:
         return 0
+    told = {**plan, "method": "audit"}
     try:
-        with client.Mover.read({**plan, "method": "audit"}, sampled) as mover:
+        with client.Mover.read(told, sampled, launcher=launcher) as mover:
             mover.wait_ready(client.OPEN_TIMEOUT, canceled=cancel.is_set)
             _drain(mover.data_fd, cancel)
             report = mover.finish(_TIMEOUT)

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Optional
 
-from pyVmomi import vim, vmodl
+from pyVmomi import vim
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd import connection, items, previous, summary
@@ -22,6 +22,7 @@ from bareos_vmsnap.fd.progress import Progress
 from bareos_vmsnap.fd.segment_files import SegmentFiles
 from bareos_vmsnap.fd.segment_queue import SegmentQueue
 from bareos_vmsnap.mover import client
+from bareos_vmsnap.mover.launch import ForkServer
 from bareos_vmsnap.tree import ladder, manifest, model, names, plan_backup
 from bareos_vmsnap.tree.observed import Observed
 from bareos_vmsnap.vsphere import cbt, layout, nvram, preflight, snapshots, tasks, whereabouts
@@ -56,12 +57,16 @@ class BackupJob:
         self._plan: Optional[plan_backup.BackupPlan] = None
         self._segment_queue: Optional[SegmentQueue] = None
         self._progress: Optional[Progress] = None
+        self._launcher = ForkServer()
 
     def begin(self) -> None:
         """Log in, examine the VM, take the backup snapshot, plan.
 
         Raises errors.VmsnapError; close() undoes what was done by then.
         """
+        # Where no process can be started now, the first mover tells.
+        with contextlib.suppress(client.MoverError):
+            self._launcher.prepare()
         self._session = connection.connect(self._options)
         facts = self._facts
         access = connection.disk_access(
@@ -87,9 +92,15 @@ class BackupJob:
         self._backup.enable_cbt(self._options)
         whereabouts.refuse_moving(self._vm)
         taken = self._backup.take(self._options)
-        observed = snapshots.observe(self._vm, taken)
+        observed = snapshots.observe(self._session, self._vm, taken)
         self._segments = SegmentFiles(
-            self._session, self._vm, access, self._options, self._facts.cancel, self._log.warn
+            self._session,
+            self._vm,
+            access,
+            self._options,
+            self._facts.cancel,
+            self._log.warn,
+            self._launcher,
         )
         self._plan = self._planned(observed, tree)
         self._follow(self._plan, self._segments)
@@ -101,7 +112,9 @@ class BackupJob:
 
     def _follow(self, plan: plan_backup.BackupPlan, segments: SegmentFiles) -> None:
         """Queue the planned segments; what their files take is a guess at what they will send."""
-        self._segment_queue = SegmentQueue(plan.tasks, lambda task: segments.make(task, plan))
+        self._segment_queue = SegmentQueue(
+            plan.tasks, lambda task: segments.make(task, plan), self._launcher
+        )
         sizes = layout.disk_sizes(self._vm)
         expected = {
             task.segment.name: min(sizes.get(task.disk.path, 0), task.disk.capacity)
@@ -192,11 +205,13 @@ class BackupJob:
         A snapshot that was deleted meanwhile is no matter here: what was read of it before is
         right, and it cannot be read any more.
         """
-        assert self._session is not None
-        for moref, disk in reads:
-            with contextlib.suppress(vmodl.fault.ManagedObjectNotFound):
-                snapshot = self._session.managed(vim.vm.Snapshot, moref)
-                whereabouts.check(self._vm, snapshot.config, [disk])
+        assert self._session is not None and self._plan is not None
+        wanted = list(reads)
+        morefs = [moref for moref, _ in wanted]
+        now = self._session.read(vim.vm.Snapshot, morefs, whereabouts.DEVICES)
+        for moref, disk in wanted:
+            if moref in now:
+                whereabouts.check(self._plan.tree.vm.name, now[moref], [disk])
 
     def needs(self, path: str) -> bool:
         """Whether a virtual file of an earlier job is still needed for this job's time point."""
@@ -206,6 +221,7 @@ class BackupJob:
         """Delete the backup snapshot where it still stands, free the lock, log out."""
         if self._segment_queue is not None:
             self._segment_queue.close()
+        self._launcher.close()
         if self._backup is not None:
             self._backup.delete()
         if self._session is not None:

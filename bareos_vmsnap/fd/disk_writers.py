@@ -11,6 +11,7 @@ import contextlib
 from typing import Any, Callable, Optional
 
 from bareos_vmsnap.mover import client
+from bareos_vmsnap.mover.launch import Launcher
 from bareos_vmsnap.tree import plan_restore
 
 Writer = tuple[plan_restore.Write, client.Mover]
@@ -19,8 +20,11 @@ Writer = tuple[plan_restore.Write, client.Mover]
 class DiskWriters:
     """`told` makes what a mover is told for a write of the plan, and may raise errors.VmsnapError."""
 
-    def __init__(self, told: Callable[[plan_restore.Write], dict[str, Any]]) -> None:
+    def __init__(
+        self, told: Callable[[plan_restore.Write], dict[str, Any]], launcher: Launcher
+    ) -> None:
         self._told = told
+        self._launcher = launcher
         self._ahead: Optional[Writer] = None
 
     def start(self, write: plan_restore.Write) -> client.Mover:
@@ -29,17 +33,20 @@ class DiskWriters:
             mover, self._ahead = self._ahead[1], None
             return mover
         self.close()
-        return client.Mover.write(self._told(write))
+        return self._mover(write)
 
     def prepare(self, write: Optional[plan_restore.Write]) -> None:
         """Start the mover of the write that comes next, where there is one."""
         if write is not None and self._ahead is None:
             # Where no process can be started now, start() tries again, and tells.
             with contextlib.suppress(client.MoverError):
-                self._ahead = (write, client.Mover.write(self._told(write)))
+                self._ahead = (write, self._mover(write))
 
     def close(self) -> None:
         """Kill a mover that waits for its turn; safe to call again."""
         ahead, self._ahead = self._ahead, None
         if ahead is not None:
             ahead[1].kill()
+
+    def _mover(self, write: plan_restore.Write) -> client.Mover:
+        return client.Mover.write(self._told(write), launcher=self._launcher)

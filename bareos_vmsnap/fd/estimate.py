@@ -25,7 +25,9 @@ def files(chosen: Options, facts: JobFacts) -> Iterator[items.Expected]:
         vm = connection.find_vm(session.content, chosen)
         preflight.check(vm, session.content)
         planned = plan_backup.plan(
-            snapshots.observe_as_it_stands(vm), facts.planned(), ladder.Policy(chosen.without_trust)
+            snapshots.observe_as_it_stands(session, vm),
+            facts.planned(),
+            ladder.Policy(chosen.without_trust),
         )
         sizes = layout.disk_sizes(vm)
     finally:

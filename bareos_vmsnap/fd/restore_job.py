@@ -15,6 +15,7 @@ from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.fd.receivers import Receiver, ToDisk, ToSpool
 from bareos_vmsnap.fd.spool import Spool
 from bareos_vmsnap.mover import client
+from bareos_vmsnap.mover.launch import Launcher
 from bareos_vmsnap.target.base import Target
 from bareos_vmsnap.tree import choose, manifest, model, names, plan_restore
 
@@ -30,7 +31,12 @@ class RestoreJob:
     """
 
     def __init__(
-        self, chosen: Options, facts: JobFacts, log: JobLog, pieces: manifest.Pieces
+        self,
+        chosen: Options,
+        facts: JobFacts,
+        log: JobLog,
+        pieces: manifest.Pieces,
+        launcher: Launcher,
     ) -> None:
         """`pieces` are the restore objects of the selected jobs, as far as they are of this VM."""
         self._options = chosen
@@ -42,7 +48,7 @@ class RestoreJob:
         self._steps: list[plan_restore.Step] = []
         self._target: Optional[Target] = None
         self._spool = Spool(facts.working_directory, facts.jobid)
-        self._writers = DiskWriters(self._told)
+        self._writers = DiskWriters(self._told, launcher)
         self._restored: list[tuple[model.Segment, client.Report]] = []
 
     def wanted(self, path: str) -> bool:

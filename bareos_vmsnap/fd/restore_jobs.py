@@ -14,6 +14,7 @@ from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.fd.receivers import Receiver
 from bareos_vmsnap.fd.restore_job import RestoreJob
+from bareos_vmsnap.mover.launch import ForkServer
 from bareos_vmsnap.tree import manifest, names
 
 Job = Union[RestoreJob, ExtractJob]
@@ -48,6 +49,7 @@ class RestoreJobs:
         self._parse = parse
         self._facts = facts
         self._log = log
+        self._launcher = ForkServer()
         self._vms: dict[str, _Vm] = {}
         self._line = ""
         self._open: Optional[Job] = None
@@ -99,9 +101,10 @@ class RestoreJobs:
         return "; ".join(left) or "nothing"
 
     def close(self) -> None:
-        """Remove spool files; safe to call again."""
+        """Remove spool files, end processes; safe to call again."""
         for job in self.running:
             job.close()
+        self._launcher.close()
 
     def _vm(self, path: str) -> _Vm:
         return self._vms.setdefault(names.vm_of(path), _Vm())
@@ -114,7 +117,7 @@ class RestoreJobs:
             if chosen.restore_target == "files":
                 vm.job = ExtractJob(chosen, self._log)
             else:
-                vm.job = RestoreJob(chosen, self._facts, self._log, vm.pieces)
+                vm.job = RestoreJob(chosen, self._facts, self._log, vm.pieces, self._launcher)
         return vm.job
 
     def _check_alone(self, chosen: Options) -> None:

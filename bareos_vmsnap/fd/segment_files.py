@@ -16,6 +16,7 @@ from bareos_vmsnap import errors
 from bareos_vmsnap.fd import audit, items
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.mover import client
+from bareos_vmsnap.mover.launch import Launcher
 from bareos_vmsnap.transport.access import Access, DiskAddress
 from bareos_vmsnap.tree import codec, ladder, model, plan_backup
 from bareos_vmsnap.vsphere import cbt
@@ -40,6 +41,7 @@ class SegmentFiles:
         chosen: Options,
         cancel: threading.Event,
         warn: Callable[[str], None],
+        launcher: Launcher,
     ) -> None:
         self._session = session
         self._vm = vm
@@ -47,7 +49,9 @@ class SegmentFiles:
         self._options = chosen
         self._cancel = cancel
         self._warn = warn
+        self._launcher = launcher
         self._dice = random.Random()
+        self._hosts: dict[str, str] = {}
 
     def make(self, task: plan_backup.Task, plan: plan_backup.BackupPlan) -> items.SegmentFile:
         """Climb down the ladder until a method answers.
@@ -119,7 +123,7 @@ class SegmentFiles:
         """
         if not self._access.opens_single_links:
             raise NoLink("no link: transport=nbd needs nbd_link_uri for it")
-        with client.Mover.read(told) as mover:
+        with client.Mover.read(told, launcher=self._launcher) as mover:
             try:
                 mover.wait_ready(client.OPEN_TIMEOUT, canceled=self._cancel.is_set)
             except client.MoverError as error:
@@ -152,7 +156,7 @@ class SegmentFiles:
         sampled = audit.sample(areas, disk.capacity, self._options.audit, self._dice)
         base = self._endpoint(task.base_snapshot, task.base_disk)
         told = {**self._reading(task, base), "header": _header(task.segment, plan)}
-        found = audit.differing(told, sampled, self._cancel)
+        found = audit.differing(told, sampled, self._cancel, self._launcher)
         if found:
             what = (
                 f"the audit found {found} bytes of {len(sampled)} sampled blocks changed that CBT "
@@ -186,10 +190,19 @@ class SegmentFiles:
     def _endpoint(
         self, snapshot: str, disk: model.Disk, single_link: bool = False
     ) -> dict[str, Any]:
-        host = self._vm.runtime.host
-        name = host.name if host is not None else ""
-        address = DiskAddress(self._vm._moId, disk.key, disk.path, snapshot, name, single_link)
+        address = DiskAddress(
+            self._vm._moId, disk.key, disk.path, snapshot, self._host(), single_link
+        )
         return self._access.endpoint(address)
+
+    def _host(self) -> str:
+        """The name of the host the VM is on, which may change while a job runs."""
+        host = self._vm.runtime.host
+        if host is None:
+            return ""
+        if host._moId not in self._hosts:
+            self._hosts[host._moId] = host.name
+        return self._hosts[host._moId]
 
 
 def _header(segment: model.Segment, plan: plan_backup.BackupPlan) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Callable, NamedTuple, Optional
 
 from bareos_vmsnap.fd.items import SegmentFile
 from bareos_vmsnap.mover import client
+from bareos_vmsnap.mover.launch import Launcher
 from bareos_vmsnap.tree import plan_backup
 
 
@@ -36,9 +37,11 @@ class SegmentQueue:
         self,
         tasks: Sequence[plan_backup.Task],
         make: Callable[[plan_backup.Task], SegmentFile],
+        launcher: Launcher,
     ) -> None:
         self._tasks = deque(tasks)
         self._make = make
+        self._launcher = launcher
         self._present: Optional[_Prepared] = None
         self._prepared: Optional[_Prepared] = None
 
@@ -59,7 +62,7 @@ class SegmentQueue:
         present, self._present = self._present, None
         if present is not None and present.mover is not None:
             return present.mover
-        return client.Mover.read(item.plan, item.extents)
+        return self._mover(item)
 
     def prepare(self) -> None:
         """Start the mover of the segment after the present one."""
@@ -67,7 +70,7 @@ class SegmentQueue:
             return
         try:
             item = self._make(self._tasks.popleft())
-            self._prepared = _Prepared(item, client.Mover.read(item.plan, item.extents))
+            self._prepared = _Prepared(item, self._mover(item))
         except Exception as error:  # noqa: BLE001 - raised when its turn comes
             self._prepared = _Prepared(failure=error)
 
@@ -76,6 +79,9 @@ class SegmentQueue:
         _kill(self._present)
         _kill(self._prepared)
         self._present = self._prepared = None
+
+    def _mover(self, item: SegmentFile) -> client.Mover:
+        return client.Mover.read(item.plan, item.extents, launcher=self._launcher)
 
 
 def _kill(prepared: Optional[_Prepared]) -> None:

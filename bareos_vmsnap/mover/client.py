@@ -13,16 +13,14 @@ import json
 import os
 import select
 import shutil
-import signal
 import subprocess
-import sys
 import time
 import weakref
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, BinaryIO, Callable, Optional, Union
+from typing import Any, Callable, Optional, Union
 
-from bareos_vmsnap.mover import wire
+from bareos_vmsnap.mover import launch, wire
 from bareos_vmsnap.mover.report import MoverError, Progress, Queue, Report
 from bareos_vmsnap.transport import scratch
 
@@ -38,7 +36,6 @@ KILL_GRACE = 2.0
 STDERR_TAIL = 2000
 
 _F_SETPIPE_SZ = 1031  # in the module fcntl from Python 3.10 on
-_PACKAGE_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 class Mover:
@@ -48,7 +45,7 @@ class Mover:
     end of this process, however it comes. All methods but `kill` belong to one thread.
     """
 
-    def __init__(self, *, reads: bool, python: Optional[str] = None):
+    def __init__(self, *, reads: bool, launcher: Optional[launch.Launcher] = None):
         """Start a process that waits for its plan. Use `read` or `write` instead."""
         self._started = time.monotonic()
         self._killed = self._ready = self._ended = False
@@ -73,11 +70,8 @@ class Mover:
         os.set_blocking(self._report_fd, False)
         _enlarge(self.data_fd)
         try:
-            self._process = _start(
-                python or _interpreter(),
-                [pipe.theirs for pipe in (plan, data, report, lifeline)],
-                directory,
-                self._stderr,
+            self._process = (launcher or launch.Interpreter()).start(
+                [pipe.theirs for pipe in (plan, data, report, lifeline)], directory, self._stderr
             )
         except BaseException:
             self._close()
@@ -92,19 +86,20 @@ class Mover:
         plan: Mapping[str, Any],
         extents: Iterable[tuple[int, int]] = (),
         *,
-        python: Optional[str] = None,
+        launcher: Optional[launch.Launcher] = None,
     ) -> Mover:
         """Start reading a disk to a segment; return once the mover has its plan.
 
-        `extents` are sorted (start, length) in bytes; they are passed on as they come. Raises
-        MoverError, and what iterating over the extents raises.
+        `extents` are sorted (start, length) in bytes; they are passed on as they come. `launcher`:
+        how to start the process, by default in a new interpreter. Raises MoverError, and what
+        iterating over the extents raises.
         """
-        return cls(reads=True, python=python)._feed({**plan, "operation": "read"}, extents)
+        return cls(reads=True, launcher=launcher)._feed({**plan, "operation": "read"}, extents)
 
     @classmethod
-    def write(cls, plan: Mapping[str, Any], *, python: Optional[str] = None) -> Mover:
+    def write(cls, plan: Mapping[str, Any], *, launcher: Optional[launch.Launcher] = None) -> Mover:
         """Start writing a segment to a disk; return once the mover has its plan."""
-        return cls(reads=False, python=python)._feed({**plan, "operation": "write"}, ())
+        return cls(reads=False, launcher=launcher)._feed({**plan, "operation": "write"}, ())
 
     def wait_ready(
         self,
@@ -157,8 +152,8 @@ class Mover:
         try:
             self._process.wait(KILL_GRACE)
         except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            self._process.kill()
+            self._process.wait(KILL_GRACE)
 
     def __enter__(self) -> Mover:
         return self
@@ -234,14 +229,14 @@ class Mover:
         while self._receive(deadline):
             pass
         try:
-            self._process.wait(max(0.0, deadline - time.monotonic()))
+            status = self._process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             raise self._error("timeout", if_late) from None
-        return self._judge()
+        return self._judge(status)
 
-    def _judge(self) -> Report:
+    def _judge(self, status: int) -> Report:
         """Return the report of a mover that has ended well, or raise."""
-        final, status = self._final, self._process.returncode
+        final = self._final
         if self._killed and status != 0:
             # What it may have said of its servers' end meanwhile is not the cause.
             raise self._error("killed", "mover was stopped before its end")
@@ -257,12 +252,7 @@ class Mover:
             raise self._error("report", f"totals do not add up: {error}") from error
 
     def _error(self, kind: str, reason: str) -> MoverError:
-        status = self._process.poll()
-        ending = ""
-        if status is not None and status < 0:
-            ending = f"killed by {signal.Signals(-status).name}"
-        elif status not in (None, 0, 1):
-            ending = f"exit status {status}"
+        ending = self._process.ending()
         size = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, size - STDERR_TAIL))
         words = self._stderr.read().decode(errors="replace").strip()
@@ -294,31 +284,3 @@ def _enlarge(pipe: int) -> None:
         fcntl.fcntl(pipe, _F_SETPIPE_SZ, PIPE_SIZE)
     except PermissionError:
         return  # beyond what the user may have: slower, no more
-
-
-def _interpreter() -> str:
-    # Embedded in bareos-fd, sys.executable may be missing or not be an interpreter.
-    executable = sys.executable or ""
-    if os.path.basename(executable).startswith("python"):
-        return executable
-    return "/usr/bin/python3"
-
-
-def _start(
-    python: str, pipes: list[int], directory: str, stderr: BinaryIO
-) -> subprocess.Popen[bytes]:
-    search_path = [_PACKAGE_ROOT, os.environ.get("PYTHONPATH", "")]
-    command = [python, "-m", "bareos_vmsnap.mover", *map(str, pipes), directory]
-    try:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=stderr,
-            stderr=stderr,
-            pass_fds=pipes,
-            cwd="/",
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, search_path))},
-            start_new_session=True,  # its servers form one process group with it
-        )
-    except OSError as error:
-        raise MoverError("start", f"cannot start {python}: {error}") from error

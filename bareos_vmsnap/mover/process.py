@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import shutil
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str]) -> None:
     for descriptor in (plan, data, report, alive):
         os.set_inheritable(descriptor, False)
     tempfile.tempdir = scratch
+    name("vmsnap-mover")
     reporter = Reporter(report)
     lifeline.watch(alive, scratch, reporter)
     status = _run(plan, data, reporter)
@@ -33,6 +35,12 @@ def main(arguments: Sequence[str]) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
     # Threads may be stuck in a pipe that nobody reads or in a server that does not answer.
     os._exit(status)
+
+
+def name(process: str) -> None:
+    """Have `ps` and `top` show this process under that name, of 15 characters at most."""
+    with contextlib.suppress(OSError), open("/proc/self/comm", "w") as comm:
+        comm.write(process)
 
 
 def _run(plan: int, data: int, reporter: Reporter) -> int:

@@ -33,6 +33,8 @@ from bareos_vmsnap.transport import Endpoint
 
 # One more than the cores: while one worker waits for the pipe or the server, others compress.
 WORKERS = (os.cpu_count() or 1) + 1
+# Chunks for each worker at least: a connection through VDDK takes seconds to open.
+WORTH_A_WORKER = 4
 
 
 def run(plan: ReadPlan, given: Spool, data: int, reporter: Reporter) -> dict[str, Any]:
@@ -55,7 +57,7 @@ def run(plan: ReadPlan, given: Spool, data: int, reporter: Reporter) -> dict[str
         work = _find_work(plan, given, first, notes, reporter)
         total = _total(work)
         crew = [first]
-        while len(crew) < _worker_count(plan, first) and admission.another():
+        while len(crew) < _worker_count(plan, first, total) and admission.another():
             try:
                 crew.append([connect(endpoint) for endpoint in endpoints])
             except NbdFailure as failure:
@@ -123,8 +125,10 @@ def _start_segment(data: int, header: dict[str, Any]) -> SegmentPipe:
         raise PlanFailure(str(error)) from error
 
 
-def _worker_count(plan: ReadPlan, first: list[Connection]) -> int:
-    return min(_connections(plan, connection.endpoint, connection) for connection in first)
+def _worker_count(plan: ReadPlan, first: list[Connection], total: int) -> int:
+    worth = max(1, -(-total // (WORTH_A_WORKER * plan.chunk)))
+    allowed = (_connections(plan, connection.endpoint, connection) for connection in first)
+    return min(worth, *allowed)
 
 
 def _connections(plan: ReadPlan, endpoint: Endpoint, connection: Connection) -> int:

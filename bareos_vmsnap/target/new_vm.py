@@ -216,8 +216,10 @@ class NewVm:
         """Raises whereabouts.Moved where a disk that was written is in another file now."""
         written, self._written = self._written, {}
         if written:
+            moref = self._vm._moId
+            devices = self._session.read(vim.VirtualMachine, [moref], whereabouts.DEVICES)
             try:
-                whereabouts.check(self._vm, self._vm.config, written.values())
+                whereabouts.check(self._wish.name, devices.get(moref, []), written.values())
             except whereabouts.Moved:
                 self._refuse_unknown()  # a snapshot of somebody else's moves the leaf, too
                 raise

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import http.client
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -15,7 +16,7 @@ from pyVim import connect
 from pyVmomi import vim, vmodl
 
 from bareos_vmsnap import errors
-from bareos_vmsnap.vsphere import tls
+from bareos_vmsnap.vsphere import properties, tls
 
 # A call whose connection broke is sent again this often. Snapshots we take carry a unique name, so
 # a request that arrived twice is found and cleaned up.
@@ -115,6 +116,18 @@ class Session:
     def managed(self, kind: Any, moref: str) -> Any:
         """The managed object of that type and id, e.g. (vim.VirtualMachine, "vm-12")."""
         return kind(moref, self.stub)
+
+    def read(self, kind: Any, morefs: Iterable[str], path: str) -> dict[str, Any]:
+        """One property of several objects by their ids, in one call; see properties.retrieve."""
+        wanted, attempt = list(morefs), 0
+        while True:
+            try:
+                return properties.retrieve(self.content.propertyCollector, kind, wanted, path)
+            except vim.fault.NotAuthenticated:
+                attempt += 1
+                if attempt > _RETRIES:
+                    raise
+                self.ensure()
 
     def close(self) -> None:
         """Log out. A server that is gone or a session that ended is no error."""

@@ -16,6 +16,7 @@ from bareos_vmsnap import errors
 from bareos_vmsnap.tree import model
 from bareos_vmsnap.tree.observed import Observed, Snapshot
 from bareos_vmsnap.vsphere import disks, inventory, marks, tasks, vmodl_json
+from bareos_vmsnap.vsphere.session import Session
 
 # Faults of a quiesced snapshot: the guest may manage it a moment later.
 _QUIESCE_FAULTS = (
@@ -133,12 +134,14 @@ def delete(vm: Any, snapshot: Any, name: str, waiter: tasks.Waiter) -> None:
         waiter.wait(vm.ConsolidateVMDisks_Task(), doing, heed_cancel=False)
 
 
-def observe(vm: Any, backup: Taken) -> Observed:
-    """The VM and its user snapshots as they stand under the backup snapshot just taken."""
+def observe(session: Session, vm: Any, backup: Taken) -> Observed:
+    """The VM and its user snapshots as they stand under the backup snapshot just taken.
+
+    Raises errors.BackupError.
+    """
     user: list[Snapshot] = []
     state: Optional[Snapshot] = None
-    for item in walk(vm):
-        described = _describe(item)
+    for item, described in _describe_all(session, vm):
         if item.moref == backup.snapshot._moId:
             state = described
         else:
@@ -153,9 +156,12 @@ def observe(vm: Any, backup: Taken) -> Observed:
     return Observed(identity(vm), tuple(user), state.parent, state, power, chain)
 
 
-def observe_as_it_stands(vm: Any) -> Observed:
-    """The VM and its snapshots without a backup snapshot; the state cannot be read then."""
-    user = tuple(_describe(item) for item in walk(vm))
+def observe_as_it_stands(session: Session, vm: Any) -> Observed:
+    """The VM and its snapshots without a backup snapshot; the state cannot be read then.
+
+    Raises errors.BackupError.
+    """
+    user = tuple(described for _, described in _describe_all(session, vm))
     info, config = vm.snapshot, vm.config
     current = info.currentSnapshot._moId if info and info.currentSnapshot else None
     state = Snapshot(
@@ -187,8 +193,21 @@ def identity(vm: Any) -> model.Vm:
     )
 
 
-def _describe(item: Item) -> Snapshot:
-    tree, config = item.tree, item.tree.snapshot.config
+def _describe_all(session: Session, vm: Any) -> Iterator[tuple[Item, Snapshot]]:
+    found = list(walk(vm))
+    configs = session.read(vim.vm.Snapshot, [item.moref for item in found], "config")
+    for item in found:
+        if item.moref not in configs:
+            raise errors.BackupError(
+                f"The snapshot {inventory.plain_name(item.tree.name)!r} of VM {vm.name} was deleted "
+                "while the tree was read",
+                todo="Run the job again",
+            )
+        yield item, _describe(item, configs[item.moref])
+
+
+def _describe(item: Item, config: Any) -> Snapshot:
+    tree = item.tree
     return Snapshot(
         moref=item.moref,
         id=tree.id,

@@ -19,6 +19,8 @@ from bareos_vmsnap import errors
 from bareos_vmsnap.tree import model
 from bareos_vmsnap.vsphere import disks
 
+DEVICES = "config.hardware.device"
+
 _UNDER_WAY = (vim.TaskInfo.State.running, vim.TaskInfo.State.queued)
 
 
@@ -26,16 +28,17 @@ class Moved(errors.VmsnapError):
     """The disks of a VM are in other files than at the beginning."""
 
 
-def check(vm: Any, config: Any, expected: Iterable[model.Disk]) -> None:
-    """Raise Moved where one of these disks is in another file by `config`, which is the VM's or a
-    snapshot's as it is now. A disk that is not there any more is somebody else's to tell.
+def check(name: str, devices: Any, expected: Iterable[model.Disk]) -> None:
+    """Raise Moved where one of these disks of the VM `name` is in another file by `devices`, which
+    are the VM's or a snapshot's as they are now (property DEVICES). A disk that is not there any
+    more is somebody else's to tell.
     """
-    now = {found.disk.key: found.disk.path for found in disks.find(config.hardware.device)}
+    now = {found.disk.key: found.disk.path for found in disks.find(devices)}
     for disk in expected:
         path = now.get(disk.key, disk.path)
         if path != disk.path:
             raise Moved(
-                f"The disks of VM {vm.name} were moved while the job worked on them (Storage "
+                f"The disks of VM {name} were moved while the job worked on them (Storage "
                 f"vMotion): {disk.path} is now {path}",
                 left="what was read or written meanwhile, which cannot be trusted",
                 todo="Run the job again; keep Storage DRS away from the VM while jobs run, and users "

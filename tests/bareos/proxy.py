@@ -80,6 +80,10 @@ class Proxy:
         """The process ids of movers of the file daemon."""
         return [pid for pid in processes.marked(self.bareos.mark) if processes.is_mover(pid)]
 
+    def working_movers(self) -> list[int]:
+        """Those of them that have a segment to move."""
+        return [pid for pid in self.movers() if processes.works(pid)]
+
     def runs(self, method: str) -> bool:
         """Whether vCenter is at work on a task of that method ("CreateSnapshot_Task")."""
         operations = [info.descriptionId.rpartition(".")[2].lower() for info in self.at_work]

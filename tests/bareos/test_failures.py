@@ -20,9 +20,9 @@ from .slow_jobs import NOISE, backup_snapshots, check_next_job, noisy
 def test_the_mover_is_killed(proxy: Proxy) -> None:
     machine = noisy(proxy)
     jobid = proxy.bareos.start_job(f"run job=backup-vm-{machine.name} level=Full yes")
-    until(proxy.movers)
+    until(proxy.working_movers)
     time.sleep(0.5)
-    os.kill(proxy.movers()[0], signal.SIGKILL)
+    os.kill(proxy.working_movers()[0], signal.SIGKILL)
     check_failed(proxy.bareos.wait(jobid), "was not saved whole: .*killed by SIGKILL")
     assert machine.snapshot_names == []
     check_next_job(proxy, machine)
@@ -43,7 +43,7 @@ def test_vcenter_goes_away(proxy: Proxy) -> None:
     machine.snapshot("A")
     machine.scribble("now")
     jobid = proxy.bareos.start_job(f"run job=backup-vm-{machine.name} level=Full yes")
-    until(proxy.movers)
+    until(proxy.working_movers)
     proxy.lose_vcenter()
     job = proxy.bareos.wait(jobid)
     proxy.lab.habits.forgive()

@@ -15,8 +15,13 @@ def marked(mark: str) -> list[int]:
 
 
 def is_mover(pid: int) -> bool:
-    """Whether the process is one of bareos_vmsnap.mover."""
+    """Whether the process is one of bareos_vmsnap.mover, be it the one that forks the others."""
     return b"bareos_vmsnap.mover" in read(pid, "cmdline")
+
+
+def works(pid: int) -> bool:
+    """Whether the process is a mover that has a segment to move."""
+    return read(pid, "comm") == b"vmsnap-mover\n"
 
 
 def servers_of(socket: Path) -> list[int]:

@@ -158,6 +158,10 @@ class Site:
         """The process ids of movers that work for jobs of this site."""
         return [pid for pid in processes.marked(self.mark) if processes.is_mover(pid)]
 
+    def working_movers(self) -> list[int]:
+        """Those of them that have a segment to move."""
+        return [pid for pid in self.movers() if processes.works(pid)]
+
     def open_disks(self) -> list[str]:
         """Disks that NBD clients have open."""
         store = self.lab.store

@@ -76,7 +76,7 @@ def check_canceled(job: JobResult) -> None:
 
 def test_the_mover_is_killed_in_a_backup(site: Site) -> None:
     machine = make_vm(site)
-    job = site.backup(cancel=During(lambda: kill(site.movers()), stored=MIB))
+    job = site.backup(cancel=During(lambda: kill(site.working_movers()), stored=MIB))
     told = check_failed(job, r"Segment .*s0001-A/scsi0-0.*vmseg was not saved whole: ")
     assert "SIGKILL" in told
     assert machine.snapshot_names == ["A", "B"]
@@ -97,7 +97,7 @@ def test_the_mover_is_killed_in_a_restore(site: Site) -> None:
     machine = make_vm(site)
     check_ok(site.backup())
     machine.destroy()
-    act = when_writing(site, lambda vm: kill(site.movers()))
+    act = when_writing(site, lambda vm: kill(site.working_movers()))
     job = site.restore(cancel=During(act, "plugin_io IO_OPEN", 2))
     told = check_failed(job, r"Segment .*s0001-A/scsi0-0.*vmseg was not restored: ")
     assert "SIGKILL" in told

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from bareos_vmsnap.errors import Canceled
 from bareos_vmsnap.fd import audit
+from bareos_vmsnap.mover.launch import Interpreter
 
 BLOCK = audit.BLOCK
 
@@ -66,17 +67,20 @@ def plan(tmp_path: Path, difference: int) -> dict[str, object]:
 def test_a_difference_within_the_sample_is_found(tmp_path: Path) -> None:
     told = plan(tmp_path, difference=5 * BLOCK + 7)
     everything = audit.sample([], 1 << 20, 16, random.Random(1))
-    assert audit.differing(told, everything, threading.Event()) == BLOCK
+    assert audit.differing(told, everything, threading.Event(), Interpreter()) == BLOCK
 
 
 def test_a_difference_outside_the_sample_is_not_looked_at(tmp_path: Path) -> None:
     told = plan(tmp_path, difference=5 * BLOCK + 7)
-    assert audit.differing(told, [(0, BLOCK), (6 * BLOCK, BLOCK)], threading.Event()) == 0
+    assert (
+        audit.differing(told, [(0, BLOCK), (6 * BLOCK, BLOCK)], threading.Event(), Interpreter())
+        == 0
+    )
 
 
 def test_a_cancel_ends_the_audit(tmp_path: Path) -> None:
     canceled = threading.Event()
     canceled.set()
     with pytest.raises(Canceled):
-        audit.differing(plan(tmp_path, 0), [(0, BLOCK)], canceled)
+        audit.differing(plan(tmp_path, 0), [(0, BLOCK)], canceled, Interpreter())
     shutil.rmtree(tmp_path)

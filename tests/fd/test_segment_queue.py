@@ -13,6 +13,7 @@ import pytest
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd.items import SegmentFile
 from bareos_vmsnap.fd.segment_queue import SegmentQueue
+from bareos_vmsnap.mover.launch import Interpreter
 from bareos_vmsnap.tree import ladder, plan_backup
 from tests.mover import harness
 from tests.mover.harness import MIB
@@ -36,7 +37,7 @@ def queue_of(disk: dict[str, Any], refused: str = "") -> tuple[SegmentQueue, lis
         told = harness.read_plan(disk, 4 * MIB, "full")
         return SegmentFile(task.segment, task.rungs[0], told, (), 0, 0)
 
-    return SegmentQueue(plan.tasks, make), [task.segment.name for task in plan.tasks]
+    return SegmentQueue(plan.tasks, make, Interpreter()), [task.segment.name for task in plan.tasks]
 
 
 def test_every_segment_comes_once_and_whole(disk: dict[str, Any]) -> None:

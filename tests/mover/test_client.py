@@ -24,6 +24,8 @@ from bareos_vmsnap.mover.plan import PlanFailure, receive
 from . import harness
 from .harness import KIB, MIB
 
+pytestmark = pytest.mark.usefixtures("both_launchers")
+
 
 def test_a_million_extents(tmp_path: Path) -> None:
     """The plan goes in before anybody reads the data; the mover stays small."""

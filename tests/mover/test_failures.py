@@ -13,14 +13,17 @@ import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import pytest
 
+from bareos_vmsnap.mover import launch
 from bareos_vmsnap.mover.client import Mover, MoverError
 
 from . import harness
 from .harness import KIB, MIB
+
+pytestmark = pytest.mark.usefixtures("both_launchers")
 
 SIZE = 16 * MIB
 
@@ -170,17 +173,20 @@ def test_a_stopped_mover_is_killed_all_the_same(local: dict[str, Any]) -> None:
     harness.wait_until(lambda: not harness.is_running(server))
 
 
+@pytest.mark.parametrize("launcher", ["Interpreter", "ForkServer"])
 @pytest.mark.parametrize("direction", ["read", "write"])
-def test_the_parent_is_killed(tmp_path: Path, local: dict[str, Any], direction: str) -> None:
+def test_the_parent_is_killed(local: dict[str, Any], direction: str, launcher: str) -> None:
     """Mover and server end with a parent that cannot tell them, and that has other children."""
     script = textwrap.dedent(
         f"""
         import subprocess, sys, time
         from bareos_vmsnap.mover.client import Mover
+        from bareos_vmsnap.mover.launch import ForkServer, Interpreter
+        launcher = {launcher}()
         if {direction!r} == "read":
-            mover = Mover.read({harness.read_plan(local, SIZE, "full")!r})
+            mover = Mover.read({harness.read_plan(local, SIZE, "full")!r}, launcher=launcher)
         else:
-            mover = Mover.write({harness.write_plan(local, SIZE)!r})
+            mover = Mover.write({harness.write_plan(local, SIZE)!r}, launcher=launcher)
         mover.wait_ready(30)
         other = subprocess.Popen(["sleep", "60"], close_fds=False)
         print(mover._process.pid, other.pid, flush=True)
@@ -245,25 +251,35 @@ def test_a_failure_is_reported_while_the_pipe_is_full(tmp_path: Path) -> None:
                 mover.finish(harness.TIMEOUT)
 
 
+@pytest.mark.parametrize("kind", [launch.Interpreter, launch.ForkServer])
 def test_a_missing_module_is_named(
-    local: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    local: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: Callable[[], launch.Launcher],
 ) -> None:
     (tmp_path / "nbd.py").write_text("raise ModuleNotFoundError(\"No module named 'nbd'\")\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(MoverError, match="No module named 'nbd'.*python3-libnbd") as caught:
-        harness.backup(harness.read_plan(local, SIZE, "full"))
+        Mover.read(harness.read_plan(local, SIZE, "full"), launcher=kind()).finish(harness.TIMEOUT)
     assert caught.value.kind == "environment"
 
 
-def test_a_missing_interpreter_is_named(local: dict[str, Any]) -> None:
+@pytest.mark.parametrize("kind", [launch.Interpreter, launch.ForkServer])
+def test_a_missing_interpreter_is_named(
+    local: dict[str, Any], kind: Callable[[str], launch.Launcher]
+) -> None:
     with pytest.raises(MoverError, match="cannot start /nowhere/python3") as caught:
-        Mover.read(harness.read_plan(local, SIZE, "full"), python="/nowhere/python3")
+        Mover.read(harness.read_plan(local, SIZE, "full"), launcher=kind("/nowhere/python3"))
     assert caught.value.kind == "start"
 
 
-def test_a_mover_that_dies_at_once(local: dict[str, Any]) -> None:
-    with pytest.raises(MoverError, match="ended without a report") as caught:
-        mover = Mover.read(harness.read_plan(local, SIZE, "full"), python="/bin/false")
+@pytest.mark.parametrize("kind", [launch.Interpreter, launch.ForkServer])
+def test_a_mover_that_dies_at_once(
+    local: dict[str, Any], kind: Callable[[str], launch.Launcher]
+) -> None:
+    with pytest.raises(MoverError, match="ended without a report|movers .* has ended") as caught:
+        mover = Mover.read(harness.read_plan(local, SIZE, "full"), launcher=kind("/bin/false"))
         mover.finish(harness.TIMEOUT)
     assert caught.value.kind == "died"
 
@@ -287,7 +303,9 @@ sys.exit({status})
 """
         )
         fake.chmod(0o755)
-        mover = Mover.read(harness.read_plan(local, SIZE, "full"), python=str(fake))
+        mover = Mover.read(
+            harness.read_plan(local, SIZE, "full"), launcher=launch.Interpreter(str(fake))
+        )
         if not kind:
             assert mover.finish(harness.TIMEOUT).frames == 1
             continue

@@ -23,6 +23,8 @@ from bareos_vmsnap.mover.slots import Scope, Slots, scopes
 from . import harness
 from .harness import MIB
 
+pytestmark = pytest.mark.usefixtures("both_launchers")
+
 SIZE = 8 * MIB  # more than the pipe takes
 
 

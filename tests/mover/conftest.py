@@ -1,0 +1,31 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Movers are started in both ways there are, in tests that ask for it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+import pytest
+
+from bareos_vmsnap.mover.client import Mover
+from bareos_vmsnap.mover.launch import ForkServer
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServer]:
+    server = ForkServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["interpreter", "fork server"])
+def both_launchers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a test names no launcher, a mover is started in this way."""
+    if request.param == "interpreter":
+        return
+    server = request.getfixturevalue("fork_server")
+    server.prepare()  # not within what a test counts
+    monkeypatch.setattr(Mover, "read", functools.partial(Mover.read, launcher=server))
+    monkeypatch.setattr(Mover, "write", functools.partial(Mover.write, launcher=server))
