@@ -253,8 +253,7 @@ class BackupJob:
         planned = plan_backup.plan(observed, job, self._policy, past)
         try:
             for task in planned.tasks:
-                if task.remembered and task.segment.base_change_id is not None:
-                    self._segments.changed_areas(task, task.segment.base_change_id)
+                self._segments.check_remembered(task)
         except cbt.CbtRefused as error:
             self._log.warn(
                 f"VM {observed.vm.name}: CBT does not answer since the previous backup "

@@ -192,7 +192,14 @@ class Options:
     rate_limit: int = _opt(
         _number(0, 100_000), 0, "MiB a second a job reads or writes at most; 0: as fast as it goes"
     )
+    lz4_acceleration: int = _opt(
+        _number(1, 64), 2, "Trade compression for speed: 1 is smallest and slowest"
+    )
     connections: int = _opt(_number(1, 16), 3, "NBD connections for reading a disk")
+    requests_in_flight: int = _opt(
+        _number(1, 256), 12, "Requests to a disk's server at a time, over all its connections"
+    )
+    request_size: int = _opt(_number(64, 1024), 1024, "KiB for each request at most")
     restore_target: str = _opt(
         _one_of("vm", "directory", "files"),
         "vm",

@@ -206,6 +206,8 @@ class RestoreJob:
             "expect": {"capacity": segment.capacity},
             "drop_zeros": write.fresh,
             "readback": self._options.restore_readback,
+            "in_flight": self._options.requests_in_flight,
+            "request": self._options.request_size << 10,
             "rate": self._options.rate,
         }
 

@@ -52,6 +52,8 @@ class SegmentFiles:
         self._launcher = launcher
         self._dice = random.Random()
         self._hosts: dict[str, str] = {}
+        # Of questions by snapshot, disk and change id.
+        self._answers: dict[tuple[str, int, str], cbt.Extents] = {}
 
     def make(self, task: plan_backup.Task, plan: plan_backup.BackupPlan) -> items.SegmentFile:
         """Climb down the ladder until a method answers.
@@ -73,10 +75,22 @@ class SegmentFiles:
             todo="Set fallback_to_full_cbt=yes, or reset CBT once no snapshot exists",
         )
 
-    def changed_areas(self, task: plan_backup.Task, change_id: str) -> cbt.Extents:
-        """Ask CBT. Raises cbt.CbtRefused, errors.Canceled."""
-        snapshot = self._session.managed(vim.vm.Snapshot, task.snapshot)
+    def check_remembered(self, task: plan_backup.Task) -> None:
+        """Does CBT answer since the previous backup? The answer is kept until the segment's turn.
+
+        Raises cbt.CbtRefused, errors.Canceled.
+        """
+        change_id = task.segment.base_change_id
+        if task.remembered and change_id is not None:
+            answer = self._changed_areas(task, change_id)
+            self._answers[task.snapshot, task.disk.key, change_id] = answer
+
+    def _changed_areas(self, task: plan_backup.Task, change_id: str) -> cbt.Extents:
         disk = task.disk
+        known = self._answers.pop((task.snapshot, disk.key, change_id), None)
+        if known is not None:
+            return known
+        snapshot = self._session.managed(vim.vm.Snapshot, task.snapshot)
         return cbt.changed_areas(
             self._vm, snapshot, disk.key, disk.capacity, change_id, self._cancel
         )
@@ -89,7 +103,7 @@ class SegmentFiles:
         base = link = None
         if rung.method == model.CBT:
             assert task.segment.base_change_id is not None
-            areas = self.changed_areas(task, task.segment.base_change_id)
+            areas = self._changed_areas(task, task.segment.base_change_id)
             self._audit(task, areas, plan)
             extents, changed = areas, areas.total
         elif rung.method == model.ALLOCATED:
@@ -139,7 +153,10 @@ class SegmentFiles:
             "capacity": task.disk.capacity,
             "compression": self._options.compression,
             "granularity": GRANULARITY,
+            "acceleration": self._options.lz4_acceleration,
             "connections": self._options.connections,
+            "in_flight": self._options.requests_in_flight,
+            "request": self._options.request_size << 10,
             "rate": self._options.rate,
         }
 
@@ -178,7 +195,7 @@ class SegmentFiles:
         if task.disk.change_id is None:
             return (), task.disk.capacity, rung
         try:
-            areas = self.changed_areas(task, cbt.STAR)
+            areas = self._changed_areas(task, cbt.STAR)
         except cbt.CbtRefused as error:
             note = f"{rung.reason}; CBT does not tell the areas in use ({error.what})"
             return (), task.disk.capacity, ladder.Rung(rung.method, note)

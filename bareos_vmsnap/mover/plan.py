@@ -19,6 +19,9 @@ METHODS = ("cbt", "allocated", "full", "compare", "link", "audit")
 SECTOR = 512
 # VMware's guide suggests timeouts of three minutes for its NFC connections.
 KEEPALIVE = 60.0
+# Chunks of a disk under way. A server that takes 5 ms for each is kept busy at 2 GB/s by that many.
+IN_FLIGHT = 12
+MAX_IN_FLIGHT = 256
 # At most so many pieces of a chunk can differ each for itself: the format bounds how far frames
 # may fall behind (layout.WINDOW).
 MAX_GRANULES = 256
@@ -29,7 +32,8 @@ class ReadPlan:
     """What to read: the source, and how to find what belongs in the segment. Sizes in bytes.
 
     `link` is the source's own delta file without its parents, for the method of that name.
-    Connections that are idle for `keepalive` seconds are used.
+    At most `in_flight` chunks are asked for at a time, over all connections; idle ones are used
+    every `keepalive` seconds.
     """
 
     source: Mapping[str, Any]
@@ -46,7 +50,7 @@ class ReadPlan:
     chunk: int = 1 << 20
     request: int = 2 << 20
     connections: Optional[int] = None
-    depth: int = 2
+    in_flight: int = IN_FLIGHT
     rate: int = 0  # bytes per second to read at most, 0: no limit
     keepalive: float = KEEPALIVE
     link: Optional[Mapping[str, Any]] = None
@@ -74,7 +78,10 @@ class ReadPlan:
 
 @dataclass(frozen=True)
 class WritePlan:
-    """Where a segment goes, and what its header must hold. Sizes in bytes."""
+    """Where a segment goes, and what its header must hold; `in_flight` writes at a time at most.
+
+    Sizes in bytes.
+    """
 
     target: Mapping[str, Any]
     capacity: int
@@ -82,7 +89,7 @@ class WritePlan:
     drop_zeros: bool = False
     readback: bool = False
     request: int = 2 << 20
-    depth: int = 4
+    in_flight: int = IN_FLIGHT
     decoders: Optional[int] = None
     rate: int = 0  # bytes per second to write at most, 0: no limit
     keepalive: float = KEEPALIVE
@@ -125,7 +132,7 @@ def _checked_read(plan: ReadPlan) -> ReadPlan:
     _range("capacity", plan.capacity, 0, layout.MAX_CAPACITY)
     _range("chunk", plan.chunk, SECTOR, layout.MAX_CHUNK)
     _range("request", plan.request, SECTOR, 64 << 20)
-    _range("depth", plan.depth, 1, 64)
+    _range("in_flight", plan.in_flight, 1, MAX_IN_FLIGHT)
     _range("rate", plan.rate, 0, 1 << 40)
     _range("acceleration", plan.acceleration, 1, 65537)
     if plan.connections is not None:
@@ -154,7 +161,7 @@ def _checked_write(plan: WritePlan) -> WritePlan:
     _require(plan.expect is None or isinstance(plan.expect, dict), "expect is not an object")
     _range("capacity", plan.capacity, 0, layout.MAX_CAPACITY)
     _range("request", plan.request, SECTOR, 64 << 20)
-    _range("depth", plan.depth, 1, 64)
+    _range("in_flight", plan.in_flight, 1, MAX_IN_FLIGHT)
     _range("rate", plan.rate, 0, 1 << 40)
     if plan.decoders is not None:
         _range("decoders", plan.decoders, 1, 64)

@@ -151,8 +151,9 @@ def _move(
     dispatcher = Dispatcher(work.pieces(), plan.chunk, granule)
     selection = _selection(plan)
     pool, pace = BufferPool(plan.chunk), Pace(plan.rate)
+    depth = max(1, plan.in_flight // len(crew))
     workers = [
-        ReadWorker(connections, dispatcher, selection, segment, pool, pace, plan.depth)
+        ReadWorker(connections, dispatcher, selection, segment, pool, pace, depth)
         for connections in crew
     ]
 

@@ -48,7 +48,7 @@ def run(plan: WritePlan, data: int, reporter: Reporter) -> dict[str, Any]:
         _move(plan, intake, connection, readback, reporter)
         connection.flush()
         if readback:
-            readback.check(connection, intake.chunk, plan.depth)
+            readback.check(connection, intake.chunk, plan.in_flight)
         connection.close()
     totals, stream_bytes = intake.totals()
     return totals_fields(totals, stream_bytes, intake.header, [])
@@ -70,7 +70,7 @@ def _move(
     reporter: Reporter,
 ) -> None:
     count = plan.decoders or DECODERS
-    writes = WriteQueue(connection, plan.depth, plan.keepalive)
+    writes = WriteQueue(connection, plan.in_flight, plan.keepalive)
     decoding = Decoding(plan, intake, writes, readback, count)
 
     def tick() -> None:
@@ -101,7 +101,7 @@ class Decoding:
         self._lock = threading.Lock()
         # Never runs dry: each thread holds one at most, each request in flight another.
         self._buffers = deque(
-            memoryview(bytearray(intake.chunk)) for _ in range(count + plan.depth)
+            memoryview(bytearray(intake.chunk)) for _ in range(count + plan.in_flight)
         )
 
     def run(self) -> None:

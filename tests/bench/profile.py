@@ -16,7 +16,7 @@ from tests.bench.bench import Bench
 
 WAYS = ("backup", "restore")
 _FREQUENCY = 499  # samples a second and processor
-_PROCESSES = {"python": "mover", "nbdkit": "server", "dd": "reader"}
+_PROCESSES = {"python": "mover", "vmsnap-mover": "mover", "nbdkit": "server", "dd": "reader"}
 # What a sample is counted as: the first whose pattern is found in it, "symbol (object)" a line.
 _KINDS = (
     ("lz4", r"liblz4|_LZ4|lz4/"),

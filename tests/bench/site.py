@@ -108,4 +108,4 @@ class BenchSite(Site):
 
     def _task_seconds(self, first: int) -> float:
         infos = [task.info for task in list(self.lab.vcenter.tasks.all)[first:]]
-        return sum((info.completeTime - info.startTime).total_seconds() for info in infos)
+        return sum((info.completeTime - info.queueTime).total_seconds() for info in infos)

@@ -21,27 +21,15 @@ class During(Cancel):
     def __init__(
         self,
         act: Callable[[], object],
-        label: str = "",
+        label: Optional[str] = None,
         count: int = 1,
         stored: Optional[int] = None,
         signal: Optional[int] = None,
     ) -> None:
-        super().__init__(signal=signal)
+        super().__init__(label, count, stored=stored, signal=signal)
         self._do: Optional[Callable[[], object]] = act
-        self._label, self._left, self._bytes = label, count, stored
 
-    def on_call(self, label: str) -> None:
-        self._left -= label == self._label
-        if label == self._label and self._left == 0:
-            self._perform()
-
-    def on_stored(self, size: int) -> None:
-        if self._bytes is not None:
-            self._bytes -= size
-            if self._bytes <= 0:
-                self._perform()
-
-    def _perform(self) -> None:
+    def reached(self) -> None:
         act, self._do = self._do, None
         if act is not None:
             act()

@@ -152,7 +152,7 @@ def test_progress_is_told_while_nobody_looks(tmp_path: Path) -> None:
     with harness.nbdkit(
         tmp_path, "-r", "--filter=delay", "file", str(path), "rdelay=300ms"
     ) as source:
-        plan = harness.read_plan(source, MIB, "full", chunk=128 * KIB, connections=1, depth=1)
+        plan = harness.read_plan(source, MIB, "full", chunk=128 * KIB, connections=1, in_flight=1)
         with Mover.read(plan) as mover:
             seen: list[Progress] = []
 

@@ -241,7 +241,9 @@ def test_a_failure_is_reported_while_the_pipe_is_full(tmp_path: Path) -> None:
         f"error-file={trigger}",
         "rdelay=50ms",
     ) as source:
-        plan = harness.read_plan(source, SIZE, "full", compression="none", depth=4, connections=4)
+        plan = harness.read_plan(
+            source, SIZE, "full", compression="none", in_flight=16, connections=4
+        )
         with Mover.read(plan) as mover:
             mover.wait_ready(harness.TIMEOUT)
             trigger.touch()

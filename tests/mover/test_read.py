@@ -209,8 +209,8 @@ def test_compression(tmp_path: Path, compression: str) -> None:
     [
         {"chunk": 64 * KIB, "granularity": 512},
         {"chunk": 4 * MIB, "request": 256 * KIB},
-        {"connections": 1, "depth": 1},
-        {"connections": 5, "depth": 4},
+        {"connections": 1, "in_flight": 1},
+        {"connections": 5, "in_flight": 20},
     ],
 )
 @pytest.mark.parametrize("method", ["full", "cbt", "compare"])

@@ -107,7 +107,7 @@ def test_processes_that_want_one_or_two_never_block_each_other(tmp_path: Path) -
         most = max(most, taken)
     assert taken == 0
     # What is said after a release may come after another one's "+": the last slots overlap.
-    assert most >= 3
+    assert most >= 2
 
 
 def test_never_more_than_the_limit(tmp_path: Path) -> None:

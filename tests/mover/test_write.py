@@ -48,7 +48,9 @@ def dirty(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("readback", [False, True])
-@pytest.mark.parametrize("more", [{}, {"decoders": 1, "depth": 1}, {"decoders": 4, "depth": 9}])
+@pytest.mark.parametrize(
+    "more", [{}, {"decoders": 1, "in_flight": 1}, {"decoders": 4, "in_flight": 9}]
+)
 def test_write_over_data(dirty: Path, readback: bool, more: dict[str, int]) -> None:
     content = harness.disk(SIZE - 256 * KIB) + bytes(256 * KIB)
     data = segment_of(content)

@@ -32,10 +32,11 @@ pytestmark = pytest.mark.skipif(
 
 
 def mover_plan(source: dict[str, Any], method: str, **more: Any) -> dict[str, Any]:
-    return harness.read_plan(source, LARGE, method, compression="none", **more)
+    given = {"in_flight": 3, **more}
+    return harness.read_plan(source, LARGE, method, compression="none", **given)
 
 
-LARGE = 12 * MIB  # more than the pipes on the way hold
+LARGE = 12 * MIB  # more than the pipes on the way and three requests hold
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,7 @@ def test_further_connections_that_are_refused_are_done_without(
 
 
 def test_a_server_that_is_killed_in_the_middle(lab: Lab, large: Guest, habits: Any) -> None:
-    with Mover.read(mover_plan(described(lab, large), "full", depth=1)) as mover:
+    with Mover.read(mover_plan(described(lab, large), "full")) as mover:
         mover.wait_ready(harness.TIMEOUT)
         [nbdkit] = harness.children_of(mover._process.pid)
         os.kill(nbdkit, signal.SIGKILL)

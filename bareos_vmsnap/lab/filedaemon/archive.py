@@ -104,7 +104,7 @@ class Archive:
                 begin = writer.position
                 path = self.volume_path(stored.file.jobid)
                 for found in volume.read(path, stored.begin, stored.end):
-                    writer.append_stored(number, found.record.stream, found.record.data, found.crc)
+                    writer.append_stored(number, found)
                 file = replace(stored.file, jobid=made.jobid, file_index=number)
                 gathered.append(catalog.StoredFile(file, begin, writer.position))
         self._catalog.add_files(gathered)

@@ -35,6 +35,15 @@ class Cancel:
         self._requested = False
         self._act: Optional[Callable[[], None]] = None
 
+    @property
+    def watches_data(self) -> bool:
+        """Whether on_stored() is to be called for each block, and the job to wait meanwhile."""
+        return self._stored is not None
+
+    def reached(self) -> None:
+        """The chosen moment has come, or is past."""
+        self.request()
+
     def request(self) -> None:
         """Cancel now. Once is enough; before the job's start it takes effect at the start."""
         with self._lock:
@@ -55,10 +64,10 @@ class Cancel:
         if label == self._at:
             self._count -= 1
             if self._count == 0:
-                self.request()
+                self.reached()
 
     def on_stored(self, size: int) -> None:
         if self._stored is not None:
             self._stored -= size
             if self._stored <= 0:
-                self.request()
+                self.reached()

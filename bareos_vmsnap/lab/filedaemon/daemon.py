@@ -7,6 +7,7 @@ holds `catalog.sqlite`, `volumes/`, `working/` and the folder of the file daemon
 
 Deviations from Bareos 25.1, beyond those that the modules below name:
 * The Director waits until the file daemon has finished, also after a cancel, and loses no message.
+* The storage gets no data over a connection: the job's process writes and reads the volumes.
 * The FileSet is compared by nobody: it is as if it had `Ignore FileSet Changes = yes`.
 * After a VirtualFull, an Incremental builds on it, and so gets no restore objects; in Bareos chance
   decides between it and the newest of the jobs it was made of. `base` of backup() chooses.
@@ -89,9 +90,9 @@ class FileDaemon(archive.Archive):
             orders.objects = selection.object_order(self._catalog.objects(previous.jobid))
             if accurate:
                 orders.files = self._accurate_files(name, letter, job)
-        spooling = spool.BackupSpool(
-            job.jobid, self.volume_path(job.jobid), self._catalog, running.canceling.on_stored
-        )
+        canceling = running.canceling
+        orders.job.update(volume=str(self.volume_path(job.jobid)), watched=canceling.watches_data)
+        spooling = spool.BackupSpool(job.jobid, self._catalog, canceling.on_stored)
         outcome = running.serve(orders, spooling.serve)
         return self._end_backup(running, outcome, spooling)
 

@@ -1,10 +1,14 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The storage's side of a job: records onto a volume, records from volumes."""
+"""The storage's side of a job: what it has put on its volume, what it is to read from volumes.
+
+The bytes do not pass here: the job's process writes and reads the volumes itself, since sending
+them from one process to the other costs more than all else that is done with them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Optional
@@ -12,11 +16,9 @@ from typing import Callable, Optional
 from bareos_vmsnap.lab.filedaemon import catalog, objects, result, streams, volume, wire
 from bareos_vmsnap.lab.filedaemon.bareos_modules import bareosfd
 
-_BEFORE_DATA = {streams.FILE_DATA: 0, streams.SPARSE_DATA: streams.ADDRESS}  # bytes
-
 
 class BackupSpool:
-    """Takes the records of a backup.
+    """Takes note of the records of a backup.
 
     Restore objects get into the catalog at once, as in Bareos; `files` is for the caller to put
     there when the job ends well. `errors` are what the Director could not take; `crash` is what it
@@ -26,7 +28,6 @@ class BackupSpool:
     def __init__(
         self,
         jobid: int,
-        path: Path,
         into: catalog.Catalog,
         on_stored: Callable[[int], None],
     ) -> None:
@@ -34,22 +35,28 @@ class BackupSpool:
         self.errors: list[str] = []
         self.crash: Optional[str] = None
         self._jobid = jobid
-        self._path = path
         self._catalog = into
         self._on_stored = on_stored
-        self._begin = 0
+        self._last = 0  # file index
+        self._begin = self._end = volume.START  # of the records with that index
 
     def serve(self, channel: wire.Channel) -> None:
         """Until the job closes the connection or dies."""
-        with volume.Writer(self._path) as writer:
-            last = 0
-            for record in _received(channel):
-                if record.file_index != last:
-                    self._begin, last = writer.position, record.file_index
-                writer.append(record.file_index, record.stream, record.data)
-                self._note(record, writer.position)
+        while (frame := channel.receive()) is not None:
+            kind, content = frame
+            if kind == wire.RECORD:
+                self._note(*wire.parse_record(content))
+                continue
+            self._add_data(wire.parse_stored(content))
+            try:
+                channel.send(wire.GO_ON)
+            except (BrokenPipeError, ConnectionResetError):
+                return  # the job was killed
 
     def _note(self, record: wire.Record, end: int) -> None:
+        if record.file_index != self._last:
+            self._last, self._begin = record.file_index, self._end
+        self._end = end
         if record.stream == streams.RESTORE_OBJECT:
             self._add_object(record)
         elif record.stream == streams.UNIX_ATTRIBUTES:
@@ -58,12 +65,15 @@ class BackupSpool:
                 self.errors.append(f"Path length is zero. File={file.name}")
             self.files.append(catalog.StoredFile(file, self._begin, end))
         elif self.files and self.files[-1].file.file_index == record.file_index:
-            file, begin, _ = self.files[-1]
-            if record.stream in _BEFORE_DATA:
-                size = len(record.data) - _BEFORE_DATA[record.stream]
-                file = replace(file, stored=file.stored + size)
-                self._on_stored(size)
-            self.files[-1] = catalog.StoredFile(file, begin, end)
+            self.files[-1] = self.files[-1]._replace(end=end)
+
+    def _add_data(self, stored: wire.Stored) -> None:
+        """Of the file whose attributes came last."""
+        file, begin, _ = self.files[-1]
+        file = replace(file, stored=file.stored + stored.size)
+        self.files[-1] = catalog.StoredFile(file, begin, stored.end)
+        self._end = stored.end
+        self._on_stored(stored.size)
 
     def _add_object(self, record: wire.Record) -> None:
         header, data = wire.parse_json(record.data)
@@ -85,11 +95,13 @@ class EstimateSpool:
         self.files: list[result.CatalogFile] = []
 
     def serve(self, channel: wire.Channel) -> None:
-        self.files.extend(file_of(0, record) for record in _received(channel))
+        while (frame := channel.receive()) is not None:
+            record, _ = wire.parse_record(frame[1])
+            self.files.append(file_of(0, record))
 
 
 class RestoreFeed:
-    """Sends the records of some files, in the order given; a broken volume fails the job."""
+    """Tells where the records of some files are, in the order given."""
 
     def __init__(
         self, files: Sequence[catalog.StoredFile], volume_path: Callable[[int], Path]
@@ -100,12 +112,10 @@ class RestoreFeed:
     def serve(self, channel: wire.Channel) -> None:
         try:
             for stored in self._files:
-                path = self._volume_path(stored.file.jobid)
-                for found in volume.read(path, stored.begin, stored.end):
-                    channel.send_record(*found.record)
+                path = str(self._volume_path(stored.file.jobid))
+                where = {"path": path, "begin": stored.begin, "end": stored.end}
+                channel.send_json(wire.READ, where)
             channel.finish()
-        except volume.VolumeError as error:
-            channel.send(wire.BROKEN, str(error).encode())
         except (BrokenPipeError, ConnectionResetError):
             return  # the job wants no more
 
@@ -125,8 +135,3 @@ def file_of(jobid: int, record: wire.Record) -> result.CatalogFile:
         mtime=attributes["stat"]["st_mtime"],
         stat=attributes["stat"],
     )
-
-
-def _received(channel: wire.Channel) -> Iterator[wire.Record]:
-    while (frame := channel.receive()) is not None:
-        yield wire.parse_record(frame[1])

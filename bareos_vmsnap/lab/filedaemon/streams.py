@@ -14,3 +14,4 @@ XATTR_PLUGIN = 1988
 
 BLOCK = 262144  # bytes the core reads or writes at once
 ADDRESS = 8  # bytes of the file address before each block of sparse data
+BEFORE_DATA = {FILE_DATA: 0, SPARSE_DATA: ADDRESS}  # bytes of a record that are not the file's

@@ -22,11 +22,16 @@ LEAVE = 11  # JSON: what it returned
 MESSAGE = 12  # JSON: a job message
 END = 13  # JSON: how the job ended on the file daemon
 BROKEN = 14  # text: the loopback itself failed
-# Between job and storage, either way
-RECORD = 20  # file index, stream, data
+# From the job to the storage
+RECORD = 20  # file index, stream, where it ends on the volume, data: not for the data of files
+STORED = 21  # bytes of file data now on the volume, where they end; the job awaits GO_ON
+# From the storage to the job
+GO_ON = 30
+READ = 31  # JSON: records to restore, as path of the volume, begin, end
 
 _HEADER = struct.Struct(">BI")  # kind, length of what follows
-_RECORD = struct.Struct(">II")  # file index, stream
+_RECORD = struct.Struct(">IIQ")
+_STORED = struct.Struct(">QQ")
 
 _Bytes = Union[bytes, bytearray, memoryview]
 
@@ -35,6 +40,13 @@ class Record(NamedTuple):
     file_index: int
     stream: int
     data: memoryview
+
+
+class Stored(NamedTuple):
+    """Data of the present file that were put on the volume, in bytes; `end` is a position there."""
+
+    size: int
+    end: int
 
 
 class Channel:
@@ -56,8 +68,11 @@ class Channel:
         """`value` as one line, followed by `data`."""
         self.send(kind, json.dumps(value).encode() + b"\n", data)
 
-    def send_record(self, file_index: int, stream: int, *data: _Bytes) -> None:
-        self.send(RECORD, _RECORD.pack(file_index, stream), *data)
+    def send_record(self, file_index: int, stream: int, end: int, *data: _Bytes) -> None:
+        self.send(RECORD, _RECORD.pack(file_index, stream, end), *data)
+
+    def send_stored(self, stored: Stored) -> None:
+        self.send(STORED, _STORED.pack(*stored))
 
     def receive(self) -> Optional[tuple[int, memoryview]]:
         """The next frame's kind and content; None when the other end has closed or died."""
@@ -95,6 +110,11 @@ def parse_json(content: memoryview) -> tuple[Any, bytes]:
     return json.loads(line), data
 
 
-def parse_record(content: memoryview) -> Record:
-    file_index, stream = _RECORD.unpack(content[: _RECORD.size])
-    return Record(file_index, stream, content[_RECORD.size :])
+def parse_record(content: memoryview) -> tuple[Record, int]:
+    """The record and its end."""
+    file_index, stream, end = _RECORD.unpack(content[: _RECORD.size])
+    return Record(file_index, stream, content[_RECORD.size :]), end
+
+
+def parse_stored(content: memoryview) -> Stored:
+    return Stored(*_STORED.unpack(content))

@@ -68,7 +68,9 @@ def _by_connections(bench: Bench) -> Iterator[Figure]:
 
     def mover(connections: int, depth: int) -> Run:
         with servers.nbdkit("-r", "file", image) as source:
-            return subjects.back_up(source, size, connections=connections, depth=depth)
+            return subjects.back_up(
+                source, size, connections=connections, in_flight=connections * depth
+            )
 
     settings = [(c, 2) for c in CONNECTIONS] + [(3, d) for d in DEPTHS if d != 2]
     runs = bench.compare(

@@ -18,8 +18,8 @@ MILLISECONDS = (1, 5, 20)
 GOAL_AT = 5  # milliseconds
 # What an admin can raise: requests in flight for each connection, connections.
 RAISED: Mapping[str, Mapping[str, Any]] = {
-    "backup": {"depth": 8, "connections": 4},
-    "restore": {"depth": 32},
+    "backup": {"in_flight": 32, "connections": 4},
+    "restore": {"in_flight": 32},
 }
 
 

@@ -16,7 +16,10 @@ from tests.e2e.machine import Machine
 
 
 def run(bench: Bench) -> Iterator[Figure]:
-    """A Full and a restore of a VM with one disk, against the mover alone on the same disk's door."""
+    """A Full and a restore of a VM with one disk, against the mover alone on the same disk's door.
+
+    The mover's stream is thrown away, or stored on the file system that has the daemon's volumes.
+    """
     size = bench.size
     image, segment = bench.warm_mix(size), bench.segment(size)
     with bench.memory_folder("plugin") as memory:
@@ -27,17 +30,27 @@ def run(bench: Bench) -> Iterator[Figure]:
             frozen = machine.snapshot("filled")
             door = site.endpoint(machine, frozen._moId)
 
+            told = {"source": door, "header": {}, "capacity": size, "method": "allocated"}
+
             def alone() -> Run:
-                told = {"source": door, "header": {}, "capacity": size, "method": "allocated"}
                 return subjects.read_plan(told)
+
+            def alone_stored() -> Run:
+                stream = memory / "stream"
+                done = subjects.read_plan(told, into=stream)
+                stream.unlink()
+                return done
 
             def job() -> Run:
                 done, result = site.run_backup("big")
                 site.forget(result.jobid)
                 return done
 
-            runs = bench.compare("plugin", {"mover, backup": alone, "job, backup": job})
-            yield from _figures("backup", runs["mover, backup"], runs["job, backup"])
+            names = ("mover, backup", "mover, backup, stored", "job, backup")
+            runs = bench.compare("plugin", dict(zip(names, (alone, alone_stored, job))))
+            thrown_away, stored, jobs = (runs[name] for name in names)
+            yield from _figures("backup", thrown_away, jobs, "the mover alone, its stream lost")
+            yield from _figures("backup", stored, jobs, "the mover alone, its stream stored")
 
             def alone_back() -> Run:
                 target = site.create("target", [size], datastore="datastore2")
@@ -59,15 +72,16 @@ def run(bench: Bench) -> Iterator[Figure]:
 
             checked: list[str] = []
             runs = bench.compare("plugin", {"mover, restore": alone_back, "job, restore": job_back})
-            yield from _figures("restore", runs["mover, restore"], runs["job, restore"])
+            reference = "the mover alone on the same door"
+            alone_runs, job_runs = runs.values()
+            yield from _figures("restore", alone_runs, job_runs, reference)
             site.forget(saved.jobid)
         finally:
             site.close()
 
 
-def _figures(way: str, alone: list[Run], job: list[Run]) -> Iterator[Figure]:
+def _figures(way: str, alone: list[Run], job: list[Run], reference: str) -> Iterator[Figure]:
     flowing = typical(job, lambda run: run.more["data_seconds"])
-    reference = "the mover alone on the same door"
     yield Figure("plugin", f"{way}, while data flow", wall(alone) / flowing, reference, 0.95)
     yield Figure("plugin", f"{way}, the whole job", wall(alone) / wall(job), reference)
 

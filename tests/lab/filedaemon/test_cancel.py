@@ -69,6 +69,26 @@ def test_read_of_the_core_is_interrupted(fd: FileDaemon, script: tracer.Script) 
     assert time.monotonic() - began > 1.5  # the plugin's own wait for its feeder is not interrupted
 
 
+class Looking(Cancel):
+    """Does not cancel, but sees how many blocks were read when the first was stored, and later."""
+
+    def __init__(self, script: tracer.Script) -> None:
+        super().__init__(stored=262144)
+        self._script = script
+        self.seen: list[int] = []
+
+    def reached(self) -> None:
+        for pause in (0, 0.3):
+            time.sleep(pause)
+            self.seen.append(self._script.labels().count("plugin_io IO_READ"))
+
+
+def test_a_job_whose_data_are_watched_waits(fd: FileDaemon, script: tracer.Script) -> None:
+    looking = Looking(script)
+    assert fd.backup(script.write(regular("/@S/x", 600_000)), cancel=looking).status == "T"
+    assert looking.seen == [1, 1, 2, 2, 3, 3]
+
+
 @pytest.mark.parametrize(
     "at",
     [

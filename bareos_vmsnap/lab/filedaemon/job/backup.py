@@ -33,7 +33,7 @@ class Backup:
         self,
         jcr: control.JobControl,
         python: plugin.Plugin,
-        sd: storage.Storage,
+        sd: storage.Saving,
         core_io: interrupt.CoreIo,
     ) -> None:
         self._jcr = jcr

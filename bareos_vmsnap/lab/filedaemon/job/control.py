@@ -30,6 +30,8 @@ class Job:
     previous_job: str = ""
     accurate: bool = False
     sparse: bool = False
+    volume: str = ""  # path of what a backup makes
+    watched: bool = False  # whether the storage is told of each block of data
     where: str = "/"
     replace: str = "a"
     plugin_options: str = ""

@@ -24,7 +24,7 @@ _COUNTED = frozenset(
 )
 
 
-def run(jcr: control.JobControl, python: plugin.Plugin, sd: storage.Storage) -> None:
+def run(jcr: control.JobControl, python: plugin.Plugin, sd: storage.Listing) -> None:
     """The listing goes to the storage; sizes are those the plugin gives in st_size.
 
     Whatever start_backup_file returns but bRC_OK ends the line it was called for.
@@ -35,7 +35,7 @@ def run(jcr: control.JobControl, python: plugin.Plugin, sd: storage.Storage) -> 
             _list(line, jcr, python, sd)
 
 
-def _list(line: str, jcr: control.JobControl, python: plugin.Plugin, sd: storage.Storage) -> None:
+def _list(line: str, jcr: control.JobControl, python: plugin.Plugin, sd: storage.Listing) -> None:
     more = bareosfd.bRC_More
     while more == bareosfd.bRC_More and not jcr.is_stopped():
         item = items.SaveItem(items.default_flags(jcr.job.sparse))
@@ -50,7 +50,7 @@ def _list(line: str, jcr: control.JobControl, python: plugin.Plugin, sd: storage
         more = python.end_backup_file()
 
 
-def _count(item: items.SaveItem, jcr: control.JobControl, sd: storage.Storage) -> None:
+def _count(item: items.SaveItem, jcr: control.JobControl, sd: storage.Listing) -> None:
     jcr.files += 1
     if stat.S_ISREG(item.stat["st_mode"]) and item.stat["st_size"] < 2**63:
         jcr.bytes += item.stat["st_size"]

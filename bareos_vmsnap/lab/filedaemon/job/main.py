@@ -8,6 +8,8 @@ import os
 import socket
 import sys
 import traceback
+from pathlib import Path
+from typing import Union
 
 from bareos_vmsnap.lab.filedaemon import wire
 from bareos_vmsnap.lab.filedaemon.bareos_modules import bareosfd
@@ -25,7 +27,7 @@ from bareos_vmsnap.lab.filedaemon.job import (
     trace,
 )
 
-_PACKAGE = __name__.partition(".")[0]
+_OURS = frozenset({__name__.partition(".")[0], "xxhash"})  # modules that the loopback brings
 
 
 def main(director_socket: int, storage_socket: int) -> None:
@@ -35,33 +37,43 @@ def main(director_socket: int, storage_socket: int) -> None:
     for inherited in (director_socket, storage_socket):
         os.set_inheritable(inherited, False)
     try:
-        _run(director.Director(director_channel), storage.Storage(storage_channel))
+        _run(director.Director(director_channel), storage_channel)
     except Exception:  # noqa: BLE001 - whatever it is, the Director has to hear of it
         director_channel.send(wire.BROKEN, traceback.format_exc().encode())
 
 
-def _run(dir_: director.Director, sd: storage.Storage) -> None:
+def _run(dir_: director.Director, storage_channel: wire.Channel) -> None:
     orders = dir_.receive_orders()
+    sd = _storage(orders.job, storage_channel)
     jcr = control.JobControl(orders.job, dir_.channel)
     core_io = interrupt.CoreIo()
     python = plugin.Plugin(jcr, trace.Trace(dir_.channel))
     _enter_plugin_environment()
     dir_.listen_for_cancel(jcr, python, sd, core_io)
-    if orders.job.kind == "restore":
+    if isinstance(sd, storage.Loading):
         _load_for_restore(orders, python)
         if not jcr.is_stopped():
             restore.Restore(jcr, python, sd, core_io).run()
     else:
         _load_for_backup(orders, jcr, python)
-        if orders.job.kind == "estimate":
+        if isinstance(sd, storage.Saving):
+            if not jcr.is_stopped():
+                backup.Backup(jcr, python, sd, core_io).run()
+        else:
             estimate.run(jcr, python, sd)
-        elif not jcr.is_stopped():
-            backup.Backup(jcr, python, sd, core_io).run()
     end = {"status": jcr.status, "errors": jcr.errors, "files": jcr.files, "bytes": jcr.bytes}
     python.raise_event(bareosfd.bEventJobEnd)
     sd.close()
     jcr.hazards.extend(interpreter.unfit_modules())
     dir_.channel.send_json(wire.END, {**end, "hazards": jcr.hazards})
+
+
+def _storage(job: control.Job, channel: wire.Channel) -> Union[storage.Listing, storage.Loading]:
+    if job.kind == "restore":
+        return storage.Loading(channel)
+    if job.kind == "estimate":
+        return storage.Listing(channel)
+    return storage.Saving(channel, Path(job.volume), watched=job.watched)
 
 
 def _load_for_backup(
@@ -91,7 +103,7 @@ def _enter_plugin_environment() -> None:
     """What the plugin finds: bareosfd, "/" as working directory, nothing of the loopback."""
     interpreter.confine()
     sys.modules["bareosfd"] = bareosfd
-    for name in [name for name in sys.modules if name.partition(".")[0] == _PACKAGE]:
+    for name in [name for name in sys.modules if name.partition(".")[0] in _OURS]:
         del sys.modules[name]
     sys.argv = [""]
     os.chdir("/")

@@ -23,6 +23,7 @@ class PluginFile:
         self.filedes = _CLOSED
         self.in_core = False
         self.errno = 0
+        self._buffer = memoryview(b"")
 
     @property
     def is_open(self) -> bool:
@@ -50,7 +51,7 @@ class PluginFile:
         self.in_core = False
 
     def read(self, count: int) -> Optional[memoryview]:
-        """Up to `count` bytes, none at the end, None for an error.
+        """Up to `count` bytes, valid until the next read; none at the end, None for an error.
 
         The plugin may return less than asked; from a descriptor the core reads until the count is
         reached or the end has come.
@@ -78,7 +79,9 @@ class PluginFile:
         self.errno = io.errno
 
     def _read_in_core(self, count: int) -> Optional[memoryview]:
-        buffer = memoryview(bytearray(count))
+        if count > len(self._buffer):
+            self._buffer = memoryview(bytearray(count))
+        buffer = self._buffer[:count]
         filled = 0
         try:
             with self._core_io.under_way():

@@ -34,7 +34,7 @@ class Restore:
         self,
         jcr: control.JobControl,
         python: plugin.Plugin,
-        sd: storage.Storage,
+        sd: storage.Loading,
         core_io: interrupt.CoreIo,
     ) -> None:
         self._jcr = jcr

@@ -66,7 +66,7 @@ class FileSaver:
         self,
         jcr: control.JobControl,
         python: plugin.Plugin,
-        sd: storage.Storage,
+        sd: storage.Saving,
         core_io: interrupt.CoreIo,
     ) -> None:
         self.acl_errors = 0

@@ -61,7 +61,9 @@ DEEDS = {
     "check_changes": lambda self: bareosfd.GetValue(bareosfd.bVarCheckChanges),
     "abort": lambda self: bareosfd.JobMessage(bareosfd.M_ABORT, "the end\n"),
     "path": lambda self: f"{sys.path[0]} {sys.path[1]} {os.getcwd()} {sys.argv} {sys.executable}",
-    "lab": lambda self: [name for name in sys.modules if name.startswith("bareos_vmsnap")],
+    "lab": lambda self: [
+        name for name in sys.modules if name.startswith(("bareos_vmsnap", "xxhash"))
+    ],
     "main": lambda self: threading.current_thread() is threading.main_thread(),
     "exit": lambda self: sys.exit(3),
     "environment": lambda self: os.environ.get("LAB_VALUE"),
