@@ -221,8 +221,9 @@ connect_to(const char *socket)
 
   if (!nbd)
     return NULL;
-  if (nbd_add_meta_context(nbd, DEPTH) == 0 && nbd_connect_unix(nbd, socket) == 0 &&
-      nbd_can_meta_context(nbd, DEPTH) == 1)
+  /* Nobody looks at what a read that failed has left in the buffer. */
+  if (nbd_set_pread_initialize(nbd, false) == 0 && nbd_add_meta_context(nbd, DEPTH) == 0 &&
+      nbd_connect_unix(nbd, socket) == 0 && nbd_can_meta_context(nbd, DEPTH) == 1)
     return nbd;
   nbd_close(nbd);
   return NULL;
