@@ -64,6 +64,24 @@ def test_a_stall_that_is_longer_than_the_hosts_patience(
     assert any("connected anew after" in note for note in report.notes) is not kept
 
 
+def test_no_more_requests_at_a_time_than_nfc_has_buffers(
+    lab: Lab, large: Guest, habits: Any, tmp_path: Path
+) -> None:
+    """However many the mover has in flight; one more would be refused, and the segment fail."""
+    habits.most_in_flight, habits.delay = 4, 0.02
+    plan = mover_plan(described(lab, large), "full", connections=1, in_flight=12)
+    segment, _ = harness.backup(plan)
+    assert harness.applied(segment, b"", LARGE) == large.read(2000, 0, LARGE)
+    target = lab.create_vm("buffers", [LARGE])
+    vm: Any = vim.VirtualMachine(target.moref, lab.connect()._stub)
+    WaitForTask(vm.CreateSnapshot_Task("s", "", False, False))
+    leaf = described(lab, target, leaf=True)
+    harness.restore(harness.write_plan(leaf, LARGE, in_flight=12), segment)
+    assert target.sha256(2000) == large.sha256(2000)
+    most = [call.counts.most_in_flight for call in lab.vddk.named("Close") if call.counts]
+    assert max(most) == 4
+
+
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_stall_in_a_restore(lab: Lab, habits: Any, tmp_path: Path, kept: bool) -> None:
     content = random.Random(2).randbytes(4 * MIB)

@@ -15,6 +15,7 @@ import pytest
 
 from bareos_vmsnap.transport import TransportError
 from bareos_vmsnap.transport.access import DiskAddress, Limits, NbdAccess, VddkAccess
+from bareos_vmsnap.transport.server import Files
 from bareos_vmsnap.transport.serverlog import TAIL, ServerLog
 from bareos_vmsnap.transport.vddk import command, library, words
 from bareos_vmsnap.transport.vddk.description import Disk, parse
@@ -63,6 +64,23 @@ def test_an_admins_setting_takes_the_place_of_ours() -> None:
     assert 'tmpDirectory="/scratch"' in lines
     assert "vixDiskLib.nfcAio.Session.BufSizeIn64KB=16" in lines
     assert sum("bufcount" in line.lower() for line in lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "threads"),
+    [
+        ("", 4),
+        ('vixdisklib.nfcaio.session.bufcount = "8"\n', 8),
+        (f"{command.BUFFERS}=16\n{command.BUFFERS}=many\n", 16),
+        (f"{command.BUFFERS}=1000\n", command.MAX_THREADS),
+    ],
+)
+def test_as_many_requests_as_buffers(settings: str, threads: int) -> None:
+    disk = replace(DISK, settings=settings, snapshot=None)
+    files = Files("/run/socket", "/run/pid", "/run")
+    found = library.Library("/vddk", "/vddk/lib64")
+    line = command.arguments(disk, found, files, "/run/conf", 9, writable=True)
+    assert f"--threads={threads}" in line
 
 
 # Lines as VDDK 7 and 8, nbdkit 1.32 and 1.42 write them.

@@ -12,12 +12,14 @@ from bareos_vmsnap.transport.vddk.description import Disk
 from bareos_vmsnap.transport.vddk.library import Library
 
 FILTER = "exitlast"
+MAX_THREADS = 64  # of a connection
+BUFFERS = "vixDiskLib.nfcAio.Session.BufCount"
 # NFC's own buffers: requests of 1 MiB, four in flight on each connection. They lie in the memory
 # of the ESXi host, which has 48 MiB (vSphere 8: 96) for all; see the limits in docs/options.md.
 # The timeouts are those VMware's guide suggests, in milliseconds.
-SETTINGS = """\
+SETTINGS = f"""\
 vixDiskLib.nfcAio.Session.BufSizeIn64KB=16
-vixDiskLib.nfcAio.Session.BufCount=4
+{BUFFERS}=4
 vixDiskLib.nfc.AcceptTimeoutMs=180000
 vixDiskLib.nfc.RequestTimeoutMs=180000
 vixDiskLib.nfc.ReadTimeoutMs=60000
@@ -36,6 +38,8 @@ def arguments(
     requests of a size that VDDK takes, and for block status once, in large ranges; `retry` would
     allow one request at a time on each connection, and on a write path could hide that written
     data was lost. Readers connect anew by themselves (mover.connection).
+
+    A connection has as many threads, and so requests that VDDK is busy with, as NFC buffers.
     """
     command = [
         "nbdkit",
@@ -44,6 +48,7 @@ def arguments(
         f"--unix={files.socket}",
         f"--pidfile={files.pid_file}",
         f"--filter={FILTER}",
+        f"--threads={_buffers(disk)}",
     ]
     if not writable:
         command.append("--readonly")
@@ -95,6 +100,15 @@ def config(disk: Disk, directory: str) -> str:
     ours = [f'tmpDirectory="{directory}"', *SETTINGS.splitlines()]
     kept = "".join(f"{line}\n" for line in ours if _key(line) not in given)
     return kept + disk.settings
+
+
+def _buffers(disk: Disk) -> int:
+    """The number of NFC buffers of a connection."""
+    for line in reversed([*SETTINGS.splitlines(), *disk.settings.splitlines()]):
+        value = line.partition("=")[2].strip(' \t"')
+        if _key(line) == BUFFERS.lower() and value.isdecimal() and int(value) > 0:
+            return min(int(value), MAX_THREADS)
+    raise AssertionError("our own settings name it")
 
 
 def _key(line: str) -> str:

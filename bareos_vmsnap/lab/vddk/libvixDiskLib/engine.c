@@ -137,9 +137,10 @@ finish(Engine *engine, Task *task)
 {
   if (task->result != VIX_OK)
     count(&engine->ledger->failures, 1);
+  /* Before the callback: whoever waits for it may make the next request at once. */
+  __atomic_fetch_sub(&engine->ledger->in_flight, 1, __ATOMIC_RELAXED);
   task->operation.callback(task->operation.data, task->result);
   free(task);
-  __atomic_fetch_sub(&engine->ledger->in_flight, 1, __ATOMIC_RELAXED);
   pthread_mutex_lock(&engine->lock);
   if (--engine->pending == 0) {
     pthread_cond_broadcast(&engine->idle);
