@@ -30,6 +30,8 @@ from .roundtrip import round_trip
 from .site import Site
 from .test_secrets import PASSWORD, check_files, check_job, use, watched_processes
 
+# A segment is not read whole when its first MiB is stored.
+FEW = {"requests_in_flight": "3"}
 DISK = "scsi0-0"
 
 pytestmark = pytest.mark.skipif(
@@ -144,7 +146,7 @@ def test_a_short_outage_is_survived_by_a_backup(site: Site) -> None:
         for disk in list(site.lab.vddk.open_disks):
             site.lab.vddk.drop(disk)
 
-    job = site.backup(cancel=During(break_network, stored=MIB))
+    job = site.backup(cancel=During(break_network, stored=MIB), **FEW)
     check_ok(job)
     notes = [text for text in said(job, "M_INFO") if "connected anew after: " in text]
     assert notes
@@ -160,7 +162,7 @@ def test_a_connection_lost_for_longer_or_in_a_restore(site: Site) -> None:
     def maintain() -> None:
         site.lab.vddk.habits.maintenance = True
 
-    job = site.backup(cancel=During(maintain, stored=MIB))
+    job = site.backup(cancel=During(maintain, stored=MIB), **FEW)
     check_failed(job, r"was not saved whole: .*s.* goes into maintenance mode")
     assert machine.snapshot_names == ["A", "B"]
     site.lab.vddk.habits.reset()
