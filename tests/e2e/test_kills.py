@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import signal
 import threading
@@ -23,21 +22,8 @@ from . import processes
 from .during import During
 from .hardware import MIB
 from .joblog import check_failed, check_ok, log, said
-from .machine import Machine
+from .large_vm import make_vm
 from .site import Site
-
-SIZE = 12 * MIB  # more than all pipes on the way hold, so that a reader that waits stops the mover
-
-
-def make_vm(site: Site) -> Machine:
-    """Two snapshots; the disk is full of what cannot be compressed at the first."""
-    machine = site.create(disks=[SIZE])
-    machine.guest.write(2000, 0, random.Random(1).randbytes(SIZE))
-    machine.snapshot("A")
-    machine.scribble("b")
-    machine.snapshot("B")
-    machine.scribble("now")
-    return machine
 
 
 def door(site: Site, vm: str, snapshot: str) -> Path:

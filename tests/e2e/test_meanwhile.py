@@ -4,25 +4,12 @@
 
 from __future__ import annotations
 
-import random
-
 from .during import During
 from .hardware import MIB
 from .joblog import check_failed, check_ok
-from .machine import Machine, find_snapshot
+from .large_vm import make_vm
+from .machine import find_snapshot
 from .site import Site
-
-SIZE = 12 * MIB  # more than all pipes on the way hold
-
-
-def make_vm(site: Site) -> Machine:
-    machine = site.create(disks=[SIZE])
-    machine.guest.write(2000, 0, random.Random(1).randbytes(SIZE))
-    machine.snapshot("A")
-    machine.scribble("b")
-    machine.snapshot("B")
-    machine.scribble("now")
-    return machine
 
 
 def test_what_users_do_meanwhile_stays_and_is_not_in_the_backup(site: Site) -> None:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 import ssl
 import threading
 import time
@@ -24,13 +23,13 @@ from bareos_vmsnap.mover.slots import Scope, Slots
 from .during import During
 from .hardware import MIB
 from .joblog import check_failed, check_ok, log, methods, reasons, said
+from .large_vm import make_vm
 from .machine import Machine
 from .pictures import draw
 from .roundtrip import round_trip
 from .site import Site
 from .test_secrets import PASSWORD, check_files, check_job, use, watched_processes
 
-SIZE = 12 * MIB  # more than all pipes on the way hold
 # A segment is not read whole when its first MiB is stored.
 FEW = {"requests_in_flight": "3"}
 DISK = "scsi0-0"
@@ -50,17 +49,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
         assert made.lab.vddk.open_disks == []
     finally:
         made.close()
-
-
-def make_vm(site: Site) -> Machine:
-    """Two snapshots; the disk is full of what cannot be compressed at the first."""
-    machine = site.create(disks=[SIZE])
-    machine.guest.write(2000, 0, random.Random(1).randbytes(SIZE))
-    machine.snapshot("A")
-    machine.scribble("b")
-    machine.snapshot("B")
-    machine.scribble("now")
-    return machine
 
 
 def kept_logs(site: Site) -> list[Path]:
