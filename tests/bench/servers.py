@@ -8,7 +8,7 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,14 +59,25 @@ def nbdkit(*arguments: object) -> Iterator[Server]:
 
 
 @contextmanager
-def fresh_file(
-    folder: Path, capacity: int, filters: Sequence[str] = (), parameters: Sequence[str] = ()
-) -> Iterator[tuple[Server, Path]]:
+def used_file(folder: Path, capacity: int) -> Iterator[Path]:
+    """A file to write to that was written before; it is removed at the end."""
+    prefix = f"vmsnap-bench-{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as made:
+        path = Path(made, "target")
+        block = b"\xff" * (1 << 20)
+        with path.open("wb") as file:
+            for at in range(0, capacity, len(block)):
+                file.write(block[: capacity - at])
+        yield path
+
+
+@contextmanager
+def fresh_file(folder: Path, capacity: int) -> Iterator[tuple[Server, Path]]:
     """Serve a new, empty file for writing; it is removed at the end."""
     prefix = f"vmsnap-bench-{os.getpid()}-"
     with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as made:
         path = Path(made, "target")
         path.touch()
         os.truncate(path, capacity)
-        with nbdkit(*filters, "file", path, *parameters) as server:
+        with nbdkit("file", path) as server:
             yield server, path

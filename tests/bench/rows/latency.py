@@ -35,12 +35,11 @@ def run(bench: Bench) -> Iterator[Figure]:
         ) as source:
             return subjects.back_up(source, size, **plan)
 
+    used = bench.enter_context(servers.used_file(bench.memory, size))
+
     def restore(delay: int, plan: Mapping[str, Any]) -> Run:
         delays = [f"delay-write={delay}ms", f"delay-zero={delay}ms"]
-        with servers.fresh_file(bench.memory, size, ["-t", "64", "--filter=delay"], delays) as (
-            target,
-            _,
-        ):
+        with servers.nbdkit("-t", 64, "--filter=delay", "file", used, *delays) as target:
             return subjects.restore(target, size, segment, **plan)
 
     for way, subject in (("backup", backup), ("restore", restore)):

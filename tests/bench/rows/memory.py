@@ -14,7 +14,7 @@ from tests.bench.figures import Figure, peak
 from tests.bench.meter import Run
 
 TIB = 1 << 40
-EXTENTS, EXTENTS_QUICK = 1_000_000, 100_000
+EXTENTS, EXTENTS_QUICK = 400_000, 100_000
 EXTENT = 4096  # bytes
 LIMIT = 64  # MiB
 

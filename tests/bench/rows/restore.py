@@ -7,12 +7,15 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
+from typing import Callable
 
 from tests.bench import servers, subjects
 from tests.bench.bench import Bench, per_gib
 from tests.bench.disks import warm
 from tests.bench.figures import Figure, cpu, peak, wall
 from tests.bench.meter import Run
+from tests.bench.servers import Server
 
 
 def run(bench: Bench) -> Iterator[Figure]:
@@ -39,6 +42,14 @@ def run(bench: Bench) -> Iterator[Figure]:
         "restore",
         {"mover": mover, "nbdcopy": nbdcopy, "nbdcopy -C1": partial(nbdcopy, "-C1")},
     )
+    with servers.used_file(bench.memory, size) as path:
+        again = bench.compare(
+            "restore",
+            {
+                "mover, used file": partial(_onto, path, partial(_move, segment, size)),
+                "nbdcopy, used file": partial(_onto, path, partial(_copy, image)),
+            },
+        )
     mine = wall(runs["mover"])
     note = "" if bench.target_in_memory else "no room in /dev/shm: the target is on the disk"
     yield Figure(
@@ -50,7 +61,30 @@ def run(bench: Bench) -> Iterator[Figure]:
         at_most=True, unit="s/GiB",
     )  # fmt: skip
     yield Figure("restore", "rate", size / mine / 1e6, "", unit="MB/s")
+    mine, theirs = (wall(each) for each in again.values())
+    used = "the same, to a file that has its memory"
+    yield Figure(
+        "restore", "rate, to a file that has its memory", theirs / mine, "nbdcopy FILE NBD"
+    )
+    yield Figure(
+        "restore", "CPU", per_gib(cpu(again["mover, used file"]), size), used, 1.2,
+        at_most=True, unit="s/GiB",
+    )  # fmt: skip
+    yield Figure("restore", "rate", size / mine / 1e6, used, unit="MB/s")
     yield Figure(
         "restore", "memory of the mover", peak(runs["mover"], "mover"), "", 64, at_most=True,
         unit="MiB",
     )  # fmt: skip
+
+
+def _onto(path: Path, write: Callable[[Server], Run]) -> Run:
+    with servers.nbdkit("file", path) as target:
+        return write(target)
+
+
+def _move(segment: Path, size: int, target: Server) -> Run:
+    return subjects.restore(target, size, segment)
+
+
+def _copy(image: Path, target: Server) -> Run:
+    return subjects.nbdcopy(image, target.uri, servers=[target])

@@ -31,7 +31,11 @@ def run(bench: Bench) -> Iterator[Figure]:
             site.forget(result.jobid)
             return done
 
-        runs = bench.compare("tree", {f"{count} nodes": partial(job, count) for count in counts})
+        runs = bench.compare(
+            "tree",
+            {f"{count} nodes": partial(job, count) for count in counts},
+            rounds=min(2, bench.rounds),
+        )
         one, many = runs["1 nodes"], runs[f"{NODES} nodes"]
         spent, reference = (_without_tasks(each) for each in (many, one))
         yield Figure(

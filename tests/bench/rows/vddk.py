@@ -57,7 +57,7 @@ class Comparison:
     def __init__(self, bench: Bench, site: BenchSite, memory: Path, found: str) -> None:
         self._bench = bench
         self._site = site
-        self._size = size = max(64 * MIB, bench.scaled(0.5))
+        self._size = size = max(64 * MIB, bench.scaled(0.25))
         self._image, self._segment = bench.warm_mix(size), bench.segment(size)
         self._written = memory / "written"
         self._access = _access(site, found)
