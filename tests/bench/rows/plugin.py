@@ -20,7 +20,7 @@ def run(bench: Bench) -> Iterator[Figure]:
 
     The mover's stream is thrown away, or stored on the file system that has the daemon's volumes.
     """
-    size = bench.size
+    size, rounds = bench.size, min(2, bench.rounds)
     image, segment = bench.warm_mix(size), bench.segment(size)
     with bench.memory_folder("plugin") as memory:
         site = BenchSite(bench.folder("plugin"), memory)
@@ -47,7 +47,7 @@ def run(bench: Bench) -> Iterator[Figure]:
                 return done
 
             names = ("mover, backup", "mover, backup, stored", "job, backup")
-            runs = bench.compare("plugin", dict(zip(names, (alone, alone_stored, job))))
+            runs = bench.compare("plugin", dict(zip(names, (alone, alone_stored, job))), rounds)
             thrown_away, stored, jobs = (runs[name] for name in names)
             yield from _figures("backup", thrown_away, jobs, "the mover alone, its stream lost")
             yield from _figures("backup", stored, jobs, "the mover alone, its stream stored")
@@ -71,7 +71,9 @@ def run(bench: Bench) -> Iterator[Figure]:
                 return done
 
             checked: list[str] = []
-            runs = bench.compare("plugin", {"mover, restore": alone_back, "job, restore": job_back})
+            runs = bench.compare(
+                "plugin", {"mover, restore": alone_back, "job, restore": job_back}, rounds
+            )
             reference = "the mover alone on the same door"
             alone_runs, job_runs = runs.values()
             yield from _figures("restore", alone_runs, job_runs, reference)

@@ -20,7 +20,7 @@ CHANGE = 64 * MIB
 def run(bench: Bench) -> Iterator[Figure]:
     """Full jobs of both VMs. The tasks of vCenter count on neither side."""
     change = bench.scaled(1 / 64) if bench.size < 4096 * MIB else CHANGE
-    counts = (1, NODES) if bench.quick else (1, 8, NODES)
+    counts = (1, NODES)
     site = BenchSite(bench.folder("tree"))
     try:
         for count in counts:
