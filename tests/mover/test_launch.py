@@ -8,9 +8,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Optional
 
 import pytest
 
@@ -123,3 +123,37 @@ def test_close_ends_it_and_may_be_repeated(server: ForkServer) -> None:
     server.close()
     assert not harness.is_running(pid)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+class Hanging:
+    """A mover that no signal ends, as one that waits in the kernel."""
+
+    pid = 0
+
+    def __init__(self) -> None:
+        self.signals: list[str] = []
+
+    def start(self, pipes: Sequence[int], scratch: str, stderr: BinaryIO) -> Hanging:
+        return self
+
+    def poll(self) -> Optional[int]:
+        return None
+
+    def wait(self, timeout: float) -> int:
+        raise subprocess.TimeoutExpired("mover", timeout)
+
+    def terminate(self) -> None:
+        self.signals.append("TERM")
+
+    def kill(self) -> None:
+        self.signals.append("KILL")
+
+    def ending(self) -> str:
+        return ""
+
+
+def test_what_cannot_be_killed_does_not_keep_others_from_cleaning_up() -> None:
+    hanging = Hanging()
+    with Mover(reads=True, launcher=hanging) as mover:
+        mover.kill()
+    assert hanging.signals[:2] == ["TERM", "KILL"]
