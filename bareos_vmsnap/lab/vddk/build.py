@@ -21,12 +21,13 @@ class BuildError(Exception):
     """The library cannot be built; the message says what is missing."""
 
 
-def library() -> Path:
-    """The library, built where it is not there yet. Raises BuildError."""
+def library(*options: str) -> Path:
+    """The library, built with these options of gcc where it is not there yet. Raises BuildError."""
     sources = [*sorted(SOURCES.glob("*.[ch]")), SOURCES / "exports.map"]
     if not sources[-1].exists():
         raise BuildError(f"cannot build {NAME}: its sources are not in {SOURCES}")
-    state = hashlib.sha256(b"\0".join(file.read_bytes() for file in sources)).hexdigest()[:16]
+    contents = [file.read_bytes() for file in sources] + [option.encode() for option in options]
+    state = hashlib.sha256(b"\0".join(contents)).hexdigest()[:16]
     folder = cache() / f"libvixDiskLib-{state}"
     built = folder / NAME
     if not built.exists():
@@ -34,7 +35,7 @@ def library() -> Path:
         with (folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not built.exists():
-                compile_library(built)
+                compile_library(built, *options)
     return built
 
 

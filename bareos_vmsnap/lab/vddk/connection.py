@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""One connection of the library: from ConnectEx to Disconnect, with the disks opened on it."""
+"""One connection of the library: from ConnectEx to Disconnect, with the disks opened on it, or a
+single call that needs none."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Callable, Optional, Union
 
-from bareos_vmsnap.lab.vddk import disks, login, transports, wire
+from bareos_vmsnap.lab.vddk import access, disks, login, transports, wire
 from bareos_vmsnap.lab.vddk.calls import Call, describe_process, without_secrets
 from bareos_vmsnap.lab.vddk.pages import Ledger
 from bareos_vmsnap.lab.vddk.vix import VixError, VixFailure
@@ -63,6 +64,8 @@ class Connection:
             "Refused": self._explain_refusal,
             "Close": self._close,
             "Disconnect": self._disconnect,
+            "PrepareForAccess": self._prepare,
+            "EndAccess": self._end,
         }
         fields: Fields = []
         try:
@@ -89,6 +92,18 @@ class Connection:
 
     def _initialise(self, request: Request, call: Call) -> Fields:
         self._vddk.processes.append(describe_process(self._process))
+        return []
+
+    def _prepare(self, request: Request, call: Call) -> Fields:
+        time.sleep(self._vddk.habits.prepare_delay)
+        with self._lab.vcenter.lock:
+            access.prepare(self._lab, request, self._vddk.habits)
+        return []
+
+    def _end(self, request: Request, call: Call) -> Fields:
+        time.sleep(self._vddk.habits.end_delay)
+        with self._lab.vcenter.lock:
+            access.end(self._lab, request)
         return []
 
     def _connect(self, request: Request, call: Call) -> Fields:

@@ -11,6 +11,8 @@ from typing import Any, Optional
 from bareos_vmsnap.lab.vddk import pages
 from bareos_vmsnap.lab.vddk.vix import VixError
 
+# Those that the library asks the lab for.
+_ASKED = ("InitEx", "ConnectEx", "Open", "Close", "PrepareForAccess", "EndAccess")
 NANOSECONDS = 1_000_000_000
 
 
@@ -43,6 +45,10 @@ class VddkHabits:
     single_link: whether a disk can be opened without its parents.
     maintenance: the hosts are entering maintenance mode: nothing can be opened, and what is open
         fails.
+    prepare_delay, end_delay: seconds that PrepareForAccess and EndAccess take longer.
+    one_holder: while one identity keeps a VM from being migrated, others are refused with
+        MethodAlreadyDisabled, too; else they hold it as well.
+    tells_already_disabled: that refusal names the fault; else it is an "Unknown error".
     """
 
     delay: float = 0.0
@@ -59,6 +65,10 @@ class VddkHabits:
     late_write_refusal: bool = False
     single_link: bool = True
     maintenance: bool = False
+    prepare_delay: float = 0.0
+    end_delay: float = 0.0
+    one_holder: bool = True
+    tells_already_disabled: bool = True
     default_largest: int = field(default=0, repr=False)
 
     def __post_init__(self) -> None:
@@ -85,15 +95,15 @@ class VddkHabits:
     def fail(self, call: str, error: VixError, *, nth: int = 1, times: int = 1) -> None:
         """Let the nth call from now on fail with `error`, `times` calls in a row.
 
-        `call` is "InitEx", "ConnectEx", "Open", "Close", "Read", "Write", "Flush" or
-        "QueryAllocatedBlocks". Of the last four, each has one failure to come at most: the last
-        one asked for.
+        `call` is "InitEx", "ConnectEx", "Open", "Close", "PrepareForAccess", "EndAccess", "Read",
+        "Write", "Flush" or "QueryAllocatedBlocks". Of the last four, each has one failure to come
+        at most: the last one asked for.
         """
         if call in pages.FAILURES:
             if self._page is None:
                 raise ValueError(f"no library can {call} before the lab's VDDK runs")
             self._page.fail(call, error, nth - 1, times)
-        elif call in ("InitEx", "ConnectEx", "Open", "Close"):
+        elif call in _ASKED:
             with self._lock:
                 self._failures.append(_Failure(call, error, nth - 1, times))
         else:

@@ -33,9 +33,7 @@ class Login:
 
 def check(lab: Lab, request: Request) -> Login:
     """Raises VixFailure. The lab's vCenter is locked by the caller."""
-    _check_server(lab, request)
-    user = _authenticate(lab, request)
-    vm = _find_vm(lab, request.fields["vm"])
+    user, vm = check_vm(lab, request)
     snapshot = _find_snapshot(lab, vm, request.fields.get("snapshot"))
     read_only = request.number("read_only") != 0
     privilege = READ if read_only else WRITE
@@ -45,6 +43,12 @@ def check(lab: Lab, request: Request) -> Login:
             f"VixDiskLibVim: Not authorized: {privilege} on {vm.moid}.",
         )
     return Login(user, vm, snapshot, read_only)
+
+
+def check_vm(lab: Lab, request: Request) -> tuple[str, VirtualMachine]:
+    """The user and the VM. Raises VixFailure. The lab's vCenter is locked by the caller."""
+    _check_server(lab, request)
+    return _authenticate(lab, request), _find_vm(lab, request.fields["vm"])
 
 
 def check_thumbprint(lab: Lab, given: Optional[str]) -> None:

@@ -81,6 +81,12 @@ class Vddk:
         (self.libdir / "lab-address").write_text(str(self._sockets / "library.sock"))
         (self.libdir / "ledgers").mkdir()
 
+    def leave_access_out(self) -> None:
+        """From now on the library has no PrepareForAccess and EndAccess, as some others."""
+        link = self.libdir / "lib64" / build.NAME
+        link.unlink()
+        link.symlink_to(build.library("-DWITHOUT_ACCESS"))
+
     def close(self) -> None:
         """Disconnect all clients; a second call does nothing."""
         with self._lock:

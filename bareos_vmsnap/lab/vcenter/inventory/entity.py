@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 class ManagedEntity(Managed):
-    """Not simulated: custom values, tags, alarms, `disabledMethod`, configuration issues."""
+    """Not simulated: custom values, tags, alarms, configuration issues. Methods are disabled
+    on VMs only, and only by VDDK's PrepareForAccess."""
 
     TYPE = vim.ManagedEntity
     rename_privilege = ""  # none: its name stays

@@ -38,7 +38,8 @@ class VirtualMachine(entity.ManagedEntity):
 
     live: the configuration now; replaced, never changed. disk_files: all disk files that are
     the VM's to merge and delete, hidden links of deleted snapshots included. busy: the task
-    that works on the VM; there is one at a time.
+    that works on the VM; there is one at a time. migration_disabled_by: the identities for which
+    RelocateVM_Task is disabled, oldest first.
 
     Not simulated: the guest, guest operations, console, questions, fault tolerance,
     encryption, storage policies, OVF export, vApp properties.
@@ -69,6 +70,7 @@ class VirtualMachine(entity.ManagedEntity):
         self.disk_files: set[str] = set()
         self.needs_consolidation = False
         self.busy: Optional[Task] = None
+        self.migration_disabled_by: list[str] = []
         self.live = live
         self.replace_config(live)
         if folder is not None:
@@ -115,6 +117,10 @@ class VirtualMachine(entity.ManagedEntity):
     @property
     def snapshot(self) -> Any:
         return self.tree.describe()
+
+    @property
+    def disabledMethod(self) -> list[Any]:
+        return [vim.VirtualMachine.Relocate] if self.migration_disabled_by else []
 
     @property
     def rootSnapshot(self) -> list[Snapshot]:

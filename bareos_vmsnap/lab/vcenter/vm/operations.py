@@ -186,6 +186,7 @@ def shutdown_guest(vm: VirtualMachine, call: Call) -> None:
 def relocate(vm: VirtualMachine, call: Call, spec: Any, priority: Optional[str]) -> Any:
     if vm.powerState == power.ON:
         call.require("Resource.HotMigrate", vm)
+    relocation.check_enabled(vm)
     return call.start(
         vm,
         lambda task: relocation.relocate(vm, spec, user=call.user),

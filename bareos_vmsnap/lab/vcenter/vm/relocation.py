@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from bareos_vmsnap.lab.vcenter.vm.machine import VirtualMachine
 
 
+def check_enabled(vm: VirtualMachine) -> None:
+    """Raises MethodDisabled where VDDK's PrepareForAccess was called and EndAccess was not."""
+    if vm.migration_disabled_by:
+        source = vm.migration_disabled_by[0]
+        raise vim.fault.MethodDisabled(
+            source=source, msg=f"The method is disabled by '{source}': RelocateVM_Task"
+        )
+
+
 def relocate(vm: VirtualMachine, spec: Any, *, user: str) -> None:
     """Raises NotSupported, InvalidDatastore, FileLocked, InvalidArgument.
 

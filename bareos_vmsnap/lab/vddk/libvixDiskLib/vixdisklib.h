@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
  * SPDX-License-Identifier: AGPL-3.0-only
  */
-/* The binary interface of libvixDiskLib 8, as far as nbdkit's vddk plugin uses it: types, flags and
- * the layout of structures are facts of that interface. Sectors are 512 bytes.
+/* The binary interface of libvixDiskLib 8, as far as nbdkit's vddk plugin and our own guard
+ * against Storage vMotion use it: types, flags and the layout of structures are facts of that interface. Sectors are 512 bytes.
  */
 #ifndef LAB_VIXDISKLIB_H
 #define LAB_VIXDISKLIB_H
@@ -44,6 +44,8 @@ enum {
 enum { SECTOR_SIZE = 512, MIN_CHUNK_SECTORS = 128, MAX_CHUNKS = 512 * 1024 };
 
 enum { CRED_UID = 1, CRED_SESSION_ID = 2 };
+
+enum { MAX_IDENTITY = 50 };
 
 typedef void VixDiskLibGenericLogFunc(const char *format, va_list arguments);
 typedef void (*VixDiskLibCompletionCB)(void *data, VixError result);
@@ -122,6 +124,9 @@ void VixDiskLib_FreeErrorText(char *text);
 
 VixDiskLibConnectParams *VixDiskLib_AllocateConnectParams(void);
 void VixDiskLib_FreeConnectParams(VixDiskLibConnectParams *params);
+/* Both: identity is the name under which vCenter keeps who asked. Not there WITHOUT_ACCESS. */
+VixError VixDiskLib_PrepareForAccess(const VixDiskLibConnectParams *params, const char *identity);
+VixError VixDiskLib_EndAccess(const VixDiskLibConnectParams *params, const char *identity);
 VixError VixDiskLib_ConnectEx(const VixDiskLibConnectParams *params, char read_only,
                               const char *snapshot, const char *transports,
                               VixDiskLibConnection *connection);
