@@ -13,7 +13,7 @@ import click
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.cli import vddk
-from bareos_vmsnap.fd import connection, options
+from bareos_vmsnap.fd import connection, holding, options
 from bareos_vmsnap.mover import client
 from bareos_vmsnap.transport import access
 from bareos_vmsnap.tree import model
@@ -41,6 +41,7 @@ def command(settings: tuple[str, ...]) -> None:
             vm = connection.find_vm(session.content, parsed.options)
             _report(vm, session.content)
             if not lacking:
+                _check_holding(vm, session, parsed.options)
                 _open_a_disk(vm, session, parsed.options)
         finally:
             session.close()
@@ -63,6 +64,13 @@ def _report(vm: Any, content: Any) -> None:
         click.echo(f"{disk.label} ({disk.slot}): {disk.capacity} bytes, {disk.path}")
     count = sum(1 for _ in snapshots.walk(vm))
     click.echo(f"It has {count} snapshots")
+
+
+def _check_holding(vm: Any, session: Any, chosen: options.Options) -> None:
+    """Raises CannotHold."""
+    with tempfile.TemporaryDirectory(prefix="bareos-vmsnap-check-") as directory:
+        way = connection.disk_access(chosen, session, Path(directory), "check")
+        click.echo(holding.check(chosen, way, vm, session.content))
 
 
 def _open_a_disk(vm: Any, session: Any, chosen: options.Options) -> None:

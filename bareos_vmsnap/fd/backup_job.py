@@ -15,6 +15,7 @@ from bareos_vmsnap import errors
 from bareos_vmsnap.fd import connection, items, previous, summary
 from bareos_vmsnap.fd.backup_snapshot import BackupSnapshot
 from bareos_vmsnap.fd.facts import JobFacts
+from bareos_vmsnap.fd.holding import Holding
 from bareos_vmsnap.fd.lock import VmLock
 from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.options import Options
@@ -52,6 +53,7 @@ class BackupJob:
         self._lock: Optional[VmLock] = None
         self._session: Optional[Any] = None
         self._vm: Any = None
+        self._holding: Optional[Holding] = None
         self._backup: Optional[BackupSnapshot] = None
         self._segments: Optional[SegmentFiles] = None
         self._plan: Optional[plan_backup.BackupPlan] = None
@@ -87,10 +89,14 @@ class BackupJob:
         self._lock = VmLock(self._facts.working_directory, identity.instance_uuid, name)
         tree = previous.find(self._pieces, identity, self._options, self._facts, self._log)
         waiter = tasks.Waiter(self._facts.cancel)
+        whereabouts.refuse_moving(self._vm)
         self._backup = BackupSnapshot(self._vm, waiter, self._facts, self._log)
         self._backup.remove_leftovers(self._options)
-        self._backup.enable_cbt(self._options)
+        self._holding = Holding(self._options, access, facts, self._log)
+        self._holding.hold(self._vm, content)
+        # One may have begun meanwhile, and goes on to its end.
         whereabouts.refuse_moving(self._vm)
+        self._backup.enable_cbt(self._options)
         taken = self._backup.take(self._options)
         observed = snapshots.observe(self._session, self._vm, taken)
         self._segments = SegmentFiles(
@@ -218,12 +224,16 @@ class BackupJob:
         return self._plan is not None and path in self._plan.tree.segments
 
     def close(self) -> None:
-        """Delete the backup snapshot where it still stands, free the lock, log out."""
+        """Delete the backup snapshot where it still stands, let the VM be migrated, log out, free the
+        lock.
+        """
         if self._segment_queue is not None:
             self._segment_queue.close()
         self._launcher.close()
         if self._backup is not None:
             self._backup.delete()
+        if self._holding is not None:
+            self._holding.release()
         if self._session is not None:
             self._session.close()
             self._session = None

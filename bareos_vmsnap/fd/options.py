@@ -183,6 +183,11 @@ class Options:
         "full",
         "An Incremental or Differential without a usable manifest of its base: do the full work",
     )
+    prevent_storage_vmotion: str = _opt(
+        _one_of("auto", "yes", "no"),
+        "auto",
+        "Have vCenter refuse to migrate the VM meanwhile: where that is possible; or fail; or never",
+    )
     remove_leftovers: str = _opt(
         _one_of("own", "all"),
         "own",

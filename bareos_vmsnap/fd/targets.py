@@ -9,6 +9,7 @@ from pathlib import Path
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd import connection
 from bareos_vmsnap.fd.facts import JobFacts
+from bareos_vmsnap.fd.holding import Holding
 from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.target.base import Target
@@ -36,6 +37,7 @@ def make(
         session,
         tree,
         access,
+        Holding(chosen, access, facts, log),
         wish,
         facts.unique_name,
         facts.cancel,

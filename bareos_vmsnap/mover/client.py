@@ -58,11 +58,11 @@ class Mover:
         directory = scratch.make_directory()
         self._remove_scratch = weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True)
         self._stderr = open(os.path.join(directory, "stderr"), "w+b")  # noqa: SIM115 - as long as this
-        plan = _Pipe(self, ours="write")
-        data = _Pipe(self, ours="read" if reads else "write")
-        report = _Pipe(self, ours="read")
+        plan = Pipe(self, ours="write")
+        data = Pipe(self, ours="read" if reads else "write")
+        report = Pipe(self, ours="read")
         # The mover ends when the last writing end of this pipe is closed, and only we have one.
-        lifeline = _Pipe(self, ours="write")
+        lifeline = Pipe(self, ours="write")
         self.data_fd, self.close_data = data.ours, data.close
         self._plan_fd, self._close_plan = plan.ours, plan.close
         self._report_fd, self._close_report = report.ours, report.close
@@ -273,10 +273,11 @@ class Mover:
             close()
 
 
-class _Pipe:
+class Pipe:
     """A pipe with one end for the mover; ours is closed by `close`, or when its owner is gone."""
 
-    def __init__(self, owner: Mover, ours: str):
+    def __init__(self, owner: object, ours: str):
+        """`ours`: "read" or "write"."""
         reading, writing = os.pipe()
         self.ours, self.theirs = (reading, writing) if ours == "read" else (writing, reading)
         self.close = weakref.finalize(owner, os.close, self.ours)

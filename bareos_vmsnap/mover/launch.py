@@ -68,12 +68,12 @@ class Interpreter:
     """Launches each mover in a Python of its own."""
 
     def __init__(self, python: Optional[str] = None) -> None:
-        self._python = python or _interpreter()
+        self._python = python or interpreter()
 
     def start(self, pipes: Sequence[int], scratch: str, stderr: BinaryIO) -> Launched:
         """A mover with these four descriptors. Raises MoverError."""
         arguments = ["bareos_vmsnap.mover", *map(str, pipes), scratch]
-        return _Spawned(_spawn(self._python, arguments, pipes, stderr))
+        return _Spawned(spawn(self._python, arguments, pipes, stderr))
 
 
 class ForkServer:
@@ -84,7 +84,7 @@ class ForkServer:
     """
 
     def __init__(self, python: Optional[str] = None) -> None:
-        self._python = python or _interpreter()
+        self._python = python or interpreter()
         self._process: Optional[subprocess.Popen[bytes]] = None
         self._control: Optional[socket.socket] = None
 
@@ -97,7 +97,7 @@ class ForkServer:
         with theirs:
             arguments = ["bareos_vmsnap.mover.forkserver", str(theirs.fileno())]
             try:
-                self._process = _spawn(self._python, arguments, [theirs.fileno()], None)
+                self._process = spawn(self._python, arguments, [theirs.fileno()], None)
             except MoverError:
                 control.close()
                 raise
@@ -234,17 +234,21 @@ class _Forked:
         self._handle.close()
 
 
-def _interpreter() -> str:
-    # Embedded in bareos-fd, sys.executable may be missing or not be an interpreter.
+def interpreter() -> str:
+    """The Python to start processes with.
+
+    Embedded in bareos-fd, sys.executable may be missing or not be an interpreter.
+    """
     executable = sys.executable or ""
     if os.path.basename(executable).startswith("python"):
         return executable
     return "/usr/bin/python3"
 
 
-def _spawn(
+def spawn(
     python: str, arguments: list[str], descriptors: Sequence[int], output: Optional[BinaryIO]
 ) -> subprocess.Popen[bytes]:
+    """Run a module of ours with these descriptors, in a session of its own. Raises MoverError."""
     search_path = [_PACKAGE_ROOT, os.environ.get("PYTHONPATH", "")]
     try:
         return subprocess.Popen(

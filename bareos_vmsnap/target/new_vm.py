@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Protocol
 
 from pyVmomi import vim, vmodl
 
@@ -52,6 +52,16 @@ class Wish:
     poweron_timeout: float = 15
 
 
+class Holding(Protocol):
+    """Has vCenter refuse to migrate the VM's files; see fd.holding."""
+
+    def hold(self, vm: Any, content: Any) -> None:
+        """Begin, where that is possible."""
+
+    def release(self) -> None:
+        """End; safe to call again."""
+
+
 class NewVm:
     """Creates the VM, called "… (incomplete restore)" until everything has come back."""
 
@@ -60,6 +70,7 @@ class NewVm:
         session: Session,
         tree: model.BlockTree,
         access: Access,
+        holding: Holding,
         wish: Wish,
         job: str,
         cancel: threading.Event,
@@ -69,6 +80,7 @@ class NewVm:
         self._session = session
         self._tree = tree
         self._access = access
+        self._holding = holding
         self._wish = wish
         self._job = job
         self._warn = warn
@@ -116,6 +128,7 @@ class NewVm:
                 self._vm.Rename_Task(inventory.entity_name(name + INCOMPLETE)),
                 f"Marking VM {name} as incomplete",
             )
+            self._holding.hold(self._vm, self._session.content)
         self._leaf = {disk.key: disk for disk in node.disks}
         self._disks[plan_restore.ORIGIN] = {}
 
@@ -191,6 +204,7 @@ class NewVm:
                 self._vm.Rename_Task(inventory.entity_name(name)),
                 f"Giving VM {name} its name",
             )
+        self._holding.release()
         if self._wish.powerstate == "on":
             self._power_on()
         return f"VM {name} ({self._vm._moId}) stands with {len(self._snapshots)} snapshots"
@@ -199,6 +213,7 @@ class NewVm:
         """Leave the VM, whose name tells it is incomplete, or destroy it."""
         if self._vm is None:
             return "nothing, no VM had been created"
+        self._holding.release()
         if keep:
             return f"the incomplete VM {self._wish.name}{INCOMPLETE} ({self._vm._moId})"
         doing = f"Destroying the incomplete VM {self._wish.name}"
@@ -209,7 +224,8 @@ class NewVm:
         return "nothing, the incomplete VM was destroyed"
 
     def close(self) -> None:
-        """Log out."""
+        """Let the VM be migrated, log out."""
+        self._holding.release()
         self._session.close()
 
     def _check_places(self) -> None:

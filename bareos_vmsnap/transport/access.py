@@ -48,6 +48,9 @@ class Access(Protocol):
     def endpoint(self, address: DiskAddress) -> dict[str, Any]:
         """The endpoint of that disk, as JSON values."""
 
+    def holding(self, vm: str) -> Optional[dict[str, Any]]:
+        """What hold.client.Hold must know of that VM; None where its files cannot be held."""
+
 
 @dataclass(frozen=True)
 class NbdAccess:
@@ -79,6 +82,10 @@ class NbdAccess:
             path=quote(address.path, safe=""),
         )
         return {"transport": "nbd", "uri": uri}
+
+    def holding(self, vm: str) -> Optional[dict[str, Any]]:
+        """Never."""
+        return None
 
 
 def _check(template: str) -> None:
@@ -141,6 +148,12 @@ class VddkAccess:
             "slots": self._slots(address),
             **self.settings,
         }
+
+    def holding(self, vm: str) -> Optional[dict[str, Any]]:
+        """Through a vCenter only: a single ESXi host has no Storage vMotion to forbid."""
+        if not self.is_vcenter:
+            return None
+        return self.endpoint(DiskAddress(vm, 0, vm))
 
     def _slots(self, address: DiskAddress) -> list[dict[str, Any]]:
         """What the connections to this disk count for; see mover.slots."""

@@ -52,7 +52,7 @@ class ServerLog:
         """Return the last lines, those that have just been written too."""
         with self._lock:
             self._take()
-            rest = self._clean(self._unfinished)
+            rest = self.clean(self._unfinished)
             return "\n".join([*self._lines, *([rest] if rest else [])])[-TAIL:].strip()
 
     def _run(self) -> None:
@@ -92,7 +92,7 @@ class ServerLog:
         return False
 
     def _keep(self, lines: list[bytes]) -> None:
-        clean = [self._clean(line) for line in lines]
+        clean = [self.clean(line) for line in lines]
         self._lines.extend(clean)
         self._kept += sum(len(line) + 1 for line in clean)
         while self._kept > 2 * TAIL and len(self._lines) > 1:
@@ -109,7 +109,8 @@ class ServerLog:
             text = text.replace(secret, _HIDDEN)
         return text
 
-    def _clean(self, line: bytes) -> str:
+    def clean(self, line: bytes) -> str:
+        """The line as it may be shown."""
         return self._hide(line).decode(errors="replace").rstrip()
 
 

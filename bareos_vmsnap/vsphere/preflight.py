@@ -20,6 +20,8 @@ PRIVILEGES = (
     "VirtualMachine.Provisioning.DiskRandomRead",
     "VirtualMachine.Provisioning.GetVmFiles",
 )
+# VDDK's PrepareForAccess and EndAccess need them, by VMware's guide.
+HOLDING_PRIVILEGES = ("Global.DisableMethods", "Global.EnableMethods", "Global.Licenses")
 # On the datastore of the VM's configuration: the NVRAM file is read over its HTTPS access.
 DATASTORE_PRIVILEGES = ("Datastore.Browse", "Datastore.FileManagement")
 
@@ -73,6 +75,11 @@ def tracking_warning(vm: Any) -> str | None:
     if not vm.config.changeTrackingEnabled:
         return f"Changed block tracking is off for VM {vm.name}"
     return None
+
+
+def holding_privileges(vm: Any, content: Any) -> list[str]:
+    """Those the user lacks to have vCenter refuse migrations of the VM. For a vCenter only."""
+    return _lacking(content, [vm], HOLDING_PRIVILEGES)
 
 
 def _vm_reasons(vm: Any, config: Any) -> list[str]:

@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """Did a VM's disks move to other files while a job worked on them?
 
-Storage vMotion moves the files of all snapshots. VDDK's PrepareForAccess forbids it (by switching
-RelocateVM_Task off for the VM, with a call that is not part of the public API); nbdkit does not call
-it. So it is found out: by the paths that vSphere gives for the disks, before, between and after.
+Storage vMotion moves the files of all snapshots. Where it cannot be prevented (see the package hold), or
+was not, it is found out: by the paths that vSphere gives for the disks, before, between and after.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from bareos_vmsnap.vsphere import disks
 
 DEVICES = "config.hardware.device"
 
+_RELOCATE = "RelocateVM_Task"
 _UNDER_WAY = (vim.TaskInfo.State.running, vim.TaskInfo.State.queued)
 
 
@@ -44,6 +44,13 @@ def check(name: str, devices: Any, expected: Iterable[model.Disk]) -> None:
                 todo="Run the job again; keep Storage DRS away from the VM while jobs run, and users "
                 "from deleting its snapshots",
             )
+
+
+def is_held(vm: Any) -> bool:
+    """Whether vCenter refuses to migrate the VM, for whatever reason."""
+    # As names, or as pyVmomi's own methods where it knows what a name stands for.
+    disabled = (getattr(method, "info", method) for method in vm.disabledMethod)
+    return any(getattr(method, "wsdlName", method) == _RELOCATE for method in disabled)
 
 
 def refuse_moving(vm: Any) -> None:

@@ -16,6 +16,7 @@ from pyVmomi import vim
 from bareos_vmsnap.cli import check
 from bareos_vmsnap.lab.lab import Lab
 from bareos_vmsnap.lab.vddk import VixError, plugin
+from bareos_vmsnap.vsphere import preflight
 
 PLUGIN = plugin.find()
 pytestmark = pytest.mark.skipif(
@@ -86,6 +87,31 @@ def test_what_is_missing_is_told_all_at_once(
     monkeypatch.setenv("PATH", str(tmp_path))
     done = run(lab, tmp_path, "missing", vddk_plugin="vddk")
     assert (done.exit_code, "error: nbdkit is not installed" in done.output) == (1, True)
+
+
+def test_whether_storage_vmotion_can_be_prevented(tmp_path: Path) -> None:
+    with Lab(tmp_path / "lab") as lab:
+        lab.create_vm("web1", [MIB])
+
+        def told(**changed: Any) -> str:
+            done = run(lab, tmp_path, "web1", **changed)
+            assert done.exit_code == 0, done.output
+            return done.output
+
+        assert "Storage vMotion is prevented while a job runs" in told()
+        no = told(prevent_storage_vmotion="no")
+        assert "is detected, not prevented: prevent_storage_vmotion=no" in no
+        granted = [*preflight.PRIVILEGES, *preflight.DATASTORE_PRIVILEGES, "Global.Licenses"]
+        lab.vcenter.add_user("backup", lab.password, granted)
+        cannot = "is detected, but cannot be prevented: "
+        lacks = f"{cannot}the user lacks the privileges Global.DisableMethods, Global.EnableMethods"
+        assert lacks in told(vcuser="backup")
+        lab.vddk.leave_access_out()
+        assert f"{cannot}this VDDK has no PrepareForAccess" in told()
+        done = run(lab, tmp_path, "web1", prevent_storage_vmotion="yes")
+        assert done.exit_code == 1
+        assert "error: Storage vMotion of VM web1 cannot be prevented" in done.output
+        assert lab.vddk.named("PrepareForAccess") == []
 
 
 def test_a_disk_that_cannot_be_opened(lab: Lab, tmp_path: Path) -> None:

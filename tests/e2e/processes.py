@@ -24,6 +24,11 @@ def works(pid: int) -> bool:
     return read(pid, "comm") == b"vmsnap-mover\n"
 
 
+def holds(pid: int) -> bool:
+    """Whether the process is one of bareos_vmsnap.hold."""
+    return b"bareos_vmsnap.hold" in read(pid, "cmdline")
+
+
 def servers_of(socket: Path) -> list[int]:
     """The processes below this one that serve a disk at that door."""
     inode = _inode_of(str(socket))

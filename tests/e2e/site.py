@@ -39,6 +39,7 @@ class Site:
         self.directory = directory
         self.lab = Lab(directory / "lab", **lab)
         self._way: dict[str, Optional[str]] = {**ways.to_disks(self.lab, "vddk" if vddk else "nbd")}
+        self._through_vddk = vddk
         self._of_jobs: set[str] = set()
         self.log_in()
         self.daemon = FileDaemon(directory / "bareos", plugin_path=REPOSITORY)
@@ -162,6 +163,13 @@ class Site:
         """Those of them that have a segment to move."""
         return [pid for pid in self.movers() if processes.works(pid)]
 
+    def holders(self) -> list[int]:
+        """The process ids of those that have vCenter refuse migrations."""
+        if not self._through_vddk:
+            return []
+        begun = {call.process for call in self.lab.vddk.named("InitEx")}
+        return [pid for pid in begun if processes.holds(pid)]
+
     def open_disks(self) -> list[str]:
         """Disks that NBD clients have open."""
         store = self.lab.store
@@ -179,7 +187,8 @@ class Site:
             time.sleep(0.05)
 
     def _passing(self) -> list[str]:
-        found = [f"process {processes.describe(pid)}" for pid in processes.marked(self.mark)]
+        pids = {*processes.marked(self.mark), *self.holders()}
+        found = [f"process {processes.describe(pid)}" for pid in sorted(pids)]
         return found + [f"open disk {name}" for name in self.open_disks()]
 
     def _lasting(self) -> list[str]:
@@ -189,6 +198,11 @@ class Site:
         return [
             *(f"snapshot {name}" for name in snapshots if name.startswith(marks.BACKUP_PREFIX)),
             *(f"session of {session.userAgent}" for session in sessions),
+            *(
+                f"{vm.name} not migrated for {holder}"
+                for vm in vcenter.vms()
+                for holder in vm.migration_disabled_by
+            ),
             *(f"spool {path.name}" for path in working.glob("*spool*")),
             *(f"lock {path.name}" for path in working.glob("*.lock") if processes.is_locked(path)),
             *(f"temporary {path.name}" for path in self.temporary.iterdir()),

@@ -78,7 +78,7 @@ def test_an_admins_setting_takes_the_place_of_ours() -> None:
 def test_as_many_requests_as_buffers(settings: str, threads: int) -> None:
     disk = replace(DISK, settings=settings, snapshot=None)
     files = Files("/run/socket", "/run/pid", "/run")
-    found = library.Library("/vddk", "/vddk/lib64")
+    found = library.Library("/vddk", "/vddk/lib64/libvixDiskLib.so.8")
     line = command.arguments(disk, found, files, "/run/conf", 9, writable=True)
     assert f"--threads={threads}" in line
 

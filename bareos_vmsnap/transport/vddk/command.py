@@ -62,7 +62,7 @@ def arguments(
         f"port={disk.port}",
         f"user={disk.user}",
         f"password=-{password_fd}",
-        f"thumbprint={_with_colons(disk.thumbprint)}",
+        f"thumbprint={with_colons(disk.thumbprint)}",
         f"vm=moref={disk.vm}",
     ]
     if disk.snapshot:
@@ -76,8 +76,8 @@ def arguments(
     return command
 
 
-def environment(library: Library, files: Files, ours: Mapping[str, str]) -> dict[str, str]:
-    """The whole environment.
+def environment(library: Library, directory: str, ours: Mapping[str, str]) -> dict[str, str]:
+    """The whole environment of a process that loads VDDK; what it writes goes to `directory`.
 
     The plugin starts nbdkit anew where LD_LIBRARY_PATH lacks the library's directory, and puts the
     password into an (unlinked) file in /tmp on the way: so it has it from the beginning.
@@ -85,8 +85,8 @@ def environment(library: Library, files: Files, ours: Mapping[str, str]) -> dict
     return {
         "PATH": ours.get("PATH", os.defpath),
         "LC_ALL": "C.UTF-8",
-        "HOME": files.directory,
-        "TMPDIR": files.directory,
+        "HOME": directory,
+        "TMPDIR": directory,
         "LD_LIBRARY_PATH": library.folder,
     }
 
@@ -115,6 +115,7 @@ def _key(line: str) -> str:
     return line.partition("=")[0].strip().lower()
 
 
-def _with_colons(thumbprint: str) -> str:
+def with_colons(thumbprint: str) -> str:
+    """A digest as VDDK wants it."""
     digits = thumbprint.replace(":", "").upper()
     return ":".join(digits[place : place + 2] for place in range(0, len(digits), 2))

@@ -28,10 +28,15 @@ NAMES = tuple(
 
 @dataclass(frozen=True)
 class Library:
-    """`libdir` is the plugin's parameter, `folder` the one below it that the library lies in."""
+    """`libdir` is the plugin's parameter, `path` the library, `folder` the one that it lies in."""
 
     libdir: str
-    folder: str
+    path: str
+
+    @property
+    def folder(self) -> str:
+        """Where VDDK's other libraries are, too."""
+        return os.path.dirname(self.path)
 
 
 def find(libdir: Optional[str] = None, places: Sequence[str] = PLACES) -> Library:
@@ -41,7 +46,7 @@ def find(libdir: Optional[str] = None, places: Sequence[str] = PLACES) -> Librar
         for name in NAMES:
             path = os.path.join(place, name)
             if os.path.exists(path):
-                return _checked(place, os.path.dirname(path))
+                return _checked(Library(place, path))
     raise TransportError(
         f"VMware's VDDK (libvixDiskLib.so.6 to .9) is not in {', '.join(tried)}: download VDDK"
         " from Broadcom, or install the package bareos-vmware-vix-disklib, and name its directory"
@@ -49,9 +54,9 @@ def find(libdir: Optional[str] = None, places: Sequence[str] = PLACES) -> Librar
     )
 
 
-def _checked(libdir: str, folder: str) -> Library:
-    if ":" in folder:
+def _checked(found: Library) -> Library:
+    if ":" in found.folder:
         raise TransportError(
-            f"vddk_libdir {libdir} has a colon in it, which the loader does not take"
+            f"vddk_libdir {found.libdir} has a colon in it, which the loader does not take"
         )
-    return Library(libdir, folder)
+    return found

@@ -48,7 +48,9 @@ def serve(given: Mapping[str, Any], *, writable: bool) -> Iterator[Endpoint]:
                     server.run(
                         partial(arguments, password=password),
                         package=PACKAGE,
-                        environment=lambda files: command.environment(found, files, os.environ),
+                        environment=lambda files: command.environment(
+                            found, files.directory, os.environ
+                        ),
                         pass_fds=(password,),
                         log=log,
                         ends_with_clients=True,
