@@ -27,7 +27,7 @@ _GRANT = (
 _CLEAN_UP_TIMEOUT = 30.0
 _MISSING = "this VDDK has no PrepareForAccess"
 _ELSEWHERE = "it takes a vCenter, and disks reached through VDDK"
-_LOOK = "See the disk log of the job, or set prevent_storage_vmotion=no"
+_LOOK = "With vddk_log=all the job's disk log tells more; prevent_storage_vmotion=no does without"
 
 
 class CannotHold(errors.VmsnapError):
