@@ -114,20 +114,16 @@ def _log(plan: Mapping[str, Any]) -> ServerLog:
 
 
 def _wait(worker: _Worker, ends: Sequence[int]) -> bool:
-    """Until the worker is done; what `ends` tell is passed on to it. False: it took too long."""
+    """Until the worker is done; what `ends` tell is passed on to it. False: it took too long then."""
     poll = select.poll()
-    poll.register(worker.alive, select.POLLIN)
-    for descriptor in ends:
+    for descriptor in (worker.alive, *ends):
         poll.register(descriptor, select.POLLIN)
-    while worker.alive not in {descriptor for descriptor, _ in poll.poll()}:
-        if not worker.over.is_set():
-            worker.over.set()
-            for descriptor in ends:
-                poll.unregister(descriptor)
-            late = select.poll()
-            late.register(worker.alive, select.POLLIN)
-            return bool(late.poll(END_LIMIT * 1000))
-    return True
+    if worker.alive in {descriptor for descriptor, _ in poll.poll()}:
+        return True
+    worker.over.set()
+    for descriptor in ends:
+        poll.unregister(descriptor)
+    return bool(poll.poll(END_LIMIT * 1000))
 
 
 class _Worker(threading.Thread):
