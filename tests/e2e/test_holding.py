@@ -220,6 +220,11 @@ def test_a_vddk_without_the_calls(site: Site) -> None:
         "What to do: Set prevent_storage_vmotion=auto or no",
     )
     assert machine.snapshot_names == ["A", "B"]
+    machine.destroy()
+    failed = site.restore(prevent_storage_vmotion="yes", restore_on_failure="remove")
+    check_failed(failed, "Storage vMotion of VM web1.* cannot be prevented, ")
+    assert site.vm_names() == []
+    check_ok(site.restore())
 
 
 def test_nothing_is_done_where_it_is_not_wanted(site: Site) -> None:

@@ -147,6 +147,18 @@ def test_an_earlier_process_is_waited_for(lab: Lab, vm: Vm) -> None:
     assert names == ["PrepareForAccess", "EndAccess"] * 2
 
 
+def test_another_job_has_the_vm(lab: Lab, vm: Vm) -> None:
+    """What is given up while it waits for that job ends nothing of it."""
+    first = vm.hold()
+    assert first.wait().held
+    second = vm.hold()
+    assert second.wait(1).word == FAILED
+    assert second.release() == ""
+    assert vm.held_for
+    assert lab.vddk.named("EndAccess") == []
+    assert first.release() == ""
+
+
 @pytest.mark.parametrize("canceled", [True, False])
 def test_a_call_that_hangs_is_given_up(lab: Lab, vm: Vm, canceled: bool) -> None:
     lab.vddk.habits.prepare_delay = 3
