@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Optional
 
 import nbd
 
@@ -42,6 +43,25 @@ class ServerGone(NbdFailure):
     """Nobody listens any more."""
 
 
+class _Company:
+    """Those who are connected to a server that may end when the last one leaves."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+
+    def join(self) -> None:
+        with self._lock:
+            self._count += 1
+
+    def leave(self) -> bool:
+        """Leave, unless nobody would stay."""
+        with self._lock:
+            left = self._count > 1
+            self._count -= left
+            return left
+
+
 class Connection:
     """A handle for use by one thread at a time; another one may call `stay_alive` meanwhile.
 
@@ -49,15 +69,27 @@ class Connection:
     them, for people. (nbdkit's filter `retry` would do that with one request at a time.) Raises NbdFailure that names the server, what was tried, where, and the server's last words.
     """
 
-    def __init__(self, endpoint: Endpoint, *, request: int, contexts: Sequence[str] = ()):
-        """`contexts` are the kinds of block status that will be asked for, where there are any."""
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        request: int,
+        contexts: Sequence[str] = (),
+        beside: Optional[Connection] = None,
+    ):
+        """`contexts` are the kinds of block status that will be asked for, where there are any.
+
+        `beside` is another connection to the same server, where there is one.
+        """
         self.endpoint = endpoint
         self.recovered: list[str] = []
+        self._company: _Company = beside._company if beside else _Company()
         self._contexts = contexts
         self._turn = threading.Lock()
         self._used = time.monotonic()
         self._unanswered: list[Request] = []
         self.handle = self._open()
+        self._company.join()
         self.size: int = self.handle.get_size()
         self.block = max(SECTOR, self.handle.get_block_size(nbd.SIZE_MINIMUM))
         largest = self.handle.get_block_size(nbd.SIZE_MAXIMUM) or request
@@ -164,15 +196,22 @@ class Connection:
         Raises `failure` where the endpoint does not allow that, the server has ended, or too many
         attempts failed.
         """
-        first = failure
+        first, left = failure, False
         while True:
             if not self.endpoint.reopens or attempt >= len(RETRY_DELAYS):
                 raise failure
+            # A host may take no more connections than there are: so the broken one is closed
+            # before, unless the server would end with it.
+            if not left and self._company.leave():
+                left = True
+                _hang_up(self.handle)
             time.sleep(RETRY_DELAYS[attempt])
             attempt += 1
             try:
-                # The broken one is closed afterwards: the server may end with its last client.
                 self.handle = self._open()
+                if left:
+                    self._company.join()
+                    left = False
                 self.expect_size(self.handle.get_size())
                 for request in self._unanswered:
                     self._ask(request)
@@ -224,6 +263,16 @@ class Connection:
         return NbdFailure(
             f"{self.endpoint.name}: {problem}" + (f"; the server said: {said}" if said else "")
         )
+
+
+def _hang_up(handle: nbd.NBD) -> None:
+    """Let the server know that nobody uses the handle, which others may still refer to."""
+    try:
+        descriptor = os.dup(handle.aio_get_fd())
+    except nbd.Error:
+        return  # libnbd has closed it
+    with socket.socket(fileno=descriptor) as connection, contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _widen(descriptor: int) -> None:

@@ -59,7 +59,7 @@ def run(plan: ReadPlan, given: Spool, data: int, reporter: Reporter) -> dict[str
         crew = [first]
         while len(crew) < _worker_count(plan, first, total) and admission.another():
             try:
-                crew.append([connect(endpoint) for endpoint in endpoints])
+                crew.append([connect(beside.endpoint, beside=beside) for beside in first])
             except NbdFailure as failure:
                 # Others have connections too, that nobody here counts.
                 notes.append(f"reading with {len(crew)} instead of more connections: {failure}")

@@ -122,6 +122,22 @@ def test_further_connections_that_are_refused_are_done_without(
     assert "has no room for another NFC connection, or refuses it" in note
 
 
+def test_a_connection_is_made_anew_where_there_is_room_for_no_more(
+    lab: Lab, large: Guest, habits: Any
+) -> None:
+    habits.connections, habits.delay = 3, 0.01
+    before = len(lab.vddk.named("Open"))
+    with Mover.read(mover_plan(described(lab, large), "full", connections=3)) as mover:
+        mover.wait_ready(harness.TIMEOUT)
+        habits.fail("Read", VixError.HOST_TCP_CONN_LOST)
+        content = harness.applied(harness.receive(mover), b"", LARGE)
+        report = mover.finish(harness.TIMEOUT)
+    assert content == large.read(2000, 0, LARGE)
+    [note] = report.notes
+    assert note.startswith("connected anew after: ")
+    assert [call.error for call in lab.vddk.named("Open")[before:]] == [VixError.OK] * 4
+
+
 def test_a_server_that_is_killed_in_the_middle(lab: Lab, large: Guest, habits: Any) -> None:
     with Mover.read(mover_plan(described(lab, large), "full")) as mover:
         mover.wait_ready(harness.TIMEOUT)

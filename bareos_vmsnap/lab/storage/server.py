@@ -11,6 +11,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from bareos_vmsnap.transport.qcow2 import KEEP_BUFFERS
+
 # Socket activation wants the socket as descriptor 3 and the server's own process id, which stays
 # the same over exec. The socket comes in as standard input.
 _ACTIVATE = 'export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@" 3<&0 </dev/null'
@@ -54,6 +56,7 @@ class Server:
             stdin=listener.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            env={**os.environ, **KEEP_BUFFERS},
             pass_fds=[keep],
         )
         self.pidfd = os.pidfd_open(self._process.pid)
