@@ -96,6 +96,20 @@ def test_a_vm_is_not_migrated_while_it_is_backed_up(site: Site) -> None:
     check_migrates(site, machine)
 
 
+def test_each_vm_of_a_job_in_its_turn(site: Site) -> None:
+    last = make_vm(site)
+    first = site.create("web0", disks=[MIB])
+    held: list[bool] = []
+
+    def look() -> None:
+        held.extend(bool(m.guest.vm.migration_disabled_by) for m in (first, last))
+
+    # There is less than that of the first.
+    job = site.backup("web0", "web1", cancel=During(look, stored=3 * MIB), **FEW)
+    check_ok(job)
+    assert held == [False, True]
+
+
 def test_a_vm_is_not_migrated_while_it_is_restored(site: Site) -> None:
     machine = make_vm(site)
     before = machine.portrait()
