@@ -5,12 +5,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 from urllib.parse import quote
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd.facts import JobFacts
-from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.hold import answers
 from bareos_vmsnap.hold.client import Hold
@@ -18,6 +17,9 @@ from bareos_vmsnap.mover.client import MoverError
 from bareos_vmsnap.transport import TransportError
 from bareos_vmsnap.transport.access import Access
 from bareos_vmsnap.vsphere import preflight, whereabouts
+
+if TYPE_CHECKING:  # it needs bareosfd, which `vmsnap check` has not
+    from bareos_vmsnap.fd.messages import JobLog
 
 _GRANT = (
     "Grant the user these privileges on the VM, as in docs/installation.md, or set "

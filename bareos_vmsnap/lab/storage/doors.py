@@ -278,7 +278,8 @@ class Doors:
                 elif entrance.lasts() > _UNUSED:
                     server.terminate()
                 knocks = server.image.writable and accepted > 0 and pending > 0
-                again, entrance.surplus = entrance.surplus and knocks, knocks
+                again = entrance.surplus and knocks
+                entrance.surplus = knocks and not again  # the next one knocks anew
             if again:
                 self._refuse(entrance, "locked", "the disk is being written by another client")
 
