@@ -162,7 +162,9 @@ class Connection:
 
     def failure(self, what: str, offset: int, length: int, error: nbd.Error) -> NbdFailure:
         """Return the exception for a request that failed."""
-        return self._failure(f"{what} of {length} bytes at offset {offset} failed: {error}")
+        # Of a connection that was lost before, libnbd tells its state only.
+        why = "the connection is lost" if error.errnum == errno.ENOTCONN else str(error)
+        return self._failure(f"{what} of {length} bytes at offset {offset} failed: {why}")
 
     def lost(self, error: nbd.Error) -> NbdFailure:
         """Return the exception for a connection that broke while it was idle."""
