@@ -66,7 +66,9 @@ def main(
     count = rounds or (_ROUNDS_QUICK if quick else _ROUNDS)
     lines: list[report.Line] = []
     started = time.monotonic()
-    with Bench(folder.resolve(), length, quick=quick, rounds=count) as bench:
+    with Bench(
+        folder.resolve(), length, quick=quick, rounds=count, patient=rounds is not None
+    ) as bench:
         if profiles:
             try:
                 click.echo(profile.take(bench, profiles))
