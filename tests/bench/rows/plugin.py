@@ -20,7 +20,7 @@ def run(bench: Bench) -> Iterator[Figure]:
 
     The mover's stream is thrown away, or stored on the file system that has the daemon's volumes.
     """
-    size, rounds = bench.size, min(2, bench.rounds)
+    size, rounds = bench.scaled(0.5), min(2, bench.rounds)
     image, segment = bench.warm_mix(size), bench.segment(size)
     with bench.memory_folder("plugin") as memory:
         site = BenchSite(bench.folder("plugin"), memory)
