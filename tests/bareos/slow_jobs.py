@@ -37,6 +37,7 @@ def start_slow(proxy: Proxy, machine: Machine, moment: str) -> int:
 
 def start_slow_restore(proxy: Proxy, name: str, moment: str, **how: Any) -> int:
     """The same for a restore of the newest state; `how`: see Bareos.start_restore."""
+    how.setdefault("options", "rate_limit=1")  # the daemon's limit lets some MiB through
     proxy.lab.habits.task_seconds_of[moment] = TASK_SECONDS
     proxy.bareos.console("setbandwidth client=vmware-proxy-fd limit=1000")
     jobid = proxy.bareos.start_restore(name, **how)
