@@ -43,7 +43,7 @@ class ToDisk:
 
     @property
     def data_fd(self) -> int:
-        """The write end of the mover's pipe."""
+        """The end of the mover's channel that takes the segment."""
         return self._mover.data_fd
 
     def finish(self) -> None:
@@ -61,11 +61,11 @@ class ToDisk:
 
     def copy(self, source: BinaryIO) -> None:
         """Feed the mover from a file instead of Bareos' core."""
-        # A mover that gave up closes its end; its report, not this pipe, tells why.
+        # A mover that gave up closes its end; its report, not this channel, tells why.
         try:
             with open(self._mover.data_fd, "wb", closefd=False) as pipe:
                 shutil.copyfileobj(source, pipe, 1 << 20)
-        except BrokenPipeError:
+        except (BrokenPipeError, ConnectionResetError):
             return
 
 

@@ -4,7 +4,7 @@
 
 Opening a disk through VDDK takes seconds, and so does a new process with its modules. While Bareos'
 core moves data no Python runs here, so the next mover is started before: it opens its disks, asks
-what is allocated, fills its pipe and waits.
+what is allocated, fills its channel and waits.
 """
 
 from __future__ import annotations

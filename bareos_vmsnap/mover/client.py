@@ -3,17 +3,17 @@
 """Starts a mover and speaks with it (standard library only: this runs inside bareos-fd).
 
 No threads, no signal handlers, no fork without exec. The data itself does not pass here: Bareos
-reads or writes `data_fd`, one end of a pipe to the mover.
+reads or writes `data_fd`, one end of a channel to the mover.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import select
 import shutil
+import socket
 import subprocess
 import time
 import weakref
@@ -21,11 +21,10 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Callable, Optional, Union
 
-from bareos_vmsnap.mover import launch, wire
+from bareos_vmsnap.mover import launch, sockets, wire
 from bareos_vmsnap.mover.report import MoverError, Progress, Queue, Report
 from bareos_vmsnap.transport import scratch
 
-PIPE_SIZE = 1 << 20
 # How long the mover may take none of its plan before it counts as stuck, in seconds.
 FEED_TIMEOUT = 120.0
 # How long a mover may give no sign of life while it opens disks, in seconds.
@@ -36,11 +35,9 @@ PATIENCE = 0.5
 KILL_GRACE = 2.0
 STDERR_TAIL = 2000
 
-_F_SETPIPE_SZ = 1031  # in the module fcntl from Python 3.10 on
-
 
 class Mover:
-    """A mover process. `data_fd` is the end of the pipe that the segment comes from or goes to.
+    """A mover process. `data_fd` is our end of what the segment comes or goes through.
 
     Leaving it as a context manager ends what still runs; so does forgetting it, and so does the
     end of this process, however it comes. All methods but `kill` belong to one thread.
@@ -59,7 +56,7 @@ class Mover:
         self._remove_scratch = weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True)
         self._stderr = open(os.path.join(directory, "stderr"), "w+b")  # noqa: SIM115 - as long as this
         plan = Pipe(self, ours="write")
-        data = Pipe(self, ours="read" if reads else "write")
+        data = Channel(self, ours="read" if reads else "write")
         report = Pipe(self, ours="read")
         # The mover ends when the last writing end of this pipe is closed, and only we have one.
         lifeline = Pipe(self, ours="write")
@@ -69,17 +66,16 @@ class Mover:
         self._close_lifeline = lifeline.close
         os.set_blocking(self._plan_fd, False)
         os.set_blocking(self._report_fd, False)
-        _enlarge(self.data_fd)
         try:
             self._process = (launcher or launch.Interpreter()).start(
-                [pipe.theirs for pipe in (plan, data, report, lifeline)], directory, self._stderr
+                [end.theirs for end in (plan, data, report, lifeline)], directory, self._stderr
             )
         except BaseException:
             self._close()
             raise
         finally:
-            for pipe in (plan, data, report, lifeline):
-                os.close(pipe.theirs)
+            for end in (plan, data, report, lifeline):
+                os.close(end.theirs)
 
     @classmethod
     def read(
@@ -283,8 +279,17 @@ class Pipe:
         self.close = weakref.finalize(owner, os.close, self.ours)
 
 
-def _enlarge(pipe: int) -> None:
-    try:
-        fcntl.fcntl(pipe, _F_SETPIPE_SZ, PIPE_SIZE)
-    except PermissionError:
-        return  # beyond what the user may have: slower, no more
+class Channel:
+    """A pair of sockets used like a pipe, with half of its cost for each byte (docs/performance.md).
+
+    The kernel gives a pipe its memory page by page.
+    """
+
+    def __init__(self, owner: object, ours: str):
+        """`ours`: "read" or "write"."""
+        reading, writing = socket.socketpair()
+        sockets.widen(writing)
+        reading.shutdown(socket.SHUT_WR)
+        mine, other = (reading, writing) if ours == "read" else (writing, reading)
+        self.ours, self.theirs = mine.detach(), other.detach()
+        self.close = weakref.finalize(owner, os.close, self.ours)

@@ -16,16 +16,13 @@ from typing import Optional
 
 import nbd
 
+from bareos_vmsnap.mover import sockets
 from bareos_vmsnap.mover.failures import CapacityMismatch, NbdFailure
 from bareos_vmsnap.transport import Endpoint
 
 # A VDDK server opens the disk, through vCenter, while the client connects.
 CONNECT_TIMEOUT = 120.0
 SECTOR = 512
-# What the kernel takes before the server does. By default that is 208 KiB, which is much less than
-# a request: both sides then wait for each other, and wake each other up, several times for each.
-SEND_BUFFER = 512 << 10
-_SO_SNDBUFFORCE = 32  # of Linux; beyond the limit that is set for others than root
 # Seconds before each new attempt where reading failed, on endpoints that may be opened again.
 RETRY_DELAYS = (2.0, 4.0, 8.0)
 
@@ -249,7 +246,8 @@ class Connection:
             raise failure from error
         if not handle.aio_is_ready():
             raise self._failure("cannot connect: the server closed the connection")
-        _widen(handle.aio_get_fd())
+        with socket.socket(fileno=os.dup(handle.aio_get_fd())) as descriptor:
+            sockets.widen(descriptor)
         return handle
 
     def _read_failure(self, request: Request, error: nbd.Error) -> NbdFailure:
@@ -275,13 +273,3 @@ def _hang_up(handle: nbd.NBD) -> None:
         return  # libnbd has closed it
     with socket.socket(fileno=descriptor) as connection, contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
-
-
-def _widen(descriptor: int) -> None:
-    with socket.socket(fileno=os.dup(descriptor)) as connection:
-        if connection.family != socket.AF_UNIX:
-            return  # TCP finds the right size itself
-        try:
-            connection.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, SEND_BUFFER)
-        except OSError:  # not root: as much as others may have
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)

@@ -13,7 +13,7 @@ from typing import Callable, Optional
 class Crew:
     """Tasks in threads of their own.
 
-    The threads do not keep the process from ending: one may be stuck in a pipe that nobody reads.
+    The threads do not keep the process from ending: one may be stuck in a channel that nobody reads.
     """
 
     def __init__(self, tasks: Sequence[Callable[[], None]]):

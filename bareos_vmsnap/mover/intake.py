@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The segment that several threads take from one pipe, a frame at a time."""
+"""The segment that several threads take from one channel, a frame at a time."""
 
 from __future__ import annotations
 

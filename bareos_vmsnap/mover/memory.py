@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import ctypes
-from collections import deque
 
 # Python's own comparisons copy, or go byte by byte for memoryviews. PyDLL keeps the interpreter
 # lock: most calls end at the first bytes, a whole MiB takes 15 microseconds.
@@ -35,25 +34,6 @@ class Buffer:
     def equals(self, other: Buffer, start: int, length: int) -> bool:
         """Tell whether two buffers have the same `length` bytes from `start` on."""
         return bool(_memcmp(self.address + start, other.address + start, length) == 0)
-
-
-class BufferPool:
-    """Buffers of one size for several threads; as many as are in use at a time."""
-
-    def __init__(self, size: int):
-        self._size = size
-        self._free: deque[Buffer] = deque()
-
-    def take(self) -> Buffer:
-        """A buffer with any content."""
-        try:
-            return self._free.pop()
-        except IndexError:
-            return Buffer(self._size)
-
-    def give(self, buffer: Buffer) -> None:
-        """Nobody uses this buffer any longer."""
-        self._free.append(buffer)
 
 
 def keep_freed_blocks(size: int) -> None:

@@ -27,7 +27,7 @@ def run(plan_pipe: int, data: int, reporter: Reporter) -> int:
     except Exception as error:  # noqa: BLE001 - whatever it is, the client must learn of it
         reporter.failure(*_told(error))
         if isinstance(agreed, WritePlan):
-            # Bareos writes on until the file ends, and would report a broken pipe instead.
+            # Bareos writes on until the file ends, and would report a broken channel instead.
             intake.drain(data)
         return 1
     reporter.success(fields)
@@ -39,7 +39,7 @@ def _told(error: Exception) -> tuple[str, str]:
     kind: Any = getattr(error, "kind", None)
     if isinstance(kind, str):
         return kind, str(error)
-    if isinstance(error, BrokenPipeError):
+    if isinstance(error, (BrokenPipeError, ConnectionResetError)):
         return "broken-pipe", "the segment's reader went away before its end"
     if isinstance(error, (OSError, MemoryError)):
         return "system", f"{type(error).__name__}: {error}"

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> None:
     status = _run(plan, data, reporter)
     sys.stderr.flush()
     shutil.rmtree(scratch, ignore_errors=True)
-    # Threads may be stuck in a pipe that nobody reads or in a server that does not answer.
+    # Threads may be stuck in a channel that nobody reads or in a server that does not answer.
     os._exit(status)
 
 

@@ -18,12 +18,11 @@ from bareos_vmsnap.mover.connection import Connection
 from bareos_vmsnap.mover.crew import Crew
 from bareos_vmsnap.mover.dispatcher import Dispatcher
 from bareos_vmsnap.mover.failures import AccountingFailure, NbdFailure, PlanFailure
-from bareos_vmsnap.mover.memory import BufferPool
 from bareos_vmsnap.mover.pace import Pace
 from bareos_vmsnap.mover.plan import ReadPlan
 from bareos_vmsnap.mover.readworker import ReadWorker, Selection
 from bareos_vmsnap.mover.reporter import PROGRESS_INTERVAL, Reporter, totals_fields
-from bareos_vmsnap.mover.segmentpipe import SegmentPipe
+from bareos_vmsnap.mover.segmentchannel import SegmentChannel
 from bareos_vmsnap.mover.selection import Different, Whole
 from bareos_vmsnap.mover.spool import Spool
 from bareos_vmsnap.mover.wire import PAIR
@@ -31,16 +30,16 @@ from bareos_vmsnap.mover.work import Work
 from bareos_vmsnap.stream import payload
 from bareos_vmsnap.transport import Endpoint
 
-# One more than the cores: while one worker waits for the pipe or the server, others compress.
+# One more than the cores: while one worker waits for the channel or the server, others compress.
 WORKERS = (os.cpu_count() or 1) + 1
 # Chunks for each worker at least: a connection through VDDK takes seconds to open.
 WORTH_A_WORKER = 4
 
 
 def run(plan: ReadPlan, given: Spool, data: int, reporter: Reporter) -> dict[str, Any]:
-    """Write the segment of a plan to the pipe `data`, close it, and return the report's fields.
+    """Write the segment of a plan to the channel `data`, close it, and return the report's fields.
 
-    Raises MoverFailure, TransportError, and BrokenPipeError where nobody reads any longer; then
+    Raises MoverFailure, TransportError, and ConnectionError where nobody reads any longer; then
     threads may still be busy, so the process must end.
     """
     header = {**plan.header, "capacity": plan.capacity, "chunk": plan.chunk}
@@ -118,9 +117,9 @@ def _total(work: Work) -> int:
         raise PlanFailure(str(error)) from error
 
 
-def _start_segment(data: int, header: dict[str, Any]) -> SegmentPipe:
+def _start_segment(data: int, header: dict[str, Any]) -> SegmentChannel:
     try:
-        return SegmentPipe(data, header)
+        return SegmentChannel(data, header)
     except ValueError as error:
         raise PlanFailure(str(error)) from error
 
@@ -144,16 +143,16 @@ def _move(
     work: Work,
     total: int,
     crew: list[list[Connection]],
-    segment: SegmentPipe,
+    segment: SegmentChannel,
     reporter: Reporter,
 ) -> None:
     granule = plan.granularity if plan.compares else plan.chunk
     dispatcher = Dispatcher(work.pieces(), plan.chunk, granule)
     selection = _selection(plan)
-    pool, pace = BufferPool(plan.chunk), Pace(plan.rate)
+    pace = Pace(plan.rate)
     depth = max(1, plan.in_flight // len(crew))
     workers = [
-        ReadWorker(connections, dispatcher, selection, segment, pool, pace, depth)
+        ReadWorker(connections, dispatcher, selection, segment, pace, depth, plan.chunk)
         for connections in crew
     ]
 

@@ -10,10 +10,9 @@ from typing import Protocol
 
 from bareos_vmsnap.mover.connection import Connection, Request
 from bareos_vmsnap.mover.dispatcher import Batch, Dispatcher, Piece
-from bareos_vmsnap.mover.memory import Buffer, BufferPool
+from bareos_vmsnap.mover.memory import Buffer
 from bareos_vmsnap.mover.pace import Pace
-from bareos_vmsnap.mover.segmentpipe import Part, SegmentPipe
-from bareos_vmsnap.stream import layout
+from bareos_vmsnap.mover.segmentchannel import Part, SegmentChannel
 
 
 class Selection(Protocol):
@@ -25,8 +24,8 @@ class Selection(Protocol):
 class Slot:
     """Room for one batch under way: a buffer for each connection, at the same places in each."""
 
-    def __init__(self, connections: Sequence[Connection], pool: BufferPool):
-        self.buffers = [pool.take() for _ in connections]
+    def __init__(self, connections: Sequence[Connection], size: int):
+        self.buffers = [Buffer(size) for _ in connections]
         self.requests: list[list[Request]] = [[] for _ in connections]
         self.batch = Batch(-1, [])
 
@@ -50,25 +49,24 @@ class Slot:
 
 
 class ReadWorker:
-    """Owns its connections (source; and base, where there is one) and `depth` slots."""
+    """Owns its connections (source; and base, where there is one) and `depth` slots of `size` bytes."""
 
     def __init__(
         self,
         connections: Sequence[Connection],
         dispatcher: Dispatcher,
         selection: Selection,
-        segment: SegmentPipe,
-        pool: BufferPool,
+        segment: SegmentChannel,
         pace: Pace,
         depth: int,
+        size: int,
     ):
         self._connections = connections
         self._dispatcher = dispatcher
         self._selection = selection
         self._segment = segment
-        self._pool = pool
         self._pace = pace
-        self._free = [Slot(connections, pool) for _ in range(depth)]
+        self._free = [Slot(connections, size) for _ in range(depth)]
 
     def run(self) -> None:
         """Work until there is nothing left to take."""
@@ -87,18 +85,9 @@ class ReadWorker:
             slot = under_way.popleft()
             for connection, requests in zip(self._connections, slot.requests):
                 connection.finish(requests)
-            self._write(slot)
+            self._segment.write(self._parts(slot))
             self._dispatcher.done(slot.batch)
             self._free.append(slot)
-
-    def _write(self, slot: Slot) -> None:
-        parts = self._parts(slot)
-        if not any(part.payload and part.payload.kind == layout.STORED for part in parts):
-            self._segment.write(parts)
-            return
-        # The pipe goes on referring to what is stored as it was read.
-        lent, slot.buffers[0] = slot.buffers[0], self._pool.take()
-        self._segment.write(parts, lambda: self._pool.give(lent))
 
     def _parts(self, slot: Slot) -> list[Part]:
         parts: list[Part] = []

@@ -9,7 +9,7 @@ from typing import Callable
 
 from bareos_vmsnap.mover.dispatcher import Piece
 from bareos_vmsnap.mover.memory import Buffer
-from bareos_vmsnap.mover.segmentpipe import Part
+from bareos_vmsnap.mover.segmentchannel import Part
 from bareos_vmsnap.stream.payload import Payload
 
 Packer = Callable[[memoryview], Payload]

@@ -28,7 +28,7 @@ DECODERS = os.cpu_count() or 1
 
 
 def run(plan: WritePlan, data: int, reporter: Reporter) -> dict[str, Any]:
-    """Apply the segment that comes in the pipe `data`, and return the report's fields.
+    """Apply the segment that comes in the channel `data`, and return the report's fields.
 
     When this returns, the segment was whole, all of it is on stable storage, and the server has
     stopped. Raises MoverFailure, SegmentError, TransportError; then threads may still be busy.

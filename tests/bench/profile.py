@@ -22,7 +22,7 @@ _KINDS = (
     ("lz4", r"liblz4|_LZ4|lz4/"),
     ("checksums", r"xxhash"),
     ("page faults", r"\b(asm_)?exc_page_fault"),
-    ("pipe", r"\b(anon_)?pipe_|vmsplice|splice"),
+    ("channel to Bareos", r"\bsock_(read|write)_iter"),
     ("sockets: NBD", r"\bunix_stream|\bsock_|__sys_send|__sys_recv"),
     ("file: page cache", r"filemap_|ext4_|shmem_|btrfs_|xfs_"),
     ("waiting and waking", r"futex|__schedule|\bschedule|poll_|do_epoll|finish_task_switch"),

@@ -17,7 +17,7 @@ import pytest
 
 import bareos_vmsnap
 from bareos_vmsnap import extents
-from bareos_vmsnap.mover import wire
+from bareos_vmsnap.mover import client, wire
 from bareos_vmsnap.mover.client import Mover, MoverError, Progress
 from bareos_vmsnap.mover.plan import PlanFailure, receive
 
@@ -94,7 +94,17 @@ def test_no_descriptor_thread_or_process_is_left(tmp_path: Path) -> None:
     assert count() == before
 
 
-def test_only_the_meant_descriptors_are_inherited(tmp_path: Path) -> None:
+def test_only_the_meant_descriptors_are_inherited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[str] = []
+
+    class Noted(client.Channel):
+        def __init__(self, owner: object, ours: str) -> None:
+            super().__init__(owner, ours)
+            given.append(os.readlink(f"/proc/self/fd/{self.theirs}"))
+
+    monkeypatch.setattr(client, "Channel", Noted)
     source = harness.qcow2(harness.image(tmp_path, "disk", harness.disk(4 * MIB), "qcow2"))
     stray = os.open(os.devnull, os.O_RDONLY)
     os.set_inheritable(stray, True)
@@ -102,12 +112,13 @@ def test_only_the_meant_descriptors_are_inherited(tmp_path: Path) -> None:
         with Mover.read(harness.read_plan(source, 4 * MIB, "full", compression="none")) as mover:
             mover.wait_ready(harness.TIMEOUT)
             [server] = harness.children_of(mover._process.pid)
-            ours = os.readlink(f"/proc/self/fd/{mover.data_fd}")
-            inherited = _open_files(mover._process.pid)
-            assert inherited.count(ours) == 1
-            assert stray not in map(int, os.listdir(f"/proc/{mover._process.pid}/fd"))
-            # The server has none of the mover's pipes: their end would not be seen.
-            assert ours not in _open_files(server)
+            pid = mover._process.pid
+            [theirs] = given
+            assert _open_files(pid).count(theirs) == 1
+            assert os.readlink(f"/proc/self/fd/{mover.data_fd}") not in _open_files(pid)
+            assert stray not in map(int, os.listdir(f"/proc/{pid}/fd"))
+            # The server has none of the mover's ends: that they close would not be seen.
+            assert theirs not in _open_files(server)
             closing = mover._close_lifeline.peek()
             assert closing is not None
             lifeline = os.readlink(f"/proc/self/fd/{closing[2][0]}")

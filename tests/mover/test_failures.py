@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,6 +118,20 @@ def test_the_server_is_killed_while_writing(slow: dict[str, Any], local: dict[st
         with pytest.raises(MoverError, match=r"NBD server .*: write of \d+ bytes at") as caught:
             mover.finish(harness.TIMEOUT)
     assert caught.value.kind == "nbd"
+
+
+def test_a_writer_learns_that_the_mover_was_killed(slow: dict[str, Any]) -> None:
+    """It waits for room when the other end goes away with all that was not read."""
+    with Mover.write(harness.write_plan(slow, SIZE)) as mover:
+        mover.wait_ready(harness.TIMEOUT)
+        os.kill(pid_of(mover), signal.SIGSTOP)
+        threading.Timer(0.3, os.kill, (pid_of(mover), signal.SIGKILL)).start()
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            while True:
+                os.write(mover.data_fd, bytes(256 * KIB))
+        with pytest.raises(MoverError, match="killed by SIGKILL") as caught:
+            mover.finish(harness.TIMEOUT)
+    assert caught.value.kind == "died"
 
 
 def test_the_mover_is_killed(local: dict[str, Any]) -> None:

@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
+import signal
+import socket
 import struct
 import threading
 from collections.abc import Iterator
@@ -19,7 +22,7 @@ from bareos_vmsnap.mover.crew import Crew
 from bareos_vmsnap.mover.dispatcher import AHEAD, BATCH_PIECES, Batch, Dispatcher, Piece
 from bareos_vmsnap.mover.failures import AccountingFailure
 from bareos_vmsnap.mover.memory import Buffer
-from bareos_vmsnap.mover.segmentpipe import Part, SegmentPipe
+from bareos_vmsnap.mover.segmentchannel import Part, SegmentChannel
 from bareos_vmsnap.mover.selection import Different
 from bareos_vmsnap.mover.spool import Spool
 from bareos_vmsnap.mover.zeros import MAX_AGE, MAX_RUNS, ZeroRuns
@@ -111,7 +114,7 @@ def test_workers_out_of_step_stay_in_the_window(tmp_path: object) -> None:
     pieces = [Piece(n * 512, 512, True) for n in range(count)]
     dispatcher = Dispatcher(iter(pieces), 512, granule=512)
     descriptor = os.memfd_create("segment")
-    segment = SegmentPipe(descriptor, {"capacity": count * 512, "chunk": 512})
+    segment = SegmentChannel(descriptor, {"capacity": count * 512, "chunk": 512})
     source = random.Random(3)
     under_way: list[Batch] = []
     while True:
@@ -137,9 +140,43 @@ def test_workers_out_of_step_stay_in_the_window(tmp_path: object) -> None:
     assert totals.data_bytes + totals.zero_bytes == count * 512
 
 
+@pytest.mark.parametrize("kind", ["socket", "pipe"])
+def test_a_segment_is_whole_though_its_reader_takes_little_at_a_time(kind: str) -> None:
+    """More pieces than one call takes, and calls that signals cut short."""
+    reading, writing = os.pipe()
+    if kind == "socket":
+        os.close(reading)
+        os.close(writing)
+        reading, writing = (end.detach() for end in socket.socketpair())
+    dice, got = random.Random(5), bytearray()
+
+    def read() -> None:
+        while data := os.read(reading, dice.choice([1, 700, 65536])):
+            got.extend(data)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    count, chunk = 3000, 4096
+    before = signal.signal(signal.SIGALRM, lambda number, frame: None)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    try:
+        segment = SegmentChannel(writing, {"capacity": count * chunk, "chunk": chunk})
+        packed = [payload.pack(dice.randbytes(chunk)) for _ in range(count)]
+        segment.write(Part(n * chunk, chunk, each) for n, each in enumerate(packed))
+        totals, size = segment.finish(count * chunk)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        os.close(writing)
+        thread.join()
+        os.close(reading)
+    found = verify(io.BytesIO(got))
+    assert (found.totals, found.stream_bytes) == (totals, size)
+
+
 def test_a_segment_that_misses_something_gets_no_trailer() -> None:
     descriptor = os.memfd_create("segment")
-    segment = SegmentPipe(descriptor, {"capacity": 4096, "chunk": 512})
+    segment = SegmentChannel(descriptor, {"capacity": 4096, "chunk": 512})
     segment.write([Part(0, 512, None), Part(512, 512, payload.pack(b"x" * 512))])
     with pytest.raises(AccountingFailure):
         segment.finish(4096)
