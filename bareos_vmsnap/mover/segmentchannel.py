@@ -16,6 +16,8 @@ from bareos_vmsnap.stream.builder import SegmentBuilder
 from bareos_vmsnap.stream.frame import Totals
 from bareos_vmsnap.stream.payload import Bytes, Payload
 
+_IOV_MAX = 1024
+
 
 class Part(NamedTuple):
     """A range of the disk with its data, or None for zeros. In bytes."""
@@ -23,9 +25,6 @@ class Part(NamedTuple):
     offset: int
     length: int
     payload: Optional[Payload]
-
-
-_IOV_MAX = 1024
 
 
 class SegmentChannel:
