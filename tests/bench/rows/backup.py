@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Backup: from NBD through zero detection, lz4 and checksums to a pipe."""
+"""Backup: from NBD through zero detection, lz4 and checksums to a reader."""
 
 from __future__ import annotations
 
