@@ -63,8 +63,8 @@ class ToDisk:
         """Feed the mover from a file instead of Bareos' core."""
         # A mover that gave up closes its end; its report, not this channel, tells why.
         try:
-            with open(self._mover.data_fd, "wb", closefd=False) as pipe:
-                shutil.copyfileobj(source, pipe, 1 << 20)
+            with open(self._mover.data_fd, "wb", closefd=False) as sink:
+                shutil.copyfileobj(source, sink, 1 << 20)
         except (BrokenPipeError, ConnectionResetError):
             return
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Disks, servers, and the part of Bareos' core: moving bytes between a pipe and a volume."""
+"""Disks, servers, and the part of Bareos' core: moving bytes between a mover and a volume."""
 
 from __future__ import annotations
 
@@ -152,12 +152,12 @@ def restore(plan: Mapping[str, Any], data: bytes) -> Report:
 
 
 def receive(mover: Mover) -> bytes:
-    """Read the data pipe to its end."""
+    """Read what the mover sends to its end."""
     return b"".join(iter(lambda: os.read(mover.data_fd, 262144), b""))
 
 
 def send(mover: Mover, data: bytes) -> None:
-    """Write all to the data pipe."""
+    """Write all to the mover."""
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(mover.data_fd, rest[:262144]) :]
