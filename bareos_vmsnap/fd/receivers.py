@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from typing import BinaryIO, Callable, Protocol
 
 from bareos_vmsnap import errors
@@ -59,14 +58,9 @@ class ToDisk:
         """Kill the mover."""
         self._mover.kill()
 
-    def copy(self, source: BinaryIO) -> None:
-        """Feed the mover from a file instead of Bareos' core."""
-        # A mover that gave up closes its end; its report, not this channel, tells why.
-        try:
-            with open(self._mover.data_fd, "wb", closefd=False) as sink:
-                shutil.copyfileobj(source, sink, 1 << 20)
-        except (BrokenPipeError, ConnectionResetError):
-            return
+    def feed(self, source: BinaryIO) -> None:
+        """Take the segment from a file instead of Bareos' core. Raises OSError."""
+        self._mover.feed(source)
 
 
 class ToSpool:

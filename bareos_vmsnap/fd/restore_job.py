@@ -279,7 +279,7 @@ class RestoreJob:
             name, write = ready
             receiver = self._to_disk(write)
             with self._spool.open(name) as source:
-                receiver.copy(source)
+                receiver.feed(source)
             receiver.finish()
             self._spool.drop(name)
 

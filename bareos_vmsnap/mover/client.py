@@ -19,7 +19,7 @@ import time
 import weakref
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, Callable, Optional, Union
+from typing import Any, BinaryIO, Callable, Optional, Union
 
 from bareos_vmsnap.mover import launch, sockets, wire
 from bareos_vmsnap.mover.report import MoverError, Progress, Queue, Report
@@ -34,6 +34,7 @@ PATIENCE = 0.5
 # How long a mover that was told to end may take before it is killed, in seconds.
 KILL_GRACE = 2.0
 STDERR_TAIL = 2000
+_PIECE = 1 << 20  # bytes
 
 
 class Mover:
@@ -125,6 +126,20 @@ class Mover:
                 tell(str(self._queue))
         if not self._ready:
             self._finish(KILL_GRACE, f"mover was not ready within {timeout:.0f} s")
+
+    def feed(self, source: BinaryIO) -> None:
+        """Write a segment from a file where it is not Bareos' core that does so.
+
+        Raises OSError where the file cannot be read. A mover that gives up closes its end: its
+        reason comes from `finish`, not from here.
+        """
+        while piece := source.read(_PIECE):
+            rest = memoryview(piece)
+            while rest:
+                try:
+                    rest = rest[os.write(self.data_fd, rest) :]
+                except (BrokenPipeError, ConnectionResetError):
+                    return
 
     def progress(self) -> Optional[Progress]:
         """Return the latest progress, if any was reported, without waiting."""

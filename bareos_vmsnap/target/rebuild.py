@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -123,9 +122,8 @@ def _apply(
     }
     try:
         with client.Mover.write(plan) as mover:
-            with path.open("rb") as source, open(mover.data_fd, "wb", closefd=False) as pipe:
-                shutil.copyfileobj(source, pipe, 1 << 20)
-            mover.close_data()
+            with path.open("rb") as source:
+                mover.feed(source)
             mover.finish(_TIMEOUT)
     except (client.MoverError, OSError) as error:
         raise errors.RestoreError(f"{path} cannot be applied: {error}") from error

@@ -30,8 +30,11 @@ SIZE = 16 * MIB
 
 
 @pytest.fixture(autouse=True)
-def scratch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Temporary files of this test and of the processes it starts; all are gone in the end."""
+def scratch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """Temporary files of this test and of the processes it starts; all are gone in the end.
+
+    pytest's own `tmp_path` comes first, so that it lies elsewhere.
+    """
     with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp") as folder:
         monkeypatch.setenv("TMPDIR", folder)
         monkeypatch.setattr(tempfile, "tempdir", None)
@@ -132,6 +135,17 @@ def test_a_writer_learns_that_the_mover_was_killed(slow: dict[str, Any]) -> None
         with pytest.raises(MoverError, match="killed by SIGKILL") as caught:
             mover.finish(harness.TIMEOUT)
     assert caught.value.kind == "died"
+
+
+def test_a_mover_fed_from_a_file_tells_itself_why_it_ended(slow: dict[str, Any]) -> None:
+    with Mover.write(harness.write_plan(slow, SIZE)) as mover:
+        mover.wait_ready(harness.TIMEOUT)
+        os.kill(pid_of(mover), signal.SIGSTOP)
+        threading.Timer(0.3, os.kill, (pid_of(mover), signal.SIGKILL)).start()
+        with open("/dev/zero", "rb") as endless:
+            mover.feed(endless)
+        with pytest.raises(MoverError, match="killed by SIGKILL"):
+            mover.finish(harness.TIMEOUT)
 
 
 def test_the_mover_is_killed(local: dict[str, Any]) -> None:
