@@ -62,6 +62,12 @@ def pid_of(mover: Mover) -> int:
     return mover._process.pid
 
 
+def kill_soon(mover: Mover) -> None:
+    """Let it take nothing more, and kill it while others wait that it does."""
+    os.kill(pid_of(mover), signal.SIGSTOP)
+    threading.Timer(0.3, os.kill, (pid_of(mover), signal.SIGKILL)).start()
+
+
 def stuck_reader(endpoint: dict[str, Any]) -> Mover:
     """Start a mover whose data nobody reads: the pipe is full, the server runs."""
     mover = Mover.read(harness.read_plan(endpoint, SIZE, "full", compression="none"))
@@ -127,8 +133,7 @@ def test_a_writer_learns_that_the_mover_was_killed(slow: dict[str, Any]) -> None
     """It waits for room when the other end goes away with all that was not read."""
     with Mover.write(harness.write_plan(slow, SIZE)) as mover:
         mover.wait_ready(harness.TIMEOUT)
-        os.kill(pid_of(mover), signal.SIGSTOP)
-        threading.Timer(0.3, os.kill, (pid_of(mover), signal.SIGKILL)).start()
+        kill_soon(mover)
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             while True:
                 os.write(mover.data_fd, bytes(256 * KIB))
@@ -140,8 +145,7 @@ def test_a_writer_learns_that_the_mover_was_killed(slow: dict[str, Any]) -> None
 def test_a_mover_fed_from_a_file_tells_itself_why_it_ended(slow: dict[str, Any]) -> None:
     with Mover.write(harness.write_plan(slow, SIZE)) as mover:
         mover.wait_ready(harness.TIMEOUT)
-        os.kill(pid_of(mover), signal.SIGSTOP)
-        threading.Timer(0.3, os.kill, (pid_of(mover), signal.SIGKILL)).start()
+        kill_soon(mover)
         with open("/dev/zero", "rb") as endless:
             mover.feed(endless)
         with pytest.raises(MoverError, match="killed by SIGKILL"):
