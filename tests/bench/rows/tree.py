@@ -15,6 +15,7 @@ from tests.bench.site import KEY, BenchSite
 
 NODES = 32
 CHANGE = 64 * MIB
+_AT_ONCE = 64 * MIB
 
 
 def run(bench: Bench) -> Iterator[Figure]:
@@ -60,13 +61,11 @@ def _grow(site: BenchSite, name: str, count: int, total: int) -> None:
     machine = site.create(name, [2 * total])
     share = total // count
     pieces = Content(7).endless_mix()
-    at = 0
     for number in range(count):
-        end = (number + 1) * share
-        while at < end:
-            piece = next(pieces)[: end - at]
-            machine.guest.write(KEY, at, piece)
-            at += len(piece)
+        for at in range(number * share, (number + 1) * share, _AT_ONCE):
+            size = min(_AT_ONCE, (number + 1) * share - at)
+            writes = [(at + place, next(pieces)) for place in range(0, size, MIB)]
+            machine.guest.write_many(KEY, writes)
         if number < count - 1:
             site.next_node(machine, number)
 
