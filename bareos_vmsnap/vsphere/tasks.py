@@ -13,7 +13,9 @@ from pyVmomi import vmodl
 
 from bareos_vmsnap import errors
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0  # seconds between two looks at a task
+# Seconds between two looks at a task; within these, that part of the time it has already taken.
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
+_PART = 0.2
 
 
 class TaskFailed(errors.VmsnapError):
@@ -50,7 +52,7 @@ class Waiter:
         the time is up) and errors.Canceled.
         """
         began = time.monotonic()
-        pause, stopping = _FIRST_PAUSE, False
+        stopping = False
         while True:
             info = task.info
             if info.state == "success":
@@ -59,8 +61,10 @@ class Waiter:
                 raise errors.Canceled(f"{doing} was interrupted: the job was canceled")
             if info.state == "error":
                 raise TaskFailed(doing, info.error)
-            if timeout is not None and time.monotonic() - began > timeout:
+            taken = time.monotonic() - began
+            if timeout is not None and taken > timeout:
                 raise TaskFailed(f"{doing} (no end after {timeout:.0f} s)", None)
+            pause = min(max(_PART * taken, _SHORTEST_PAUSE), _LONGEST_PAUSE)
             if not heed_cancel or stopping:
                 time.sleep(pause)
             elif self._cancel.wait(pause):
@@ -68,7 +72,6 @@ class Waiter:
                 # Some tasks cannot be stopped, and not every user may.
                 with contextlib.suppress(vmodl.MethodFault):
                     task.CancelTask()
-            pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def describe(fault: Optional[Any]) -> str:
