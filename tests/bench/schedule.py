@@ -14,7 +14,7 @@ FULL: Mapping[str, float] = {
     "restore": 75,
     "plugin": 65,
     "vddk": 60,
-    "bareos": 135,
+    "bareos": 150,
     "memory": 60,
     "plugin_memory": 85,
     "incremental": 30,
@@ -26,7 +26,7 @@ FULL: Mapping[str, float] = {
     "growth": 45,
 }
 # Seconds behind, from which on two rounds have to do, or one.
-_TWO, _ONE = 10.0, 45.0
+_TWO, _ONE = 10.0, 60.0
 
 
 class Schedule:

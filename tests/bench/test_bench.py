@@ -57,7 +57,7 @@ def test_rows_that_begin_late_run_fewer_rounds() -> None:
     now = 100.0
     plan = schedule.Schedule(rows.NAMES, 0.5, lambda: now)
     began = {name: sum(list(schedule.FULL.values())[:n]) / 2 for n, name in enumerate(rows.NAMES)}
-    for late, rounds in ((-10.0, 3), (4.0, 3), (6.0, 2), (22.0, 2), (23.0, 1)):
+    for late, rounds in ((-10.0, 3), (4.0, 3), (6.0, 2), (29.0, 2), (31.0, 1)):
         for name in rows.NAMES:
             now = 100 + began[name] + late
             assert plan.rounds(name, 3) == rounds, (name, late)
