@@ -15,7 +15,7 @@ from tests.bench.site import KEY, BenchSite
 
 NODES = 32
 CHANGE = 64 * MIB
-_AT_ONCE = 64 * MIB
+_AT_ONCE = 64 * MIB  # the lab starts a server for each writing
 
 
 def run(bench: Bench) -> Iterator[Figure]:

@@ -125,7 +125,8 @@ class Comparison:
 
     @property
     def _rounds(self) -> int:
-        return max(_ROUNDS, self._bench.rounds + self._bench.rounds % 2)
+        wanted = 1 if self._bench.quick else max(_ROUNDS, self._bench.rounds)
+        return wanted + wanted % 2
 
     def _read(self, source: Endpoint) -> Run:
         told = {"source": source, "header": {}, "capacity": self._size, "method": "allocated"}
