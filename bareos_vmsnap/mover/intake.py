@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The segment that several threads take from one channel, a frame at a time."""
+"""The segment that several threads take from one channel, a few frames at a time."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ from bareos_vmsnap.stream.frame import Frame, Totals
 from bareos_vmsnap.stream.payload import Bytes
 from bareos_vmsnap.stream.reader import SegmentReader
 
+# Frames that a thread takes in one turn at most: of small ones, as changed block tracking gives
+# them, each turn costs more than the frame itself.
+BATCH = 32
+_READ = 64 << 10  # so much is read at once where less was asked for
 _DRAIN = 256 << 10
 
 
@@ -35,7 +39,9 @@ class Intake:
     """Reads the header at once. Raises SegmentError."""
 
     def __init__(self, descriptor: int):
-        self._reader = SegmentReader(io.FileIO(descriptor, closefd=False))
+        source = io.BufferedReader(io.FileIO(descriptor, closefd=False), _READ)
+        self._reader = SegmentReader(source)
+        self._next: Optional[Frame] = None  # its payload is still to be read
         self._turn = threading.Lock()
         self.header = self._reader.header
         self.chunk = self._reader.chunk
@@ -52,18 +58,32 @@ class Intake:
                 f"segment is of a disk of {self._reader.capacity} bytes, the target has {capacity}"
             )
 
-    def take(self, buffer: memoryview) -> Optional[Taken]:
-        """Return the next frame, its stored bytes in the buffer; None once the segment is whole."""
+    def take(self, buffer: memoryview) -> list[Taken]:
+        """Return the next frames, their stored bytes in the buffer; none once the segment is whole.
+
+        Their raw bytes, without zeros, are a chunk at most, and so large the buffer must be.
+        """
         reader = self._reader
+        taken: list[Taken] = []
+        room = self.chunk
         with self._turn:
-            frame = reader.next_frame()
-            if frame is None:
-                return None
-            position = reader.position
-            stored = buffer[:0]
-            if frame.kind != layout.ZERO:
+            while len(taken) < BATCH:
+                frame = self._next or reader.next_frame()
+                self._next = None
+                if frame is None:
+                    break
+                raw = 0 if frame.kind == layout.ZERO else frame.length
+                if raw > room:
+                    self._next = frame
+                    break
+                room -= raw
+                position = reader.position
                 stored = reader.read_payload(frame, buffer)
-        return Taken(frame, stored, position)
+                buffer = buffer[len(stored) :]
+                taken.append(Taken(frame, stored, position))
+                if not room:
+                    break
+        return taken
 
     def totals(self) -> tuple[Totals, int]:
         """Return the totals of the trailer and the size of the segment, once it is whole."""

@@ -9,6 +9,7 @@ import select
 import threading
 from collections import deque
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, Callable, Optional
 
 from bareos_vmsnap import transport
@@ -21,7 +22,7 @@ from bareos_vmsnap.mover.pace import Pace
 from bareos_vmsnap.mover.plan import WritePlan
 from bareos_vmsnap.mover.readback import Readback
 from bareos_vmsnap.mover.reporter import PROGRESS_INTERVAL, Reporter, totals_fields
-from bareos_vmsnap.mover.writequeue import Closed, WriteQueue
+from bareos_vmsnap.mover.writequeue import Closed, Write, WriteQueue
 from bareos_vmsnap.stream import layout
 
 DECODERS = os.cpu_count() or 1
@@ -99,7 +100,7 @@ class Decoding:
         self._readback = readback
         self._left = count
         self._lock = threading.Lock()
-        # Never runs dry: each thread holds one at most, each request in flight another.
+        # Never runs dry: each thread holds one at most, each batch in the queue another.
         self._buffers = deque(
             memoryview(bytearray(intake.chunk)) for _ in range(count + plan.in_flight)
         )
@@ -107,7 +108,7 @@ class Decoding:
     def run(self) -> None:
         """Take frames, check and decompress them, and hand them to the queue, until the end."""
         try:
-            while self._next_frame():
+            while self._next_frames():
                 pass
         except Closed:
             return  # the queue's own failure is the one to report
@@ -116,26 +117,30 @@ class Decoding:
             if self._left == 0:
                 self._writes.close()
 
-    def _next_frame(self) -> bool:
+    def _next_frames(self) -> bool:
         buffer = self._buffers.popleft()
         taken = self._intake.take(buffer)
-        if taken is None:
+        if not taken:
             return False
-        frame = taken.frame
-        if self._readback:
-            self._readback.remember(frame)
-        if frame.kind == layout.ZERO:
+        writes: list[Write] = []
+        raw = stored = 0
+        borrowed = False
+        for each in taken:
+            frame = each.frame
+            if self._readback:
+                self._readback.remember(frame)
+            if frame.kind != layout.ZERO:
+                writes.append(Write(frame.offset, frame.length, each.unpack()))
+                borrowed = borrowed or frame.kind == layout.STORED
+                raw += frame.length
+                stored += frame.stored_length
+            elif not self._drop_zeros:
+                writes.append(Write(frame.offset, frame.length, None))
+        self._pace.wait(raw)
+        if not borrowed:
             self._buffers.append(buffer)
-            if not self._drop_zeros:
-                self._writes.zero(frame.offset, frame.length)
-            return True
-        raw = taken.unpack()
-        self._pace.wait(frame.length)
-        if frame.kind == layout.STORED:
-            self._writes.write(frame.offset, raw, lambda: self._buffers.append(buffer))
-        else:
-            self._buffers.append(buffer)
-            self._writes.write(frame.offset, raw)
+        if writes:
+            self._writes.put(writes, partial(self._buffers.append, buffer) if borrowed else None)
         with self._lock:
-            self.stored_bytes += frame.stored_length
+            self.stored_bytes += stored
         return True

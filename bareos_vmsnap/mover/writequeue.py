@@ -12,6 +12,7 @@ import os
 import select
 import threading
 from collections import deque
+from collections.abc import Iterator, Sequence
 from typing import Callable, NamedTuple, Optional
 
 import nbd
@@ -29,16 +30,26 @@ class Closed(Exception):
 
 
 class Write(NamedTuple):
-    """Data for an offset, or None for `length` zeros; `release` is called once it is written."""
+    """Data for an offset, or None for `length` zeros."""
 
     offset: int
     length: int
     data: Optional[Bytes]
-    release: Optional[Callable[[], None]]
+
+
+class _Batch:
+    """What was handed in at once: the requests still to be made, and how many are in flight."""
+
+    def __init__(self, requests: Iterator[Write], release: Optional[Callable[[], None]]):
+        self.requests = requests
+        self.release = release
+        self.in_flight = 0
+        self.issued = False
 
 
 class WriteQueue:
-    """At most `depth` requests wait or are in flight; their memory belongs to the queue meanwhile.
+    """At most `depth` requests are in flight, and as many batches wait or are under way; their memory
+    belongs to the queue meanwhile.
 
     Where nothing is handed in for `keepalive` seconds, the connection is kept from falling asleep.
     """
@@ -49,9 +60,9 @@ class WriteQueue:
         self._handle = connection.handle
         self._depth = depth
         self._keepalive = keepalive
-        self._waiting: deque[Write] = deque()
-        self._in_flight: dict[int, Write] = {}
-        self._count = 0
+        self._waiting: deque[_Batch] = deque()
+        self._in_flight: dict[int, tuple[Write, _Batch]] = {}
+        self._batches = 0
         self._open = True
         self._changed = threading.Condition()
         self._woken, self._wakeup = os.pipe()
@@ -61,24 +72,19 @@ class WriteQueue:
         written = connection.endpoint.writes_zeros or self._zeros
         self._zero_request = connection.request if written else ZERO_REQUEST
 
-    def write(self, offset: int, data: Bytes, release: Optional[Callable[[], None]] = None) -> None:
-        """Hand in data from any thread; wait for room. Raises Closed."""
-        view, step = memoryview(data), self._connection.request
-        for place in range(0, len(view), step):
-            part = view[place : place + step]
-            last = place + step >= len(view)
-            self._put(Write(offset + place, len(part), part, release if last else None))
+    def put(self, writes: Sequence[Write], release: Optional[Callable[[], None]] = None) -> None:
+        """Hand in a batch of any sizes from any thread; wait for room.
 
-    def zero(self, offset: int, length: int) -> None:
-        """Hand in a range of zeros from any thread; wait for room. Raises Closed."""
-        step = self._zero_request
-        # Cut on a grid, since servers deal with whole blocks best.
-        while length:
-            part = min(length, step - offset % step)
-            data = memoryview(self._zeros)[:part] if self._zeros else None
-            self._put(Write(offset, part, data, None))
-            offset += part
-            length -= part
+        `release` is called, in another thread, once all of it is written. Raises Closed.
+        """
+        with self._changed:
+            while self._open and self._batches >= self._depth:
+                self._changed.wait()
+            if not self._open:
+                raise Closed
+            self._batches += 1
+            self._waiting.append(_Batch(self._requests(writes), release))
+        self._wake()
 
     def close(self) -> None:
         """Let `run` return once all that was handed in is written."""
@@ -95,22 +101,12 @@ class WriteQueue:
             while True:
                 closed = not self._open  # asked first: nothing is handed in after that
                 self._start_waiting()
-                if closed and not self._in_flight:
+                if closed and not self._in_flight and not self._waiting:
                     return
                 self._drive(poll)
                 self._retire()
         finally:
             self.close()
-
-    def _put(self, write: Write) -> None:
-        with self._changed:
-            while self._open and self._count >= self._depth:
-                self._changed.wait()
-            if not self._open:
-                raise Closed
-            self._count += 1
-            self._waiting.append(write)
-        self._wake()
 
     def _wake(self) -> None:
         try:
@@ -118,9 +114,35 @@ class WriteQueue:
         except BlockingIOError:
             return  # it holds a byte already
 
+    def _requests(self, writes: Sequence[Write]) -> Iterator[Write]:
+        """Cut writes as the server wants them; zeros of a whole disk are many, so one by one."""
+        for offset, length, data in writes:
+            if data is None:
+                yield from self._zero_requests(offset, length)
+                continue
+            view, step = memoryview(data), self._connection.request
+            for place in range(0, length, step):
+                part = view[place : place + step]
+                yield Write(offset + place, len(part), part)
+
+    def _zero_requests(self, offset: int, length: int) -> Iterator[Write]:
+        step = self._zero_request
+        # Cut on a grid, since servers deal with whole blocks best.
+        while length:
+            part = min(length, step - offset % step)
+            yield Write(offset, part, memoryview(self._zeros)[:part] if self._zeros else None)
+            offset += part
+            length -= part
+
     def _start_waiting(self) -> None:
-        while self._waiting:
-            write = self._waiting.popleft()
+        while self._waiting and len(self._in_flight) < self._depth:
+            batch = self._waiting[0]
+            write = next(batch.requests, None)
+            if write is None:
+                self._waiting.popleft()
+                batch.issued = True
+                self._end(batch)
+                continue
             try:
                 if write.data is None:
                     cookie = self._handle.aio_zero(write.length, write.offset)
@@ -128,7 +150,18 @@ class WriteQueue:
                     cookie = self._handle.aio_pwrite(write.data, write.offset)
             except nbd.Error as error:
                 raise self._failure(write, error) from error
-            self._in_flight[cookie] = write
+            batch.in_flight += 1
+            self._in_flight[cookie] = (write, batch)
+
+    def _end(self, batch: _Batch) -> None:
+        """Make room, where the batch is done."""
+        if batch.in_flight or not batch.issued:
+            return
+        if batch.release:
+            batch.release()
+        with self._changed:
+            self._batches -= 1
+            self._changed.notify()
 
     def _drive(self, poll: select.poll) -> None:
         """Wait for the server or for another thread, and let libnbd do what can be done."""
@@ -147,7 +180,7 @@ class WriteQueue:
             oldest = next(iter(self._in_flight.values()), None)
             if oldest is None:
                 raise self._connection.lost(error) from error
-            raise self._failure(oldest, error) from error
+            raise self._failure(oldest[0], error) from error
         if self._woken in ready:
             os.read(self._woken, 4096)
 
@@ -157,7 +190,7 @@ class WriteQueue:
         return events | (select.POLLOUT if direction & nbd.AIO_DIRECTION_WRITE else 0)
 
     def _retire(self) -> None:
-        for cookie, write in list(self._in_flight.items()):
+        for cookie, (write, batch) in list(self._in_flight.items()):
             try:
                 if not self._handle.aio_command_completed(cookie):
                     continue
@@ -166,11 +199,8 @@ class WriteQueue:
             del self._in_flight[cookie]
             self._connection.used()
             self.written_bytes += write.length
-            if write.release:
-                write.release()
-            with self._changed:
-                self._count -= 1
-                self._changed.notify()
+            batch.in_flight -= 1
+            self._end(batch)
 
     def _failure(self, write: Write, error: nbd.Error) -> NbdFailure:
         what = "zeroing" if write.data is None else "write"

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import deque
 
 from bareos_vmsnap.stream import layout
@@ -23,8 +23,9 @@ class Coverage:
 
     def __init__(self, window: int = layout.WINDOW):
         self._window = window
-        self._recent: deque[int] = deque()
-        # Disjoint, so both ascend in step.
+        self._recent_ends: deque[int] = deque()
+        # Disjoint, so both ascend in step. What is settled leaves them now and then only: taking it
+        # out of the front costs as much for one as for many.
         self._starts: list[int] = []
         self._ends: list[int] = []
         self._settled = 0
@@ -37,21 +38,29 @@ class Coverage:
                 f"frame at offset {offset} comes after {self._window} or more frames that it should"
                 f" precede or overlaps them (all up to {self._settled} is settled)"
             )
-        place = bisect_left(self._starts, offset)
-        if place > 0 and self._ends[place - 1] > offset:
-            self._refuse(offset, length, place - 1)
-        if place < len(self._starts) and self._starts[place] < end:
-            self._refuse(offset, length, place)
-        self._starts.insert(place, offset)
-        self._ends.insert(place, end)
-        self._recent.append(offset)
-        if len(self._recent) >= self._window:
-            self._settle(self._recent.popleft())
+        starts, ends = self._starts, self._ends
+        if not ends or offset >= ends[-1]:
+            starts.append(offset)
+            ends.append(end)
+        else:
+            place = bisect_left(starts, offset)
+            if place > 0 and ends[place - 1] > offset:
+                self._refuse(offset, length, place - 1)
+            if place < len(starts) and starts[place] < end:
+                self._refuse(offset, length, place)
+            starts.insert(place, offset)
+            ends.insert(place, end)
+        recent = self._recent_ends
+        recent.append(end)
+        if len(recent) >= self._window:
+            self._settled = max(self._settled, recent.popleft())
+            if len(ends) >= 2 * self._window:
+                self._forget_settled()
 
-    def _settle(self, offset: int) -> None:
-        place = bisect_left(self._starts, offset)
-        self._settled = max(self._settled, self._ends[place])
-        del self._starts[place], self._ends[place]
+    def _forget_settled(self) -> None:
+        """No frame may come there any more, so none can overlap."""
+        count = bisect_right(self._ends, self._settled)
+        del self._starts[:count], self._ends[:count]
 
     def _refuse(self, offset: int, length: int, place: int) -> None:
         raise CoverageError(

@@ -70,8 +70,9 @@ def test_a_malformed_scope_is_refused(bad: list[Any]) -> None:
         scopes(bad)
 
 
+# Whole lines in one call: with PYTHONUNBUFFERED, print takes two, and others come between.
 _WORKER = """
-    import random, sys, time
+    import os, random, sys, time
     from bareos_vmsnap.mover.slots import Scope, Slots
     folder, seed = sys.argv[1], int(sys.argv[2])
     dice = random.Random(seed)
@@ -82,9 +83,9 @@ _WORKER = """
         wanted = {dice.choice(host): count, vcenter: count}
         mine.take(wanted)
         got = count + (count if dice.random() < 0.5 and mine.take_more(wanted) else 0)
-        print(f"+{got}", flush=True)
+        os.write(1, f"+{got}\\n".encode())
         time.sleep(dice.random() * 0.02)
-        print(f"-{got}", flush=True)
+        os.write(1, f"-{got}\\n".encode())
         mine.release()
 """
 

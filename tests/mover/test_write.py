@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import io
+import random
 import subprocess
 import time
 from pathlib import Path
@@ -61,6 +62,38 @@ def test_write_over_data(dirty: Path, readback: bool, more: dict[str, int]) -> N
     assert report.data_bytes + report.zero_bytes == SIZE
     assert report.zero_bytes > 0
     assert report.header["node"] == "n1"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"decoders": 1, "in_flight": 1}, {"decoders": 4, "in_flight": 9}, {"request": 4096}],
+)
+def test_frames_of_all_sizes_and_kinds(dirty: Path, more: dict[str, int]) -> None:
+    """As changed block tracking gives them: several are taken at once, up to a chunk."""
+    chunk, source = 64 * KIB, random.Random(4)
+    content, sink = bytearray(b"\x55" * SIZE), io.BytesIO()
+    writer = SegmentWriter(sink, {"node": "n1", "capacity": SIZE, "chunk": chunk})
+    place, data_bytes, zero_bytes = 0, 0, 0
+    while place < SIZE:
+        largest = min(source.choice([1, 2, 8, 128]) * 512, SIZE - place)
+        length = source.randrange(1, largest // 512 + 1) * 512
+        kind = source.randrange(5)
+        if kind < 4:
+            part = (bytes(length), source.randbytes(length), b"text" * (length // 4))[min(kind, 2)]
+            content[place : place + length] = part
+            if kind:
+                writer.data(place, part)
+                data_bytes += length
+            else:
+                writer.zero(place, length)
+                zero_bytes += length
+        place += length
+    writer.finish()
+    plan = harness.write_plan(harness.qcow2(dirty), SIZE, readback=True, **more)
+    report = harness.restore(plan, sink.getvalue())
+    assert report.frames > 200
+    assert (report.data_bytes, report.zero_bytes) == (data_bytes, zero_bytes)
+    assert harness.content_of(dirty) == bytes(content)
 
 
 def test_the_rate_limit_is_kept(dirty: Path) -> None:
