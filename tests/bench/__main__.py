@@ -18,15 +18,14 @@ from tests.bench.figures import Skipped
 from tests.bench.schedule import Schedule
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
-_SIZE, _SIZE_QUICK = 4.0, 1.0  # GiB
-_ROUNDS, _ROUNDS_QUICK = 3, 2
-_QUICK = 0.15  # of a full run's time
+_SIZE, _SIZE_QUICK = 4.0, 0.75  # GiB
+_ROUNDS, _ROUNDS_QUICK = 3, 1
 _LEAST = 0.0625  # GiB
 _REASON = 100  # characters of a failure in the table
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="About three minutes: 1 GiB, fewer rounds.")
+@click.option("--quick", is_flag=True, help="Two minutes at most: 0.75 GiB, one round.")
 @click.option("--rows", "chosen", default="", help=f"Only these: {','.join(rows.NAMES)}")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write every run to a file.")
 @click.option("--size", type=float, help="GiB of the big disk.")
@@ -69,8 +68,7 @@ def main(
     lines: list[report.Line] = []
     started = time.monotonic()
     # Who asks for a larger disk waits longer.
-    larger = max(1.0, length / ((_SIZE_QUICK if quick else _SIZE) * GIB))
-    schedule = Schedule(names, larger * (_QUICK if quick else 1.0))
+    schedule = Schedule(names, max(1.0, length / (_SIZE * GIB)))
     with Bench(
         folder.resolve(), length, quick=quick, rounds=count, patient=rounds is not None
     ) as bench:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from functools import lru_cache
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -18,7 +19,7 @@ _FREQUENCIES = (
     *(120, 90, 80, 75, 70, 67, 63, 61, 60, 42, 40, 28, 28),
     *(24, 24, 22, 20, 20, 19, 15, 10, 8, 2, 2, 1, 1),
 )
-_POOL = 32 * MIB
+_POOL = 8 * MIB
 
 
 class Content:
@@ -26,21 +27,19 @@ class Content:
 
     def __init__(self, seed: int = 1) -> None:
         self._source = random.Random(seed)
-        self._pool = b""
 
     def noise(self, size: int) -> bytes:
         """What nothing can compress."""
         return self._source.randbytes(size)
 
     def text(self, size: int) -> bytes:
-        """Like text, of at most half the pool's size (16 MiB).
+        """Like text, of at most half the pool's size (4 MiB).
 
         Slices of one pool, at other places each time: lz4 looks back 64 KiB only.
         """
-        if not self._pool:
-            self._pool = self._words(_POOL)
-        start = self._source.randrange(len(self._pool) - size)
-        return self._pool[start : start + size]
+        pool = _words(_POOL)
+        start = self._source.randrange(len(pool) - size)
+        return pool[start : start + size]
 
     def mix(self, size: int) -> Iterator[bytes]:
         """The reference mix: 40 % noise, 40 % text, 20 % zeros, in shuffled pieces of 4 MiB.
@@ -64,14 +63,16 @@ class Content:
             yield self.noise(MIB)
             yield self.text(MIB)
 
-    def _words(self, size: int) -> bytes:
-        source = self._source
-        words = [
-            bytes(source.choices(_LETTERS, weights=_FREQUENCIES, k=source.randint(2, 10))) + b" "
-            for _ in range(_WORDS)
-        ]
-        weights = [(rank + 1) ** -0.8 for rank in range(_WORDS)]
-        text = b""
-        while len(text) < size:
-            text += b"".join(source.choices(words, weights=weights, k=size // 6))
-        return text[:size]
+
+@lru_cache(maxsize=1)  # a pool takes longer to make than many a disk
+def _words(size: int) -> bytes:
+    source = random.Random("pool")
+    words = [
+        bytes(source.choices(_LETTERS, weights=_FREQUENCIES, k=source.randint(2, 10))) + b" "
+        for _ in range(_WORDS)
+    ]
+    weights = [(rank + 1) ** -0.8 for rank in range(_WORDS)]
+    text = b""
+    while len(text) < size:
+        text += b"".join(source.choices(words, weights=weights, k=size // 6))
+    return text[:size]

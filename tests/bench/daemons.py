@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Sequence
@@ -81,6 +82,8 @@ class Daemons:
 
     def close(self) -> None:
         """Stop the daemons and remove their files."""
+        for daemon in (self._bareos.director, self._bareos.file, self._bareos.storage):
+            daemon.end_by(signal.SIGKILL)  # in order they take seconds, and nothing is kept
         self._bareos.stop()
         shutil.rmtree(self._root, ignore_errors=True)
 

@@ -120,6 +120,6 @@ def _read(pid: int, what: str) -> str:
         return ""
 
 
-def settle(seconds: float = 0.2) -> None:
+def settle(seconds: float = 0.1) -> None:
     """Let what has just ended leave the processors."""
     time.sleep(seconds)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import time
@@ -59,12 +60,23 @@ class BenchSite(Site):
         elif number % _LEVELS == 0:
             machine.revert(self._first[machine.name])
 
-    def run_backup(self, vm: str, level: str = "Full", **options: str) -> tuple[Run, JobResult]:
-        """A backup job of a VM, under a name of the VM's own. Raises RuntimeError unless it is OK."""
+    def run_backup(
+        self, vm: str, level: str = "Full", *, lost: bool = False, **options: str
+    ) -> tuple[Run, JobResult]:
+        """A backup job of a VM, under a name of the VM's own. Raises RuntimeError unless it is OK.
+
+        `lost`: its volume is /dev/null.
+        """
 
         def job(note: Any) -> JobResult:
+            def noted(message: Message) -> None:
+                started = re.match(r"Start Backup JobId (\d+)", message.text)
+                if lost and started:
+                    self.daemon.volume_path(int(started[1])).symlink_to(os.devnull)
+                note(message)
+
             return self.daemon.backup(
-                self.plugin(vm, **options), name=f"backup-{vm}", level=level, on_message=note
+                self.plugin(vm, **options), name=f"backup-{vm}", level=level, on_message=noted
             )
 
         return self._measured(job, _BACKUP)

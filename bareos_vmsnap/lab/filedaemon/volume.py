@@ -41,11 +41,12 @@ class Extent(NamedTuple):
 class Writer:
     """A new volume; `position` is where the next record goes. Use it as a context manager.
 
-    Nothing is held back: a record is in the file when append() returns. Raises OSError.
+    Nothing is held back: a record is in the file when append() returns. A device that is there
+    already, as /dev/null by a symbolic link, is written to; a file is not. Raises OSError.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("xb", buffering=0)
+        self._file = path.open("wb" if path.is_char_device() else "xb", buffering=0)
         self._file.write(_LABEL)
         self.position = START
 

@@ -28,7 +28,7 @@ def run(bench: Bench) -> Iterator[Union[Figure, Skipped]]:
     site = BenchSite(bench.folder("bareos"))
     try:
         site.fill(site.create(VM, [bench.size]), image)
-        for tls in (False, True):
+        for tls in (True,) if bench.quick else (False, True):
             with bench.memory_folder("volumes") as volumes:
                 daemons = Daemons(found, site.lab, [VM], volumes=volumes, tls=tls, piped=segment)
                 try:

@@ -72,7 +72,9 @@ def _by_connections(bench: Bench) -> Iterator[Figure]:
                 source, size, connections=connections, in_flight=connections * depth
             )
 
-    settings = [(c, 2) for c in CONNECTIONS] + [(3, d) for d in DEPTHS if d != 2]
+    settings = [(c, 2) for c in CONNECTIONS]
+    if not bench.quick:
+        settings += [(3, d) for d in DEPTHS if d != 2]
     runs = bench.compare(
         "growth",
         {f"{c}, depth {d}": partial(mover, c, d) for c, d in settings},

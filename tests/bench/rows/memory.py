@@ -14,13 +14,13 @@ from tests.bench.figures import Figure, peak
 from tests.bench.meter import Run
 
 TIB = 1 << 40
-EXTENTS, EXTENTS_QUICK = 400_000, 100_000
+EXTENTS, EXTENTS_QUICK = 200_000, 20_000
 EXTENT = 4096  # bytes
 LIMIT = 64  # MiB
 
 
 def run(bench: Bench) -> Iterator[Figure]:
-    """A 4 TiB sparse disk, and a plan with a million extents, both ways."""
+    """A 4 TiB sparse disk, and a plan with very many extents, both ways."""
     data = bench.scaled(1 / 16)
     sparse = bench.disks.thin(data, 4 * TIB, piece=MIB)
     count = EXTENTS_QUICK if bench.quick else EXTENTS

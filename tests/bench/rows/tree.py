@@ -13,19 +13,20 @@ from tests.bench.figures import Figure, typical, wall
 from tests.bench.meter import Run
 from tests.bench.site import KEY, BenchSite
 
-NODES = 32
+NODES, NODES_QUICK = 32, 6
 CHANGE = 64 * MIB
 _AT_ONCE = 64 * MIB  # the lab starts a server for each writing
 
 
 def run(bench: Bench) -> Iterator[Figure]:
     """Full jobs of both VMs. The tasks of vCenter count on neither side."""
-    change = bench.scaled(1 / 64) if bench.size < 4096 * MIB else CHANGE
-    counts = (1, NODES)
+    nodes = NODES_QUICK if bench.quick else NODES
+    change = min(CHANGE, bench.scaled(1 / (2 * nodes)))
+    counts = (1, nodes)
     site = BenchSite(bench.folder("tree"))
     try:
         for count in counts:
-            _grow(site, f"nodes{count}", count, NODES * change)
+            _grow(site, f"nodes{count}", count, nodes * change)
 
         def job(count: int) -> Run:
             done, result = site.run_backup(f"nodes{count}")
@@ -37,20 +38,20 @@ def run(bench: Bench) -> Iterator[Figure]:
             {f"{count} nodes": partial(job, count) for count in counts},
             rounds=min(2, bench.rounds),
         )
-        one, many = runs["1 nodes"], runs[f"{NODES} nodes"]
+        one, many = runs["1 nodes"], runs[f"{nodes} nodes"]
         spent, reference = (_without_tasks(each) for each in (many, one))
         yield Figure(
-            "tree", f"time, {NODES} nodes", spent / reference, "one node of the same change", 1.3,
+            "tree", f"time, {nodes} nodes", spent / reference, "one node of the same change", 1.3,
             at_most=True,
             note=f"{wall(many):.1f} s against {wall(one):.1f} s, with vCenter's tasks",
         )  # fmt: skip
         sent = [typical(each, lambda run: run.more["bytes"]) for each in (many, one)]
         yield Figure(
-            "tree", f"bytes, {NODES} nodes", sent[0] / sent[1], "one node of the same change", 1.01,
+            "tree", f"bytes, {nodes} nodes", sent[0] / sent[1], "one node of the same change", 1.01,
             at_most=True,
         )  # fmt: skip
         for name, each in runs.items():
-            reference_size = f"{NODES * change // MIB} MiB in all"
+            reference_size = f"{nodes * change // MIB} MiB in all"
             yield Figure("growth", f"nodes: {name}", _without_tasks(each), reference_size, unit="s")
     finally:
         site.close()

@@ -53,6 +53,15 @@ def test_a_volume_is_not_overwritten(tmp_path: Path) -> None:
         volume.Writer(path)
 
 
+def test_a_device_takes_what_nobody_wants_to_keep(tmp_path: Path) -> None:
+    path = tmp_path / "volume"
+    path.symlink_to(os.devnull)
+    with volume.Writer(path) as writer:
+        writer.append(1, streams.FILE_DATA, b"lost")
+        assert writer.position > volume.START
+    assert path.is_char_device() and path.read_bytes() == b""
+
+
 def test_what_is_no_volume(tmp_path: Path) -> None:
     path = tmp_path / "other"
     path.write_bytes(bytes(1000))
