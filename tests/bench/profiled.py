@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""One backup or restore for `perf record` to look at: python -m tests.bench.profiled backup IMAGE"""
+"""One backup or restore for `perf record` to look at: python -m tests.bench.profiled IMAGE SIZE ''"""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from pathlib import Path
 from tests.bench import servers, subjects
 
 
-def main(way: str, file: str, size: int, folder: str) -> None:
-    """Print this process' id, whose own samples are of no interest, and run the subject."""
+def main(file: str, size: int, target: str) -> None:
+    """Print this process' id, whose own samples are of no interest, and run the subject.
+
+    `target`: a file of that size to restore to; empty for a backup.
+    """
     print(os.getpid(), flush=True)
-    if way == "backup":
-        with servers.nbdkit("-r", "file", file) as source:
-            subjects.back_up(source, size)
+    if target:
+        with servers.nbdkit("file", target) as server:
+            subjects.restore(server, size, Path(file))
     else:
-        with servers.fresh_file(Path(folder), size) as (target, _):
-            subjects.restore(target, size, Path(file))
+        with servers.nbdkit("-r", "file", file) as server:
+            subjects.back_up(server, size)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4])
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
