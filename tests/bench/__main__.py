@@ -25,7 +25,7 @@ _REASON = 100  # characters of a failure in the table
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Two minutes at most: 0.75 GiB, one round.")
+@click.option("--quick", is_flag=True, help="About two minutes: 0.75 GiB, one round.")
 @click.option("--rows", "chosen", default="", help=f"Only these: {','.join(rows.NAMES)}")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write every run to a file.")
 @click.option("--size", type=float, help="GiB of the big disk.")
