@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +15,8 @@ from tests.bench.content import MIB, PIECE, Content
 
 # Part of the names: raise it where the same name shall hold something else.
 EDITION = 2
+# Nothing else in the folder is touched: --dir may be anybody's.
+_OURS = re.compile(r"(?:mix|noise|changed-mix|thin|empty)-[0-9.-]+\.(\d+)\.raw")
 GRANULE = 64 << 10  # what `compare` tells apart
 
 
@@ -23,9 +26,10 @@ class Disks:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        for path in folder.glob("*.raw"):
-            if not path.name.endswith(f".{EDITION}.raw"):
-                path.unlink()  # of another edition, which nobody asks for any more
+        for path in folder.iterdir():
+            made = _OURS.fullmatch(path.name)
+            if made and int(made[1]) < EDITION:
+                path.unlink()  # nobody asks for it any more
 
     def mix(self, size: int) -> Path:
         """The reference mix, without holes."""

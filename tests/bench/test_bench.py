@@ -15,6 +15,7 @@ import pytest
 
 from tests.bench import rows, schedule
 from tests.bench.content import MIB, Content
+from tests.bench.disks import Disks
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -73,6 +74,15 @@ def test_the_mix_is_what_the_goals_speak_of() -> None:
     assert 0.60 < len(lz4.block.compress(text, store_size=False)) / len(text) < 0.68
     noise = Content().noise(MIB)
     assert len(lz4.block.compress(noise, store_size=False)) > len(noise)
+
+
+def test_of_a_folder_only_what_was_made_before_is_removed(tmp_path: Path) -> None:
+    ours = ["mix-1048576.1.raw", "changed-mix-1048576-0.01.1.raw", "thin-1-2-3.1.raw"]
+    kept = ["mix-1048576.2.raw", "web1.1.raw", "disk.raw", "mix-a.1.raw", "mix-1.1.raw.bak"]
+    for name in ours + kept:
+        (tmp_path / name).touch()
+    Disks(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
 
 
 def test_content_is_the_same_each_time() -> None:
