@@ -2,4 +2,4 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """Backs up a VMware VM with its tree of user snapshots through Bareos and restores the tree."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

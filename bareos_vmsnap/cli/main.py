@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""vmsnap: looks into backups, checks a set-up, runs the lab.
+"""vmsnap: looks into backups and checks a set-up. The plugin itself needs none of this.
 
-The plugin itself needs none of this. Each command's module is loaded when it is called.
+Each command's module is loaded when it is called, so that help needs none of what they need.
 """
 
 from __future__ import annotations
@@ -15,28 +15,30 @@ import click
 import bareos_vmsnap
 
 _COMMANDS = {
-    "check": "bareos_vmsnap.cli.check",
-    "demo": "bareos_vmsnap.cli.demo",
-    "lab": "bareos_vmsnap.cli.lab",
-    "options": "bareos_vmsnap.cli.options",
-    "rebuild": "bareos_vmsnap.cli.rebuild",
-    "show": "bareos_vmsnap.cli.show",
-    "verify": "bareos_vmsnap.cli.verify",
+    "check": "Log in, find the VM, run the preflight and open a disk.",
+    "options": "Print all plugin options with their defaults, as Markdown.",
+    "rebuild": "Rebuild the disks of every node of one VM from segment files.",
+    "show": "Show the time points and the snapshot tree of a manifest.",
+    "verify": "Check every frame and the digest of segment files.",
 }
 
 
-class _Lazy(click.Group):
+class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(_COMMANDS)
+        return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> Optional[click.Command]:
         if name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(_COMMANDS[name]).command
+        command: click.Command = importlib.import_module(f"bareos_vmsnap.cli.{name}").command
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
 
-@click.command(cls=_Lazy)
+
+@click.command(cls=_Commands)
 @click.version_option(bareos_vmsnap.__version__)
 def main() -> None:
     """Back up VMware VMs with their whole tree of user snapshots through Bareos."""

@@ -17,7 +17,7 @@ from typing import Optional
 import pyVim
 import pyVmomi
 
-from bareos_vmsnap.lab.lab import Lab
+from vmsnap_lab.lab import Lab
 
 from . import daemons, shipped
 from .configuration import CLIENT, Configuration

@@ -9,8 +9,8 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bareos_vmsnap.lab import ways
-from bareos_vmsnap.lab.lab import Lab
+from vmsnap_lab import plugin_options
+from vmsnap_lab.lab import Lab
 
 from . import daemons, shipped
 
@@ -20,7 +20,7 @@ CLIENT = "vmware-proxy-fd"
 @dataclass
 class Configuration:
     """Below `root`: etc/ with the configuration, work/, volumes/, plugins/, log/. Disks are reached
-    by `transport`, see bareos_vmsnap.lab.ways.
+    by `transport`, see vmsnap_lab.plugin_options.
     """
 
     root: Path
@@ -116,7 +116,8 @@ class Configuration:
             "#ca_file = /etc/bareos/vmsnap/vcenter-ca.pem": f"ca_file = {lab.ca_file}",
             "/etc/bareos": str(self.etc),
             "#vddk_libdir = /opt/vmware-vix-disklib-distrib": "\n".join(
-                f"{key} = {value}" for key, value in ways.to_disks(lab, self.transport).items()
+                f"{key} = {value}"
+                for key, value in plugin_options.to_disks(lab, self.transport).items()
             ),
         }
         self._put("vmsnap/vcenter.ini", shipped.text("vmsnap/vcenter.ini", changes))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bareos_vmsnap.lab.lab import Lab
+from vmsnap_lab.lab import Lab
 
 from . import installation
 from .bareos import Bareos

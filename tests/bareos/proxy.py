@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from bareos_vmsnap.lab.lab import Lab
-from bareos_vmsnap.lab.storage import StorageError
-from bareos_vmsnap.lab.vcenter.vm import buses
 from bareos_vmsnap.vsphere import marks
+from vmsnap_lab.lab import Lab
+from vmsnap_lab.storage import StorageError
+from vmsnap_lab.vcenter.vm import buses
 
 from ..e2e import processes
 from ..e2e.hardware import MIB

@@ -20,8 +20,8 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Optional, Protocol
 
-from bareos_vmsnap.lab.filedaemon import Cancel, FileDaemon
-from bareos_vmsnap.lab.lab import Lab
+from vmsnap_lab.filedaemon import Cancel, FileDaemon
+from vmsnap_lab.lab import Lab
 
 from ..e2e.hardware import MIB
 from ..e2e.machine import Machine

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bareos_vmsnap.lab.lab import Lab
-from bareos_vmsnap.lab.storage.track import BLOCK
+from vmsnap_lab.lab import Lab
+from vmsnap_lab.storage.track import BLOCK
 
 
 def claim_changed(lab: Lab, path: str, count: int) -> None:

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
-from bareos_vmsnap.lab.lab import Lab
 from tests.bareos import installation
 from tests.bareos.bareos import Bareos
 from tests.bench.meter import Meter, Run
+from vmsnap_lab.lab import Lab
 
 _POOL = """Pool {
   Name = bench

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
 
-from bareos_vmsnap.lab.filedaemon import JobResult
-from bareos_vmsnap.lab.filedaemon.result import Message
 from tests.bench import processes
 from tests.bench.meter import Meter, Run
 from tests.e2e.machine import Machine
 from tests.e2e.site import Site
+from vmsnap_lab.filedaemon import JobResult
+from vmsnap_lab.filedaemon.result import Message
 
 KEY = 2000  # of a VM's first disk
 _LEVELS = 15  # snapshots one below the other

@@ -14,9 +14,9 @@ from pyVim.task import WaitForTask
 from pyVmomi import vim
 
 from bareos_vmsnap.cli import check
-from bareos_vmsnap.lab.lab import Lab
-from bareos_vmsnap.lab.vddk import VixError, plugin
 from bareos_vmsnap.vsphere import preflight
+from vmsnap_lab.lab import Lab
+from vmsnap_lab.vddk import VixError, plugin
 
 PLUGIN = plugin.find()
 pytestmark = pytest.mark.skipif(

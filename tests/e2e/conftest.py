@@ -9,7 +9,7 @@ from typing import Any, Optional
 
 import pytest
 
-from bareos_vmsnap.lab.filedaemon import JobResult
+from vmsnap_lab.filedaemon import JobResult
 
 from .hardware import MIB
 from .joblog import check_ok

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Optional
 
-from bareos_vmsnap.lab.filedaemon import Cancel
+from vmsnap_lab.filedaemon import Cancel
 
 
 class During(Cancel):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from bareos_vmsnap.lab.filedaemon import JobResult
+from vmsnap_lab.filedaemon import JobResult
 
 
 def said(job: JobResult, *types: str) -> list[str]:

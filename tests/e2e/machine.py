@@ -10,8 +10,8 @@ from typing import Any, Optional
 from pyVim.task import WaitForTask
 from pyVmomi import vim
 
-from bareos_vmsnap.lab.guest import Guest
-from bareos_vmsnap.lab.lab import Lab
+from vmsnap_lab.guest import Guest
+from vmsnap_lab.lab import Lab
 
 from .portrait import Portrait
 

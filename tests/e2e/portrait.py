@@ -9,9 +9,9 @@ from typing import Any
 
 from pyVmomi import vim
 
-from bareos_vmsnap.lab.demo import portrait
-from bareos_vmsnap.lab.guest import Guest
 from bareos_vmsnap.vsphere import marks
+from vmsnap_lab.demo import portrait
+from vmsnap_lab.guest import Guest
 
 Device = vim.vm.device
 _FIELDS = (

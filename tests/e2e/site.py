@@ -14,10 +14,10 @@ from typing import Any, Optional
 from urllib.parse import quote
 
 import bareos_vmsnap
-from bareos_vmsnap.lab import ways
-from bareos_vmsnap.lab.filedaemon import Cancel, FileDaemon, JobResult
-from bareos_vmsnap.lab.lab import Lab
 from bareos_vmsnap.vsphere import marks
+from vmsnap_lab import plugin_options
+from vmsnap_lab.filedaemon import Cancel, FileDaemon, JobResult
+from vmsnap_lab.lab import Lab
 
 from . import processes
 from .hardware import MIB
@@ -38,7 +38,9 @@ class Site:
         """`vddk`: disks are reached through the lab's VDDK, not by NBD."""
         self.directory = directory
         self.lab = Lab(directory / "lab", **lab)
-        self._way: dict[str, Optional[str]] = {**ways.to_disks(self.lab, "vddk" if vddk else "nbd")}
+        self._way: dict[str, Optional[str]] = {
+            **plugin_options.to_disks(self.lab, "vddk" if vddk else "nbd")
+        }
         self._through_vddk = vddk
         self._of_jobs: set[str] = set()
         self.log_in()

@@ -12,9 +12,9 @@ from typing import Any, Callable
 import pytest
 from pyVmomi import vim
 
-from bareos_vmsnap.lab.vcenter import certificates
-from bareos_vmsnap.lab.vcenter.services import privileges
 from bareos_vmsnap.vsphere import preflight
+from vmsnap_lab.vcenter import certificates
+from vmsnap_lab.vcenter.services import privileges
 
 from . import hardware
 from .conftest import Saved
@@ -36,11 +36,11 @@ def check_refused(saved: Saved, **wrong: tuple[Any, str]) -> None:
 def test_wrong_ways_to_the_server(saved: Saved) -> None:
     check_refused(
         saved,
-        vcport=("1", "localhost:1 cannot be reached: .*Check vcserver and vcport"),
+        vcport=("1", r"127\.0\.0\.1:1 cannot be reached: .*Check vcserver and vcport"),
         vcserver=("no.such.host.invalid", r"no.such.host.invalid:\d+ cannot be reached"),
         vcuser=("nobody@vsphere.local", "refused the login of nobody@vsphere.local"),
         vcthumbprint=(OTHER_THUMBPRINT, "TLS certificate of .* is not the pinned one.*renewed"),
-        ca_file=(None, r"TLS certificate of localhost:\d+ was not accepted: .*verify failed"),
+        ca_file=(None, r"TLS certificate of 127\.0\.0\.1:\d+ was not accepted: .*verify failed"),
     )
     check_refused(saved, ca_file=("/nonexistent/ca.pem", "CA file /nonexistent/ca.pem cannot be"))
 

@@ -17,9 +17,9 @@ import pytest
 from pyVim.task import WaitForTask
 from pyVmomi import vim
 
-from bareos_vmsnap.lab.filedaemon import Cancel
-from bareos_vmsnap.lab.vddk import VixError, plugin
 from bareos_vmsnap.vsphere import preflight
+from vmsnap_lab.filedaemon import Cancel
+from vmsnap_lab.vddk import VixError, plugin
 
 from . import processes
 from .during import During

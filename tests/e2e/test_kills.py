@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from bareos_vmsnap.lab.filedaemon import Cancel, JobResult
 from bareos_vmsnap.vsphere import preflight
+from vmsnap_lab.filedaemon import Cancel, JobResult
 
 from . import processes
 from .during import During

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from bareos_vmsnap.lab.filedaemon import JobResult
+from vmsnap_lab.filedaemon import JobResult
 
 from . import processes
 from .hardware import MIB

@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 from bareos_vmsnap.fd.spool import Spool
-from bareos_vmsnap.lab.filedaemon import Cancel
+from vmsnap_lab.filedaemon import Cancel
 
 from .conftest import Saved
 from .joblog import check_ok

@@ -174,7 +174,7 @@ def test_vcenter_is_gone_in_the_middle_of_a_backup(site: Site) -> None:
     machine.scribble("b")
     gone = During(site.lab.server.stop, "plugin_io IO_OPEN")
     job = site.backup(cancel=gone)
-    told = check_failed(job, f"localhost:{site.lab.port} cannot be reached")
+    told = check_failed(job, f"{site.lab.host}:{site.lab.port} cannot be reached")
     assert "refused" in told
     (left,) = said(job, "M_ERROR")
     assert f"The backup snapshot 'vmsnap backup {job.name}' of VM web1 could not be deleted" in left
@@ -193,7 +193,7 @@ def test_vcenter_is_gone_in_the_middle_of_a_restore(site: Site) -> None:
     machine.destroy()
     gone = During(site.lab.server.stop, "plugin_io IO_OPEN", 3)
     job = site.restore(cancel=gone)
-    check_failed(job, f"localhost:{site.lab.port} cannot be reached")
+    check_failed(job, f"{site.lab.host}:{site.lab.port} cannot be reached")
     (left,) = said(job, "M_ERROR")
     assert "Left behind: the incomplete VM web1 (incomplete restore) (vm-" in left
     site.lab.server.start()

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from pyVim.task import WaitForTask
 
-from bareos_vmsnap.lab.filedaemon import Cancel
-from bareos_vmsnap.lab.vddk import VixError, plugin
 from bareos_vmsnap.mover.slots import Scope, Slots
+from vmsnap_lab.filedaemon import Cancel
+from vmsnap_lab.vddk import VixError, plugin
 
 from .during import During
 from .hardware import MIB

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from bareos_vmsnap.hold.client import Hold
-from bareos_vmsnap.lab.guest import Guest
-from bareos_vmsnap.lab.lab import Lab
+from vmsnap_lab.guest import Guest
+from vmsnap_lab.lab import Lab
 
 SECRET = "Gartenzwerg&<9>%41:ü"
 _numbers = itertools.count(1)

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 from bareos_vmsnap.hold.answers import CANCELED, FAILED, HELD, MISSING, OTHERS, REPLACED, Answer
-from bareos_vmsnap.lab.lab import Lab
-from bareos_vmsnap.lab.vddk import VixError
 from bareos_vmsnap.transport import TransportError
 from tests.mover.harness import wait_until
+from vmsnap_lab.lab import Lab
+from vmsnap_lab.vddk import VixError
 
 from .conftest import SECRET, Vm
 

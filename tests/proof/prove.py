@@ -11,9 +11,9 @@ import click
 import hypothesis
 from hypothesis.stateful import run_state_machine_as_test
 
-from bareos_vmsnap.lab import ways
 from tests.proof.machine import TOTALS, LifeOfATree
 from tests.proof.world import World
+from vmsnap_lab import plugin_options
 
 
 @click.command()
@@ -24,7 +24,7 @@ from tests.proof.world import World
 @click.option("--steps", type=int, default=40, show_default=True, help="Longest history.")
 @click.option(
     "--transport",
-    type=click.Choice(ways.TRANSPORTS),
+    type=click.Choice(plugin_options.TRANSPORTS),
     default="nbd",
     show_default=True,
     help="How jobs reach disks.",

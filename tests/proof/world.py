@@ -16,12 +16,12 @@ from pyVim.task import WaitForTask
 from pyVmomi import vim
 
 import bareos_vmsnap
-from bareos_vmsnap.lab import ways
-from bareos_vmsnap.lab.filedaemon import FileDaemon
-from bareos_vmsnap.lab.lab import Lab
 from bareos_vmsnap.tree import manifest
 from bareos_vmsnap.vsphere import marks, snapshots
 from tests.proof import reference
+from vmsnap_lab import plugin_options
+from vmsnap_lab.filedaemon import FileDaemon
+from vmsnap_lab.lab import Lab
 
 NAME = "proof"
 CONTROLLER = 1000
@@ -359,7 +359,7 @@ class World:
             "vcpass_file": str(secret),
             "ca_file": str(self.lab.ca_file),
             "uuid": uuid,
-            **ways.to_disks(self.lab, self.transport),
+            **plugin_options.to_disks(self.lab, self.transport),
             "without_cbt": self.without_cbt,
             "quiesce": "no",
         }

@@ -11,9 +11,9 @@ import pytest
 from pyVim.task import WaitForTask
 from pyVmomi import vim
 
-from bareos_vmsnap.lab.guest import Guest
-from bareos_vmsnap.lab.lab import Lab
 from tests.mover.harness import wait_until
+from vmsnap_lab.guest import Guest
+from vmsnap_lab.lab import Lab
 
 from .vddk import MIB, NAME, SECRET
 

@@ -16,11 +16,11 @@ import pytest
 from pyVim.task import WaitForTask
 from pyVmomi import vim
 
-from bareos_vmsnap.lab.guest import Guest
-from bareos_vmsnap.lab.lab import Lab
-from bareos_vmsnap.lab.vddk import plugin
 from bareos_vmsnap.transport import server
 from tests.mover.harness import children_of, wait_until
+from vmsnap_lab.guest import Guest
+from vmsnap_lab.lab import Lab
+from vmsnap_lab.vddk import plugin
 
 from .vddk import MIB, SECRET, described, opened, read
 

@@ -16,13 +16,13 @@ import pytest
 from pyVim.task import WaitForTask
 from pyVmomi import vim
 
-from bareos_vmsnap.lab.guest import Guest
-from bareos_vmsnap.lab.lab import Lab
-from bareos_vmsnap.lab.vddk import VixError, plugin
 from bareos_vmsnap.mover.client import Mover, MoverError
 from bareos_vmsnap.vsphere import disks
 from tests.mover import harness
 from tests.mover.harness import wait_until
+from vmsnap_lab.guest import Guest
+from vmsnap_lab.lab import Lab
+from vmsnap_lab.vddk import VixError, plugin
 
 from .vddk import MIB, described
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from bareos_vmsnap import transport
-from bareos_vmsnap.lab.guest import Guest
-from bareos_vmsnap.lab.lab import Lab
-from bareos_vmsnap.lab.vddk import VixError, plugin
 from bareos_vmsnap.mover.failures import NbdFailure
 from bareos_vmsnap.transport import TransportError, server
+from vmsnap_lab.guest import Guest
+from vmsnap_lab.lab import Lab
+from vmsnap_lab.vddk import VixError, plugin
 
 from .vddk import SECRET, described, opened
 

@@ -11,11 +11,11 @@ from typing import Any
 from pyVmomi import vim
 
 from bareos_vmsnap import transport
-from bareos_vmsnap.lab.guest import Guest
-from bareos_vmsnap.lab.lab import Lab
-from bareos_vmsnap.lab.vddk import plugin
 from bareos_vmsnap.mover.connection import Connection
 from bareos_vmsnap.vsphere import disks
+from vmsnap_lab.guest import Guest
+from vmsnap_lab.lab import Lab
+from vmsnap_lab.vddk import plugin
 
 MIB = 1 << 20
 SECRET = "Gartenzwerg&<9>%41:ü"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from bareos_vmsnap.lab.lab import Lab
 from bareos_vmsnap.vsphere.session import Server, Session
+from vmsnap_lab.lab import Lab
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyVmomi import vim
 
-from bareos_vmsnap.lab.lab import Lab
 from bareos_vmsnap.vsphere import inventory, marks, vmodl_json
 from bareos_vmsnap.vsphere.session import Session
+from vmsnap_lab.lab import Lab
 
 
 @given(st.text(alphabet="aß中%/\\25fFcC", max_size=12))

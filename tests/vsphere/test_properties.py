@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 from pyVmomi import vim, vmodl
 
-from bareos_vmsnap.lab.lab import Lab
 from bareos_vmsnap.vsphere import properties
 from bareos_vmsnap.vsphere.session import Session
+from vmsnap_lab.lab import Lab
 
 
 @pytest.fixture

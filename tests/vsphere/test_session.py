@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from pyVmomi import vim
 
-from bareos_vmsnap.lab.lab import Lab
 from bareos_vmsnap.vsphere import tls
 from bareos_vmsnap.vsphere.session import CannotConnect, Server, Session
+from vmsnap_lab.lab import Lab
 
 
 def logins(lab: Lab) -> int:
@@ -95,7 +95,7 @@ def test_a_password_that_was_changed_meanwhile(lab: Lab, session: Session) -> No
 
 def test_a_server_that_is_gone(lab: Lab, session: Session) -> None:
     lab.server.stop()
-    with pytest.raises(CannotConnect, match=f"localhost:{lab.port} cannot be reached"):
+    with pytest.raises(CannotConnect, match=f"{lab.host}:{lab.port} cannot be reached"):
         session.instance.CurrentTime()
     session.close()
     lab.server.start()

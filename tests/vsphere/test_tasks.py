@@ -12,9 +12,9 @@ import pytest
 from pyVmomi import vim, vmodl
 
 from bareos_vmsnap import errors
-from bareos_vmsnap.lab.lab import Lab
 from bareos_vmsnap.vsphere import tasks
 from bareos_vmsnap.vsphere.session import Session
+from vmsnap_lab.lab import Lab
 
 numbers = iter(range(100))
 

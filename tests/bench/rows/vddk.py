@@ -19,7 +19,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Union
 
-from bareos_vmsnap.lab.vddk import plugin
 from bareos_vmsnap.transport.access import DiskAddress, Limits, VddkAccess
 from tests.bench import processes, servers, subjects
 from tests.bench.bench import Bench, Subject, per_gib
@@ -29,6 +28,7 @@ from tests.bench.figures import Figure, Skipped, cpu, typical_ratio
 from tests.bench.meter import Meter, Run
 from tests.bench.site import KEY, BenchSite
 from tests.e2e.machine import Machine
+from vmsnap_lab.vddk import plugin
 
 GOAL = 0.9
 CONNECTIONS = 3

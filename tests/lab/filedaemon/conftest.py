@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bareos_vmsnap.lab.filedaemon import FileDaemon
+from vmsnap_lab.filedaemon import FileDaemon
 
 from . import tracer
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from bareos_vmsnap.lab.filedaemon import FileDaemon
+from vmsnap_lab.filedaemon import FileDaemon
 
 from . import tracer
 from .tracer import directory, regular

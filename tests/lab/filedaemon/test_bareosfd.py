@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bareos_vmsnap.lab.filedaemon.bareos_modules import bareosfd
+from vmsnap_lab.filedaemon.bareos_modules import bareosfd
 
 
 def test_stat_packet_by_default() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bareos_vmsnap.lab.filedaemon import Cancel, FileDaemon, JobResult
+from vmsnap_lab.filedaemon import Cancel, FileDaemon, JobResult
 
 from . import tracer
 from .tracer import regular, restore_object

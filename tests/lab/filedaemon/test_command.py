@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""`python -m bareos_vmsnap.lab.filedaemon`."""
+"""The command `vmsnap-lab fd`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
-from bareos_vmsnap.lab.filedaemon import __main__
+from vmsnap_lab.cli import fd
 
 from . import tracer
 from .tracer import regular
@@ -16,7 +16,7 @@ from .tracer import regular
 
 def _run(tmp_path: Path, *arguments: str) -> Result:
     common = ["--directory", str(tmp_path / "fd"), "--plugin-path", str(tracer.PLUGINS)]
-    return CliRunner().invoke(__main__.main, [*common, *arguments])
+    return CliRunner().invoke(fd.command, [*common, *arguments])
 
 
 def test_backup_list_restore(script: tracer.Script, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from bareos_vmsnap.lab.filedaemon import FileDaemon
+from vmsnap_lab.filedaemon import FileDaemon
 
 from . import tracer
 from .tracer import regular, restore_object

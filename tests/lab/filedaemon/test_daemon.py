@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bareos_vmsnap.lab.filedaemon import FileDaemon, JobResult, Message
+from vmsnap_lab.filedaemon import FileDaemon, JobResult, Message
 
 from . import tracer
 from .tracer import regular

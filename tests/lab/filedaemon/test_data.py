@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bareos_vmsnap.lab.filedaemon import FileDaemon
+from vmsnap_lab.filedaemon import FileDaemon
 
 from . import tracer
 from .tracer import regular
@@ -148,7 +148,7 @@ def test_sparse_needs_the_declared_size(fd: FileDaemon, script: tracer.Script, h
 _STREAM = """
 import json, resource, sys
 from pathlib import Path
-from bareos_vmsnap.lab.filedaemon import FileDaemon
+from vmsnap_lab.filedaemon import FileDaemon
 fd = FileDaemon(sys.argv[1], plugin_path=sys.argv[2])
 results = [fd.backup(sys.argv[3]), fd.restore([1])]
 # ru_maxrss of this process would count what the test runner had before it started this program.

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from bareos_vmsnap.lab.filedaemon.job.definition import DefinitionParser, IllegalDefinition
+from vmsnap_lab.filedaemon.job.definition import DefinitionParser, IllegalDefinition
 
 
 @pytest.mark.parametrize(

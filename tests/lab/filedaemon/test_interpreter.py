@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bareos_vmsnap.lab.filedaemon import FileDaemon, JobResult
+from vmsnap_lab.filedaemon import FileDaemon, JobResult
 
 from . import tracer
 

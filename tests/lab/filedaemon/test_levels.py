@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from bareos_vmsnap.lab.filedaemon import FileDaemon, JobResult
+from vmsnap_lab.filedaemon import FileDaemon, JobResult
 
 from . import tracer
 from .tracer import regular, restore_object

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from bareos_vmsnap.lab.filedaemon import FileDaemon
+from vmsnap_lab.filedaemon import FileDaemon
 
 from . import tracer
 from .tracer import regular, restore_object
@@ -17,7 +17,7 @@ from .tracer import regular, restore_object
     [(b"x" * 1000, 0, False), (b"x" * 1001, 1, True), (bytes(range(256)) * 4, 1, True)],
 )
 def test_compressed_if_that_helps(data: bytes, compression: int, shorter: bool) -> None:
-    from bareos_vmsnap.lab.filedaemon import objects
+    from vmsnap_lab.filedaemon import objects
 
     header = {"name": "o", "plugin": "python3:", "type": 25, "index": 1}
     packed = objects.pack(1, header, data)

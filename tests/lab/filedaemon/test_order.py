@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from bareos_vmsnap.lab.filedaemon import FileDaemon
+from vmsnap_lab.filedaemon import FileDaemon
 
 from . import tracer
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bareos_vmsnap.lab.filedaemon import FileDaemon
+from vmsnap_lab.filedaemon import FileDaemon
 
 from . import tracer
 

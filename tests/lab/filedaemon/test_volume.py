@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bareos_vmsnap.lab.filedaemon import streams, volume
+from vmsnap_lab.filedaemon import streams, volume
 
 
 def _records(path: Path, end: int) -> list[tuple[int, int, bytes, bool]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bareos_vmsnap.lab.storage import DiskStore
+from vmsnap_lab.storage import DiskStore
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bareos_vmsnap.lab.storage import StorageError
+from vmsnap_lab.storage import StorageError
 
 BLOCK = 64 * 1024
 BASE = "[datastore1] vm/vm.vmdk"

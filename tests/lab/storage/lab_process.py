@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bareos_vmsnap.lab.storage import DiskStore, Door
+from vmsnap_lab.storage import DiskStore, Door
 
 BASE = "[datastore1] vm/vm.vmdk"
 LEAF = "[datastore1] vm/leaf.vmdk"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bareos_vmsnap.lab.storage import DiskStore, Extent
+from vmsnap_lab.storage import DiskStore, Extent
 
 from .helpers import BASE, BLOCK, delta, refused
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import nbd
 import pytest
 
-from bareos_vmsnap.lab.storage import DiskStore, Door, StorageError
+from vmsnap_lab.storage import DiskStore, Door, StorageError
 
 from .helpers import BASE, BLOCK, blocks, delta, eventually, is_running, kill, refused, servers
 

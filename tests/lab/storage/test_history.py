@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from bareos_vmsnap.lab.storage import CbtHabits, DiskStore
+from vmsnap_lab.storage import CbtHabits, DiskStore
 
 from .helpers import BASE, BLOCK, blocks, delta, refused
 from .reference import Disk, Moment

@@ -16,7 +16,7 @@ import nbd
 import pytest
 
 import bareos_vmsnap
-from bareos_vmsnap.lab.storage import DiskStore, Extent, StorageError
+from vmsnap_lab.storage import DiskStore, Extent, StorageError
 
 from . import lab_process
 from .helpers import BLOCK, blocks, eventually, is_running, refused, servers

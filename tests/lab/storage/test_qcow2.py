@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bareos_vmsnap.lab.storage import qcow2
+from vmsnap_lab.storage import qcow2
 
 from .helpers import BLOCK, refused
 

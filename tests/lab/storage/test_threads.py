@@ -11,7 +11,7 @@ from pathlib import Path
 
 import nbd
 
-from bareos_vmsnap.lab.storage import DiskStore, Door
+from vmsnap_lab.storage import DiskStore, Door
 
 from .helpers import BASE, BLOCK, blocks, delta, eventually, servers
 

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from bareos_vmsnap.lab.storage import DiskStore, Extent
+from vmsnap_lab.storage import DiskStore, Extent
 
 from .helpers import BASE, BLOCK, blocks, delta, differing, refused
 

@@ -12,8 +12,8 @@ from pyVim import connect
 from pyVim.task import WaitForTask
 from pyVmomi import vim
 
-from bareos_vmsnap.lab.guest import Guest
-from bareos_vmsnap.lab.lab import Lab
+from vmsnap_lab.guest import Guest
+from vmsnap_lab.lab import Lab
 
 MIB = 1 << 20
 BLOCK = 64 * 1024

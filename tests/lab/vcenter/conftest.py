@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bareos_vmsnap.lab.lab import Lab
+from vmsnap_lab.lab import Lab
 
 from .client import Client
 
@@ -24,7 +24,7 @@ def shared_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 @pytest.fixture
 def lab(shared_lab: Lab, caplog: pytest.LogCaptureFixture) -> Iterator[Lab]:
     """The module's lab, with the habits of a new one; no call may make the simulation fail."""
-    with caplog.at_level(logging.ERROR, logger="bareos_vmsnap"):
+    with caplog.at_level(logging.ERROR, logger="vmsnap_lab"):
         yield shared_lab
     shared_lab.habits.forgive()
     reset(shared_lab.habits, keep="cbt")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from pyVmomi import vim
 
-from bareos_vmsnap.lab.lab import Lab
+from vmsnap_lab.lab import Lab
 
 from .client import MIB, Client, new_disk, reconfigure, vm_of, wait
 

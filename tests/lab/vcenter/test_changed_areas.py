@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pyVmomi import vim, vmodl
 
-from bareos_vmsnap.lab.lab import Lab
-from bareos_vmsnap.lab.storage import StorageError
+from vmsnap_lab.lab import Lab
+from vmsnap_lab.storage import StorageError
 
 from .client import BLOCK, MIB, Client, changed, disk, new_disk, reconfigure, wait
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pyVmomi import vim
 
-from bareos_vmsnap.lab.lab import Lab
+from vmsnap_lab.lab import Lab
 
 from .client import MIB, Client, Device, Spec, disk, disks, new_disk, reconfigure, remove, wait
 

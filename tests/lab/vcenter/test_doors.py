@@ -14,8 +14,8 @@ import nbd
 import pytest
 from pyVmomi import vim
 
-from bareos_vmsnap.lab.lab import Lab
-from bareos_vmsnap.lab.vcenter.vm import locks
+from vmsnap_lab.lab import Lab
+from vmsnap_lab.vcenter.vm import locks
 
 from .client import BLOCK, MIB, Client, changed, disk, new_disk, reconfigure, remove, wait
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pyVmomi import vim
 
-from bareos_vmsnap.lab.lab import Lab
+from vmsnap_lab.lab import Lab
 
 from .client import MIB, Client, wait
 

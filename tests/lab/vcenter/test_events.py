@@ -7,7 +7,7 @@ import datetime
 import pytest
 from pyVmomi import vim, vmodl
 
-from bareos_vmsnap.lab.lab import Lab
+from vmsnap_lab.lab import Lab
 
 from .client import MIB, Client, new_disk, reconfigure, wait
 

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 import pytest
 from pyVmomi import vim, vmodl
 
-from bareos_vmsnap.lab.lab import Lab
+from vmsnap_lab.lab import Lab
 
 from .client import MIB, Client, wait
 

@@ -9,7 +9,7 @@ from typing import Any, Optional
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bareos_vmsnap.lab.lab import Lab
+from vmsnap_lab.lab import Lab
 
 from .client import BLOCK, Client, changed, disk, wait
 

@@ -28,7 +28,7 @@ from .client import MIB, new_disk, wait
 @contextmanager
 def running(directory: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "bareos_vmsnap.lab.vcenter", "--directory", str(directory)],
+        [sys.executable, "-m", "vmsnap_lab", "serve", str(directory)],
         stdout=subprocess.PIPE,
         text=True,
     )

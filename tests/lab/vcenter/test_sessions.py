@@ -9,7 +9,7 @@ import pytest
 from pyVim import connect
 from pyVmomi import SoapStubAdapter, vim, vmodl
 
-from bareos_vmsnap.lab.lab import Lab
+from vmsnap_lab.lab import Lab
 
 from .client import Client, service
 

@@ -9,7 +9,7 @@ import pytest
 from pyVim.task import WaitForTask, WaitForTasks
 from pyVmomi import vim, vmodl
 
-from bareos_vmsnap.lab.lab import Lab
+from vmsnap_lab.lab import Lab
 
 from .client import Client, reconfigure, wait
 

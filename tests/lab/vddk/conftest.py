@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from pyVim import task
 
-from bareos_vmsnap.lab.guest import Guest
-from bareos_vmsnap.lab.lab import Lab
-from bareos_vmsnap.lab.vddk import plugin
+from vmsnap_lab.guest import Guest
+from vmsnap_lab.lab import Lab
+from vmsnap_lab.vddk import plugin
 
 from .nbdkit import PLUGIN, Site
 

@@ -14,9 +14,9 @@ from typing import Any, Optional
 
 import nbd
 
-from bareos_vmsnap.lab.guest import Guest
-from bareos_vmsnap.lab.lab import Lab
-from bareos_vmsnap.lab.vddk import plugin
+from vmsnap_lab.guest import Guest
+from vmsnap_lab.lab import Lab
+from vmsnap_lab.vddk import plugin
 
 PLUGIN = plugin.find()
 

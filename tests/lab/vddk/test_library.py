@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from bareos_vmsnap.lab.guest import Guest
-from bareos_vmsnap.lab.lab import Lab
-from bareos_vmsnap.lab.vddk import VixError, build
+from vmsnap_lab.guest import Guest
+from vmsnap_lab.lab import Lab
+from vmsnap_lab.vddk import VixError, build
 
 from .conftest import MIB
 from .nbdkit import moref

@@ -14,7 +14,7 @@ from .nbdkit import PLUGIN
 
 
 def test_it_tells_where_the_library_is(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "bareos_vmsnap.lab.vcenter", "--directory", str(tmp_path)]
+    command = [sys.executable, "-m", "vmsnap_lab", "serve", str(tmp_path)]
     with subprocess.Popen([*command, "--vddk"], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         told = json.loads(process.stdout.readline())

@@ -9,8 +9,8 @@ import hashlib
 import nbd
 import pytest
 
-from bareos_vmsnap.lab.guest import Guest
-from bareos_vmsnap.lab.lab import Lab
+from vmsnap_lab.guest import Guest
+from vmsnap_lab.lab import Lab
 
 from .conftest import MIB, take_snapshot
 from .nbdkit import Site

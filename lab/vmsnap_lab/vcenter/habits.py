@@ -1,0 +1,105 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""The habits a vCenter may have, as switches that can be turned while it runs."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from vmsnap_lab.storage import CbtHabits
+
+
+@dataclass
+class Failure:
+    """One failure to come: see `Habits.fail`."""
+
+    method: str
+    fault: Any
+    skip: int
+    times: int
+    after: bool
+
+
+@dataclass
+class Habits:
+    """Every field may be changed at any time and holds from the next call on.
+
+    page_areas: most areas in one answer of QueryChangedDiskAreas.
+    page_bytes: most bytes of the disk described by one answer; None: no limit.
+    empty_pages: unchanged stretches are answered on their own, as pages without areas.
+    task_seconds: how long every task runs before it does its work; task_seconds_of: per
+        method (`"RemoveSnapshot_Task"`), instead of task_seconds.
+    session_calls: a session expires with its n-th call after login; None: never.
+    merge_links: a link left by a snapshot deleted under several children is merged when one
+        child is left, with the next "removal" of any snapshot, or only by "consolidate"
+        (ConsolidateVMDisks).
+    revert_restores_tracking: reverting brings changeTrackingEnabled back to what it was when
+        the snapshot was taken, like the rest of the configuration.
+    relocate_resets_tracking: moving a disk to another datastore makes its change ids invalid.
+    change_tracking_supported: capability.changeTrackingSupported of all VMs.
+    quiesce_faults: faults for the next quiesced snapshots of running VMs, first one first.
+    full_datastores: names of datastores on which nothing can be created any more.
+    max_objects: most objects in one page of RetrievePropertiesEx, whatever is asked for.
+    cbt: the habits of changed block tracking; belongs to the storage.
+    """
+
+    page_areas: int = 2000
+    page_bytes: Optional[int] = None
+    empty_pages: bool = False
+    task_seconds: float = 0.0
+    task_seconds_of: dict[str, float] = field(default_factory=dict)
+    session_calls: Optional[int] = None
+    merge_links: str = "removal"
+    revert_restores_tracking: bool = True
+    relocate_resets_tracking: bool = False
+    change_tracking_supported: bool = True
+    quiesce_faults: list[Any] = field(default_factory=list)
+    full_datastores: set[str] = field(default_factory=set)
+    max_objects: int = 1000
+    cbt: CbtHabits = field(default_factory=CbtHabits)
+
+    def __post_init__(self) -> None:
+        self._failures: list[Failure] = []
+        self._lock = threading.Lock()
+
+    def fail(
+        self, method: str, fault: Any, *, nth: int = 1, times: int = 1, after: bool = False
+    ) -> None:
+        """Let the nth call of `method` from now on fail with `fault`, `times` calls in a row.
+
+        `method` is the name on the wire: "CreateSnapshot_Task", "QueryChangedDiskAreas". A
+        task fails, a plain method raises. With `after` the work is done all the same.
+        A ConnectionError as fault closes the connection without an answer, before the call has
+        had any effect or, with `after`, when a task has been started that nobody learns of.
+        """
+        with self._lock:
+            self._failures.append(Failure(method, fault, nth - 1, times, after))
+
+    def forgive(self) -> None:
+        """Drop all failures to come."""
+        with self._lock:
+            self._failures.clear()
+
+    def next_failure(self, method: str, *, connection: bool) -> Optional[Failure]:
+        """Count one call of `method`; the failure it meets, if any.
+
+        `connection` asks for failures of the connection, otherwise for those of the work.
+        """
+        with self._lock:
+            for failure in list(self._failures):
+                breaks = isinstance(failure.fault, ConnectionError)
+                if failure.method != method or breaks is not connection:
+                    continue
+                if failure.skip > 0:
+                    failure.skip -= 1
+                    continue
+                failure.times -= 1
+                if failure.times <= 0:
+                    self._failures.remove(failure)
+                return failure
+        return None
+
+    def seconds_of(self, method: str) -> float:
+        return self.task_seconds_of.get(method, self.task_seconds)

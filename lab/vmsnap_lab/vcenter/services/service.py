@@ -1,0 +1,99 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""ServiceInstance, ServiceContent, about."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any
+
+from pyVmomi import vim
+
+from vmsnap_lab.vcenter.managed import Managed, operation
+
+if TYPE_CHECKING:
+    from vmsnap_lab.vcenter.soap.call import Call
+    from vmsnap_lab.vcenter.vcenter import VCenter
+
+VERSION, BUILD, API_VERSION = "8.0.3", "24022515", "8.0.3.0"
+
+
+class ServiceInstance(Managed):
+    """Not simulated: service content beyond what is listed here."""
+
+    TYPE = vim.ServiceInstance
+
+    def __init__(self, vcenter: VCenter, moid: str) -> None:
+        super().__init__(vcenter, moid)
+
+    @property
+    def serverClock(self) -> datetime.datetime:
+        return self.vcenter.now()
+
+    @property
+    def capability(self) -> Any:
+        return vim.Capability(
+            provisioningSupported=True,
+            multiHostSupported=self.vcenter.is_vcenter,
+            userShellAccessSupported=False,
+        )
+
+    @property
+    def about(self) -> Any:
+        if not self.vcenter.is_vcenter:
+            return self.host_about
+        return vim.AboutInfo(
+            name="VMware vCenter Server",
+            fullName=f"VMware vCenter Server {VERSION} build-{BUILD}",
+            vendor="VMware, Inc.",
+            version=VERSION,
+            build=BUILD,
+            localeVersion="INTL",
+            localeBuild="000",
+            osType="linux-x64",
+            productLineId="vpx",
+            apiType="VirtualCenter",
+            apiVersion=API_VERSION,
+            instanceUuid=self.vcenter.instance_uuid,
+        )
+
+    @property
+    def host_about(self) -> Any:
+        return vim.AboutInfo(
+            name="VMware ESXi",
+            fullName=f"VMware ESXi {VERSION} build-{BUILD}",
+            vendor="VMware, Inc.",
+            version=VERSION,
+            build=BUILD,
+            localeVersion="INTL",
+            localeBuild="000",
+            osType="vmnix-x86",
+            productLineId="embeddedEsx",
+            apiType="HostAgent",
+            apiVersion=API_VERSION,
+        )
+
+    @property
+    def content(self) -> Any:
+        vcenter = self.vcenter
+        return vim.ServiceInstanceContent(
+            rootFolder=vcenter.root.ref,
+            propertyCollector=vcenter.collector.ref,
+            viewManager=vcenter.views.ref,
+            about=self.about,
+            setting=vcenter.options.ref,
+            sessionManager=vcenter.sessions.ref,
+            authorizationManager=vcenter.authorization.ref,
+            eventManager=vcenter.events.ref,
+            taskManager=vcenter.tasks.ref,
+            searchIndex=vcenter.search.ref,
+            fileManager=vcenter.file_manager.ref,
+        )
+
+    @operation("RetrieveServiceContent")
+    def retrieve_content(self, call: Call) -> Any:
+        return self.content
+
+    @operation("CurrentTime")
+    def current_time(self, call: Call) -> datetime.datetime:
+        return self.vcenter.now()

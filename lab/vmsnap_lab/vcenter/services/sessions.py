@@ -1,0 +1,209 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Sessions: login, logout, expiry."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import datetime
+import hmac
+import secrets
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Optional
+
+from pyVmomi import vim
+
+from vmsnap_lab.vcenter import faults
+from vmsnap_lab.vcenter.managed import Managed, operation
+
+if TYPE_CHECKING:
+    from vmsnap_lab.vcenter.soap.call import Call, Caller
+    from vmsnap_lab.vcenter.vcenter import VCenter
+
+LOCALE = "en_US"
+_serving: contextvars.ContextVar[Optional[Session]] = contextvars.ContextVar(
+    "session", default=None
+)
+
+
+class Session:
+    """A logged in client. What it made for itself (filters, views) ends with it."""
+
+    def __init__(self, user: str, caller: Caller, now: datetime.datetime) -> None:
+        self.key = str(uuid.uuid4())
+        self.cookie = secrets.token_hex(20)
+        self.user = user
+        self.caller = caller
+        self.login_time = now
+        self.last_active = now
+        self.calls = 0
+        self.owned: list[Managed] = []
+
+    def describe(self) -> Any:
+        return vim.UserSession(
+            key=self.key,
+            userName=self.user,
+            fullName=self.user.rpartition("\\")[2],
+            loginTime=self.login_time,
+            lastActiveTime=self.last_active,
+            locale=LOCALE,
+            messageLocale=LOCALE,
+            extensionSession=False,
+            ipAddress=self.caller.address,
+            userAgent=self.caller.user_agent,
+            callCount=self.calls,
+        )
+
+
+class SessionManager(Managed):
+    """Not simulated: SSO tokens, SSPI, extensions, local and service tickets, impersonation."""
+
+    TYPE = vim.SessionManager
+    messageLocaleList = [LOCALE]
+    supportedLocaleList = [LOCALE]
+    defaultLocale = LOCALE
+
+    def __init__(self, vcenter: VCenter, moid: str) -> None:
+        super().__init__(vcenter, moid)
+        self.message = ""
+        self._passwords: dict[str, str] = {}
+        self._sessions: dict[str, Session] = {}  # by cookie
+        self._tickets: dict[str, Session] = {}
+
+    def add_user(self, name: str, password: str) -> None:
+        self._passwords[name.lower()] = password
+
+    def knows(self, name: str) -> bool:
+        return name.lower() in self._passwords
+
+    def is_password(self, user: str, password: str) -> bool:
+        known = self._passwords.get(user.lower())
+        return known is not None and hmac.compare_digest(known.encode(), password.encode())
+
+    def find(self, cookie: str) -> Optional[Session]:
+        """The session of a cookie, its call counted; None where it is unknown or expired."""
+        with self.vcenter.lock:
+            session = self._sessions.get(cookie)
+            if session is None:
+                return None
+            session.calls += 1
+            session.last_active = self.vcenter.now()
+            limit = self.vcenter.habits.session_calls
+            if limit is not None and session.calls >= limit:
+                self.end(session)
+                return None
+            return session
+
+    def is_alive(self, session: Session) -> bool:
+        return self._sessions.get(session.cookie) is session
+
+    def check(self, session: Optional[Session], reference: Any, privilege: str) -> None:
+        """Raises NotAuthenticated where nobody is logged in."""
+        if session is None:
+            raise vim.fault.NotAuthenticated(
+                object=reference,
+                privilegeId=privilege,
+                msg="The session is not authenticated.",
+            )
+
+    @contextlib.contextmanager
+    def serving(self, session: Optional[Session]) -> Iterator[None]:
+        """Within, `currentSession` is that of the request being answered."""
+        token = _serving.set(session)
+        try:
+            yield
+        finally:
+            _serving.reset(token)
+
+    @property
+    def serving_session(self) -> Optional[Session]:
+        return _serving.get()
+
+    def end(self, session: Session) -> None:
+        """Forget a session and what it owned."""
+        with self.vcenter.lock:
+            self._sessions.pop(session.cookie, None)
+            for managed in session.owned:
+                self.vcenter.objects.remove(managed)
+            session.owned.clear()
+
+    def expire_all(self) -> None:
+        """Every client has to log in again."""
+        with self.vcenter.lock:
+            for session in list(self._sessions.values()):
+                self.end(session)
+        self.vcenter.notify()
+
+    @property
+    def currentSession(self) -> Any:
+        session = _serving.get()
+        return None if session is None else session.describe()
+
+    @property
+    def sessionList(self) -> list[Any]:
+        return [session.describe() for session in self._sessions.values()]
+
+    @operation("Login")
+    def login(self, call: Call, user: str, password: str, locale: Optional[str]) -> Any:
+        if locale is not None and locale.partition("_")[0] != "en":
+            raise vim.fault.InvalidLocale(msg=f"The locale {locale} is not supported")
+        if call.session is not None or not self.is_password(user, password):
+            self.vcenter.events.bad_login(user, call.caller.address)
+            raise vim.fault.InvalidLogin(
+                msg="Cannot complete login due to an incorrect user name or password."
+            )
+        return self._open(call, user).describe()
+
+    def _open(self, call: Call, user: str) -> Session:
+        session = Session(user, call.caller, self.vcenter.now())
+        self._sessions[session.cookie] = session
+        call.session = session
+        self.vcenter.events.logged_in(session)
+        return session
+
+    @operation("Logout")
+    def logout(self, call: Call) -> None:
+        assert call.session is not None
+        self.end(call.session)
+        self.vcenter.events.logged_out(call.session)
+
+    @operation("SessionIsActive")
+    def session_is_active(self, call: Call, key: str, user: str) -> bool:
+        return any(
+            session.key == key and session.user == user for session in self._sessions.values()
+        )
+
+    @operation("TerminateSession")
+    def terminate(self, call: Call, keys: list[str]) -> None:
+        by_key = {session.key: session for session in self._sessions.values()}
+        for key in keys:
+            if key not in by_key:
+                raise vim.fault.NotFound(msg=f"There is no session {key}")
+            if call.session is not None and key == call.session.key:
+                raise faults.invalid_argument("sessionId", "A session cannot end itself this way")
+            self.end(by_key[key])
+
+    @operation("AcquireCloneTicket")
+    def acquire_clone_ticket(self, call: Call) -> str:
+        assert call.session is not None
+        ticket = "cst-VCT-" + secrets.token_hex(20)
+        self._tickets[ticket] = call.session
+        return ticket
+
+    @operation("CloneSession")
+    def clone_session(self, call: Call, ticket: str) -> Any:
+        origin = self._tickets.pop(ticket, None)
+        if origin is None or origin.cookie not in self._sessions:
+            raise vim.fault.InvalidLogin(msg="The ticket is not valid")
+        return self._open(call, origin.user).describe()
+
+    @operation("SetLocale")
+    def set_locale(self, call: Call, locale: str) -> None:
+        if locale.partition("_")[0] != "en":
+            raise vim.fault.InvalidLocale(msg=f"The locale {locale} is not supported")
+
+    @operation("UpdateServiceMessage")
+    def update_message(self, call: Call, message: str) -> None:
+        self.message = message

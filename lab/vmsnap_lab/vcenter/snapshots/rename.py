@@ -1,0 +1,34 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Renaming a snapshot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Optional
+
+from pyVmomi import vim
+
+from vmsnap_lab.vcenter.services import tasks
+from vmsnap_lab.vcenter.vm import files
+
+if TYPE_CHECKING:
+    from vmsnap_lab.vcenter.snapshots.tree import Snapshot
+
+
+def rename(snapshot: Snapshot, name: Optional[str], description: Optional[str]) -> None:
+    """Raises InvalidName, TaskInProgress."""
+    busy = snapshot.vm.busy
+    if busy is not None:
+        raise tasks.in_progress(busy)
+    if name is not None:
+        check_name(name)
+        snapshot.name = name
+    if description is not None:
+        snapshot.description = description
+    files.write_snapshot_list(snapshot.vm)
+
+
+def check_name(name: str) -> None:
+    """Any text is a name; raises InvalidName for an empty one."""
+    if not name:
+        raise vim.fault.InvalidName(name=name, msg="A snapshot needs a name.")

@@ -1,0 +1,163 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Cloning VMs: full copies of the current state or of a snapshot."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from pyVmomi import vim, vmodl
+
+from vmsnap_lab.storage import StorageError
+from vmsnap_lab.vcenter import datastore_files, faults
+from vmsnap_lab.vcenter.inventory import entity, names
+from vmsnap_lab.vcenter.vm import (
+    buses,
+    config,
+    creation,
+    disk_devices,
+    disk_files,
+    files,
+    machine,
+    nics,
+    power,
+    reconfiguration,
+    tracking,
+)
+
+if TYPE_CHECKING:
+    from vmsnap_lab.vcenter.vcenter import VCenter
+    from vmsnap_lab.vcenter.vm.folder import VmFolder
+
+
+def clone(
+    source: machine.VirtualMachine, folder: VmFolder, name: str, spec: Any, *, user: str
+) -> machine.VirtualMachine:
+    """A new VM with the content of another one and no snapshots.
+
+    Raises InvalidName, DuplicateName, InvalidArgument, FileFault and its kin, NotSupported.
+    Not simulated: linked clones, customization, disks on different datastores.
+    """
+    vcenter = source.vcenter
+    _check_supported(spec)
+    with vcenter.lock:
+        escaped = names.checked(name)
+        entity.check_free(folder, escaped)
+        origin = source.live
+        if spec.snapshot is not None:
+            snapshot: Any = vcenter.objects.find(spec.snapshot)
+            origin = snapshot.frozen
+        pool: Any = source.resourcePool
+        if spec.location.pool is not None:
+            pool = vcenter.objects.find(spec.location.pool)
+        if pool is None:
+            raise faults.invalid_argument("spec.location.pool")
+        datastore = datastore_files.split(source.live.files.vmPathName)[0]
+        if spec.location.datastore is not None:
+            datastore = vcenter.objects.find(spec.location.datastore).name
+        base = creation.file_name(escaped)
+        home = creation.free_folder(vcenter, datastore, base)
+        vcenter.files.make_folder(home, parents=True)
+    paths = _copy_disks(source, origin, home, base)
+    with vcenter.lock:
+        if any(child.name == escaped for child in folder.children()):
+            _discard(vcenter, paths.values(), home)  # somebody took the name meanwhile
+            entity.check_free(folder, escaped)
+        live = _configuration(source, origin, home, base, paths)
+        live.name = escaped
+        host: Any = pool.owner.host[0]
+        if spec.location.host is not None:
+            host = vcenter.objects.find(spec.location.host)
+        vm = machine.VirtualMachine(vcenter, vcenter.vm_moid(), escaped, folder, live, pool, host)
+        vm.disk_files.update(paths.values())
+        vcenter.files.write(files.nvram_path(live), files.new_nvram(live.uuid, live.firmware))
+        files.write_config(vm)
+        tracking.apply(vm)
+        vcenter.doors.sync(vm)
+        vcenter.events.post(
+            vim.event.VmCreatedEvent(template=bool(spec.template)),
+            f"Cloned {source.name} to {vm.name}",
+            user=user,
+            entity=vm,
+        )
+    if spec.config is not None:
+        reconfiguration.reconfigure(vm, spec.config, user=user)
+    if spec.template:
+        vm.set_template(True, None)
+    elif spec.powerOn:
+        power.power_on(vm, user=user)
+    return vm
+
+
+def _check_supported(spec: Any) -> None:
+    linked = spec.location.diskMoveType not in (None, "moveAllDiskBackingsAndDisallowSharing")
+    for name, given in (
+        ("customization", spec.customization),
+        ("memory", spec.memory),
+        ("location.disk", spec.location.disk),
+        ("location.deviceChange", spec.location.deviceChange),
+        ("location.diskMoveType", linked),
+    ):
+        if given:
+            raise vmodl.fault.NotSupported(msg=f"The simulation does not have spec.{name}")
+
+
+def _copy_disks(
+    source: machine.VirtualMachine, origin: Any, home: str, base: str
+) -> dict[str, str]:
+    """Full copies: old path to new path. Takes long, and holds no lock."""
+    store = source.vcenter.store
+    paths: dict[str, str] = {}
+    for disk in buses.disks(origin.hardware.device):
+        path = disk.backing.fileName
+        target = disk_files.new_disk_path(home, base, store.exists)
+        try:
+            store.copy(path, target)
+        except StorageError as error:
+            _discard(source.vcenter, paths.values(), home)
+            raise faults.from_storage(error, path) from error
+        paths[path] = target
+    return paths
+
+
+def _discard(vcenter: VCenter, paths: Iterable[str], home: str) -> None:
+    for path in paths:
+        vcenter.store.delete(path)
+    vcenter.files.delete_folder_if_empty(home)
+
+
+def _configuration(
+    source: machine.VirtualMachine, origin: Any, home: str, base: str, paths: dict[str, str]
+) -> Any:
+    vcenter = source.vcenter
+    vmx_path = f"{home}/{base}.vmx"
+    fresh = config.new_config(base, vmx_path, vcenter.now())
+    live = copy.copy(config.with_disk_paths(origin, paths))
+    live.files = fresh.files
+    live.uuid, live.instanceUuid = fresh.uuid, fresh.instanceUuid
+    live.createDate, live.template = fresh.createDate, False
+    nvram = vim.option.OptionValue(key="nvram", value=f"{base}.nvram")
+    live.extraConfig = config.with_options(live.extraConfig, [nvram])
+    live.hardware = copy.copy(live.hardware)
+    live.hardware.device = [_device(source, device) for device in live.hardware.device]
+    return live
+
+
+def _device(source: machine.VirtualMachine, device: Any) -> Any:
+    """Disks and NICs get identities of their own."""
+    cloned = copy.copy(device)
+    if isinstance(device, vim.vm.device.VirtualDisk):
+        cloned.backing = copy.copy(device.backing)
+        cloned.backing.uuid = disk_devices.new_uuid()
+        cloned.backing.datastore = source.vcenter.datastore_of(cloned.backing.fileName).ref
+    elif nics.is_nic(device):
+        cloned.macAddress = None
+        nics.complete(source.site(), cloned, 0)
+    return cloned
+
+
+def privileges(source: machine.VirtualMachine) -> list[str]:
+    kind = "DeployTemplate" if source.live.template else "Clone"
+    return [f"VirtualMachine.Provisioning.{kind}"]

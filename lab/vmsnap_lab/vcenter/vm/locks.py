@@ -1,0 +1,31 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Disk files that clients have open through the doors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from vmsnap_lab.vcenter import faults
+
+if TYPE_CHECKING:
+    from vmsnap_lab.vcenter.vm.machine import VirtualMachine
+
+PATIENCE = 1.0  # seconds a server may need to notice that its client has gone
+_STEP = 0.01
+
+
+def check_closed(vm: VirtualMachine, paths: Iterable[str]) -> None:
+    """Raises FileLocked where one of the disk files stays open.
+
+    To be called without the simulation's lock, as it waits.
+    """
+    store = vm.vcenter.store
+    deadline = time.monotonic() + PATIENCE
+    for path in paths:
+        while store.exists(path) and store.open_count(path):
+            if time.monotonic() > deadline:
+                raise faults.locked(path)
+            time.sleep(_STEP)

@@ -1,0 +1,81 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Power states of a VM."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pyVmomi import vim, vmodl
+
+from vmsnap_lab.vcenter import faults
+from vmsnap_lab.vcenter.vm import buses, locks, tracking
+
+if TYPE_CHECKING:
+    from vmsnap_lab.vcenter.vm.machine import VirtualMachine
+
+ON, OFF, SUSPENDED = "poweredOn", "poweredOff", "suspended"
+
+_EVENTS = {
+    ON: (vim.event.VmPoweredOnEvent, "is powered on"),
+    OFF: (vim.event.VmPoweredOffEvent, "is powered off"),
+    SUSPENDED: (vim.event.VmSuspendedEvent, "is suspended"),
+}
+
+
+def check(vm: VirtualMachine, *allowed: str, wanted: str = "") -> None:
+    """Raises InvalidPowerState unless the VM is in one of the states."""
+    if vm.powerState not in allowed:
+        raise vim.fault.InvalidPowerState(
+            existingState=vm.powerState,
+            requestedState=wanted or allowed[0],
+            msg="The attempted operation cannot be performed in the current state "
+            f"({vm.powerState}).",
+        )
+
+
+def power_on(vm: VirtualMachine, *, user: str) -> None:
+    """Raises InvalidPowerState, NotSupported (template), FileNotFound, FileLocked."""
+    check(vm, OFF, SUSPENDED, wanted=ON)
+    locks.check_closed(vm, [disk.backing.fileName for disk in buses.disks(vm.live.hardware.device)])
+    with vm.vcenter.lock:
+        if vm.live.template:
+            raise vmodl.fault.NotSupported(msg=f"{vm.name} is a template")
+        check(vm, OFF, SUSPENDED, wanted=ON)
+        for disk in buses.disks(vm.live.hardware.device):
+            if not vm.vcenter.store.exists(disk.backing.fileName):
+                raise faults.not_found(disk.backing.fileName)
+        tracking.apply(vm)
+        settle(vm, ON, user=user)
+
+
+def power_off(vm: VirtualMachine, *, user: str) -> None:
+    with vm.vcenter.lock:
+        check(vm, ON, SUSPENDED, wanted=OFF)
+        settle(vm, OFF, user=user)
+
+
+def suspend(vm: VirtualMachine, *, user: str) -> None:
+    with vm.vcenter.lock:
+        check(vm, ON, wanted=SUSPENDED)
+        settle(vm, SUSPENDED, user=user)
+
+
+def reset(vm: VirtualMachine, *, user: str) -> None:
+    with vm.vcenter.lock:
+        check(vm, ON)
+        vm.boot_time = vm.vcenter.now()
+        vm.vcenter.events.post(
+            vim.event.VmResettingEvent(template=False),
+            f"{vm.name} is reset",
+            user=user,
+            entity=vm,
+        )
+
+
+def settle(vm: VirtualMachine, state: str, *, user: str) -> Any:
+    """Enter a power state and log it; no checks."""
+    vm.powerState = state
+    vm.boot_time = vm.vcenter.now() if state == ON else None
+    kind, text = _EVENTS[state]
+    vm.vcenter.events.post(kind(template=False), f"{vm.name} {text}", user=user, entity=vm)

@@ -1,0 +1,193 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""One connection of the library: from ConnectEx to Disconnect, with the disks opened on it, or a
+single call that needs none."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Callable, Optional, Union
+
+from vmsnap_lab.vddk import access, disks, login, transports, wire
+from vmsnap_lab.vddk.calls import Call, describe_process, without_secrets
+from vmsnap_lab.vddk.pages import Ledger
+from vmsnap_lab.vddk.vix import VixError, VixFailure
+from vmsnap_lab.vddk.wire import Request
+
+if TYPE_CHECKING:
+    from vmsnap_lab.vddk.vddk import Vddk
+
+Fields = list[tuple[str, Union[str, int]]]
+
+
+@dataclass
+class OpenDisk:
+    """A disk between Open and Close. path: as the storage names it."""
+
+    number: int
+    process: int
+    path: str
+    writable: bool
+    single_link: bool
+    transport: str
+    host: object
+    buffers: int  # bytes; 0 for transports without NFC
+    ledger: Ledger
+    socket: str
+
+
+class Connection:
+    """Answers the requests that come over one socket."""
+
+    def __init__(self, vddk: Vddk, process: int) -> None:
+        self._vddk = vddk
+        self._lab = vddk.lab
+        self._process = process
+        self._number: Optional[int] = None
+        self._request: Optional[Request] = None  # ConnectEx's, where that was not checked yet
+        self._login: Optional[login.Login] = None
+        self._thumbprint: Optional[str] = None
+        self._modes: tuple[str, ...] = ()
+        self._buffers = 0
+        self._disks: dict[int, OpenDisk] = {}
+
+    def answer(self, line: str) -> bytes:
+        request = wire.parse(line)
+        call = Call(request.name, without_secrets(request), self._number, self._process)
+        if request.name != "Refused":
+            self._vddk.calls.append(call)
+        answers: dict[str, Callable[[Request, Call], Fields]] = {
+            "InitEx": self._initialise,
+            "ConnectEx": self._connect,
+            "Open": self._open,
+            "Refused": self._explain_refusal,
+            "Close": self._close,
+            "Disconnect": self._disconnect,
+            "PrepareForAccess": self._prepare,
+            "EndAccess": self._end,
+        }
+        fields: Fields = []
+        try:
+            error = self._vddk.habits.next_failure(request.name)
+            if error is not VixError.OK and request.name != "Close":
+                raise VixFailure(error)
+            fields = answers[request.name](request, call)
+            if error is not VixError.OK:
+                raise VixFailure(error)
+        except VixFailure as failure:
+            call.error = failure.error
+            return wire.answer(failure.error, (), failure.warnings)
+        call.error = VixError.OK
+        call.connection = self._number
+        return wire.answer(VixError.OK, fields)
+
+    def abandon(self) -> None:
+        """The socket has ended: so has all that was open."""
+        for disk in list(self._disks.values()):
+            call = Call("Lost", {"disk": str(disk.number)}, self._number, self._process)
+            self._shut(disk, call)
+            call.error = VixError.HOST_TCP_CONN_LOST
+            self._vddk.calls.append(call)
+
+    def _initialise(self, request: Request, call: Call) -> Fields:
+        self._vddk.processes.append(describe_process(self._process))
+        return []
+
+    def _prepare(self, request: Request, call: Call) -> Fields:
+        time.sleep(self._vddk.habits.prepare_delay)
+        with self._lab.vcenter.lock:
+            access.prepare(self._lab, request, self._vddk.habits)
+        return []
+
+    def _end(self, request: Request, call: Call) -> Fields:
+        time.sleep(self._vddk.habits.end_delay)
+        with self._lab.vcenter.lock:
+            access.end(self._lab, request)
+        return []
+
+    def _connect(self, request: Request, call: Call) -> Fields:
+        self._modes = transports.requested(request.fields.get("transports"))
+        self._thumbprint = request.fields.get("thumbprint")
+        self._buffers = request.number("buffers")
+        if self._vddk.habits.late_login:
+            self._request = request
+        else:
+            with self._lab.vcenter.lock:
+                self._login = login.check(self._lab, request)
+        self._number = self._vddk.next_number()
+        return []
+
+    def _open(self, request: Request, call: Call) -> Fields:
+        vddk, habits = self._vddk, self._vddk.habits
+        time.sleep(habits.open_delay)
+        login.check_thumbprint(self._lab, self._thumbprint)
+        with self._lab.vcenter.lock:
+            if self._login is None:
+                assert self._request is not None
+                self._login = login.check(self._lab, self._request)
+            if habits.maintenance:
+                raise VixFailure(VixError.HOST_SERVER_SHUTDOWN)
+            flags = request.number("flags")
+            target = disks.find(self._login, request.fields["path"], flags, habits)
+            vm = self._login.vm
+            writes_snapshots = target.door.writable and bool(vm.tree.roots)
+            transport = transports.choose(
+                self._modes, habits.transports, writes_snapshots=writes_snapshots
+            )
+            over_network = transport.startswith("nbd")
+            disk = vddk.open_disk(
+                self._process,
+                target.door,
+                transport,
+                vm.host,
+                self._buffers if over_network else None,
+            )
+        if target.late_refusal:
+            disk.ledger.refuse_writes(VixError.FILE_ACCESS_ERROR)
+        self._disks[disk.number] = disk
+        fields: Fields = [
+            ("disk", disk.number),
+            ("socket", disk.socket),
+            ("ledger", str(disk.ledger.path)),
+            ("transport", transport),
+            ("links", target.links),
+            ("uuid", target.uuid),
+        ]
+        if disk.path in vddk.plain_files:
+            fields.append(("file", str(vddk.plain_files[disk.path])))
+        return fields if target.parent is None else [*fields, ("parent", target.parent)]
+
+    def _explain_refusal(self, request: Request, call: Call) -> Fields:
+        """The storage has turned the library away, so Open fails after all."""
+        disk = self._disks[request.number("disk")]
+        refusal = self._vddk.refusal(disk)
+        self._shut(disk, call)
+        opening = next(
+            known
+            for known in reversed(self._vddk.calls)
+            if known.name == "Open" and known.connection == self._number
+        )
+        locked = refusal is not None and refusal.kind == "locked"
+        opening.error = VixError.FILE_ALREADY_LOCKED if locked else VixError.FILE_ERROR
+        reason = "Failed to lock the file" if locked else "the server has gone"
+        said = f": {refusal.message}" if refusal is not None else ""
+        raise VixFailure(
+            opening.error,
+            "[NFC ERROR] NfcFssrvrProcessErrorMsg: received NFC error 5 from server: Failed to "
+            f"open '{disk.path}': {reason}{said}",
+        )
+
+    def _close(self, request: Request, call: Call) -> Fields:
+        self._shut(self._disks[request.number("disk")], call)
+        return []
+
+    def _disconnect(self, request: Request, call: Call) -> Fields:
+        for disk in list(self._disks.values()):
+            self._shut(disk, call)
+        return []
+
+    def _shut(self, disk: OpenDisk, call: Call) -> None:
+        del self._disks[disk.number]
+        call.counts = disk.ledger.counts()
+        self._vddk.close_disk(disk)
