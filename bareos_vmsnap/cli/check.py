@@ -13,7 +13,7 @@ import click
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.cli import vddk
-from bareos_vmsnap.fd import connection, holding, options
+from bareos_vmsnap.fd import connection, options, relocation
 from bareos_vmsnap.mover import client
 from bareos_vmsnap.transport import access
 from bareos_vmsnap.tree import model
@@ -67,10 +67,10 @@ def _report(vm: Any, content: Any) -> None:
 
 
 def _check_holding(vm: Any, session: Any, chosen: options.Options) -> None:
-    """Raises CannotHold."""
+    """Raises CannotBlockRelocation."""
     with tempfile.TemporaryDirectory(prefix="bareos-vmsnap-check-") as directory:
         way = connection.disk_access(chosen, session, Path(directory), "check")
-        click.echo(holding.check(chosen, way, vm, session.content))
+        click.echo(relocation.check(chosen, way, vm, session.content))
 
 
 def _open_a_disk(vm: Any, session: Any, chosen: options.Options) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from bareos_vmsnap import errors, extents
 from bareos_vmsnap.mover import client
-from bareos_vmsnap.mover.launch import Launcher
+from bareos_vmsnap.mover.client.launch import Launcher
 
 BLOCK = 65536  # bytes
 _TIMEOUT = 600  # seconds the audit of one disk may take to end

@@ -14,19 +14,19 @@ from pyVmomi import vim
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd import connection, items, previous, summary
 from bareos_vmsnap.fd.backup_snapshot import BackupSnapshot
-from bareos_vmsnap.fd.facts import JobFacts
-from bareos_vmsnap.fd.holding import Holding
+from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.lock import VmLock
 from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.fd.progress import Progress
+from bareos_vmsnap.fd.relocation import RelocationBlock
 from bareos_vmsnap.fd.segment_files import SegmentFiles
 from bareos_vmsnap.fd.segment_queue import SegmentQueue
 from bareos_vmsnap.mover import client
-from bareos_vmsnap.mover.launch import ForkServer
+from bareos_vmsnap.mover.client.launch import ForkServerClient
 from bareos_vmsnap.tree import ladder, manifest, model, names, plan_backup
 from bareos_vmsnap.tree.observed import Observed
-from bareos_vmsnap.vsphere import cbt, layout, nvram, preflight, snapshots, tasks, whereabouts
+from bareos_vmsnap.vsphere import cbt, disk_paths, layout, nvram, preflight, snapshots, tasks
 
 MOVER_TIMEOUT = 60  # seconds a mover may take to end once its data was read
 
@@ -37,7 +37,7 @@ class BackupJob:
     def __init__(
         self,
         chosen: Options,
-        facts: JobFacts,
+        job_info: JobInfo,
         log: JobLog,
         pieces: manifest.Pieces,
         done: Collection[str] = (),
@@ -47,19 +47,19 @@ class BackupJob:
         self._pieces = pieces
         self._done = done
         self.instance_uuid = ""
-        self._facts = facts
+        self._job_info = job_info
         self._log = log
         self._policy = ladder.Policy(chosen.without_trust)
         self._lock: Optional[VmLock] = None
         self._session: Optional[Any] = None
         self._vm: Any = None
-        self._holding: Optional[Holding] = None
+        self._relocation: Optional[RelocationBlock] = None
         self._backup: Optional[BackupSnapshot] = None
         self._segments: Optional[SegmentFiles] = None
         self._plan: Optional[plan_backup.BackupPlan] = None
         self._segment_queue: Optional[SegmentQueue] = None
         self._progress: Optional[Progress] = None
-        self._launcher = ForkServer()
+        self._launcher = ForkServerClient()
 
     def begin(self) -> None:
         """Log in, examine the VM, take the backup snapshot, plan.
@@ -70,9 +70,9 @@ class BackupJob:
         with contextlib.suppress(client.MoverError):
             self._launcher.prepare()
         self._session = connection.connect(self._options)
-        facts = self._facts
+        job_info = self._job_info
         access = connection.disk_access(
-            self._options, self._session, facts.working_directory, facts.unique_name
+            self._options, self._session, job_info.working_directory, job_info.unique_name
         )
         content = self._session.content
         self._vm = connection.find_vm(content, self._options)
@@ -86,16 +86,16 @@ class BackupJob:
             raise errors.OptionError(
                 f"Two Plugin lines of the FileSet name the same VM, {name}", todo="Remove one"
             )
-        self._lock = VmLock(self._facts.working_directory, identity.instance_uuid, name)
-        tree = previous.find(self._pieces, identity, self._options, self._facts, self._log)
-        waiter = tasks.Waiter(self._facts.cancel)
-        whereabouts.refuse_moving(self._vm)
-        self._backup = BackupSnapshot(self._vm, waiter, self._facts, self._log)
+        self._lock = VmLock(self._job_info.working_directory, identity.instance_uuid, name)
+        tree = previous.find(self._pieces, identity, self._options, self._job_info, self._log)
+        waiter = tasks.Waiter(self._job_info.cancel)
+        disk_paths.refuse_moving(self._vm)
+        self._backup = BackupSnapshot(self._vm, waiter, self._job_info, self._log)
         self._backup.remove_leftovers(self._options)
-        self._holding = Holding(self._options, access, facts, self._log)
-        self._holding.hold(self._vm, content)
+        self._relocation = RelocationBlock(self._options, access, job_info, self._log)
+        self._relocation.start(self._vm, content)
         # One may have begun meanwhile, and goes on to its end.
-        whereabouts.refuse_moving(self._vm)
+        disk_paths.refuse_moving(self._vm)
         self._backup.enable_cbt(self._options)
         taken = self._backup.take(self._options)
         observed = snapshots.observe(self._session, self._vm, taken)
@@ -104,7 +104,7 @@ class BackupJob:
             self._vm,
             access,
             self._options,
-            self._facts.cancel,
+            self._job_info.cancel,
             self._log.warn,
             self._launcher,
         )
@@ -152,10 +152,10 @@ class BackupJob:
     def start(self, item: items.SegmentFile) -> client.Mover:
         """Start the mover that delivers this segment's data.
 
-        Raises errors.BackupError, errors.Canceled, whereabouts.Moved.
+        Raises errors.BackupError, errors.Canceled, disk_paths.Moved.
         """
         self._check_places(item.reads)
-        canceled = self._facts.cancel.is_set
+        canceled = self._job_info.cancel.is_set
         mover = self._start(item)
         try:
             mover.wait_ready(client.OPEN_TIMEOUT, tell=self._log.info, canceled=canceled)
@@ -197,7 +197,7 @@ class BackupJob:
     def end(self) -> None:
         """All was sent: delete the backup snapshot and tell what was done.
 
-        Raises whereabouts.Moved.
+        Raises disk_paths.Moved.
         """
         assert self._plan is not None and self._backup is not None
         self._check_places((task.snapshot, task.disk) for task in self._plan.tasks)
@@ -206,7 +206,7 @@ class BackupJob:
         self._backup.delete()
 
     def _check_places(self, reads: Iterable[tuple[str, model.Disk]]) -> None:
-        """Raises whereabouts.Moved where the disks' files are not where they were any more.
+        """Raises disk_paths.Moved where the disks' files are not where they were any more.
 
         A snapshot that was deleted meanwhile is no matter here: what was read of it before is
         right, and it cannot be read any more.
@@ -214,10 +214,10 @@ class BackupJob:
         assert self._session is not None and self._plan is not None
         wanted = list(reads)
         morefs = [moref for moref, _ in wanted]
-        now = self._session.read(vim.vm.Snapshot, morefs, whereabouts.DEVICES)
+        now = self._session.read(vim.vm.Snapshot, morefs, disk_paths.DEVICES)
         for moref, disk in wanted:
             if moref in now:
-                whereabouts.check(self._plan.tree.vm.name, now[moref], [disk])
+                disk_paths.check(self._plan.tree.vm.name, now[moref], [disk])
 
     def needs(self, path: str) -> bool:
         """Whether a virtual file of an earlier job is still needed for this job's time point."""
@@ -232,8 +232,8 @@ class BackupJob:
         self._launcher.close()
         if self._backup is not None:
             self._backup.delete()
-        if self._holding is not None:
-            self._holding.release()
+        if self._relocation is not None:
+            self._relocation.release()
         if self._session is not None:
             self._session.close()
             self._session = None
@@ -255,7 +255,7 @@ class BackupJob:
     ) -> plan_backup.BackupPlan:
         """Plan, and plan again without the remembered change ids where CBT refuses them."""
         assert self._session is not None and self._segments is not None
-        job = self._facts.planned()
+        job = self._job_info.planned()
         if tree is None:
             return plan_backup.plan(observed, job, self._policy)
         content = self._session.content

@@ -9,22 +9,22 @@ from typing import Any
 from pyVmomi import vim, vmodl
 
 from bareos_vmsnap import errors
-from bareos_vmsnap.fd.facts import JobFacts
+from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.options import Options
-from bareos_vmsnap.vsphere import marks, preflight, snapshots, tasks
+from bareos_vmsnap.vsphere import markers, preflight, snapshots, tasks
 
 
 class BackupSnapshot:
     """Takes and deletes the backup snapshot of one VM, and those dead jobs left behind."""
 
-    def __init__(self, vm: Any, waiter: tasks.Waiter, facts: JobFacts, log: JobLog) -> None:
+    def __init__(self, vm: Any, waiter: tasks.Waiter, job_info: JobInfo, log: JobLog) -> None:
         self._vm = vm
         self._vm_name = vm.name
         self._waiter = waiter
-        self._facts = facts
+        self._job_info = job_info
         self._log = log
-        self._name = marks.backup_name(facts.unique_name)
+        self._name = markers.backup_name(job_info.unique_name)
         self._wanted = False
 
     def remove_leftovers(self, chosen: Options) -> None:
@@ -33,7 +33,7 @@ class BackupSnapshot:
         The VM's lock is held, so a snapshot of this daemon belongs to no living job.
         """
         for found in snapshots.leftovers(self._vm):
-            if found.host != self._facts.host and chosen.remove_leftovers != "all":
+            if found.host != self._job_info.host and chosen.remove_leftovers != "all":
                 raise errors.PreflightError(
                     f"VM {self._vm_name} has the backup snapshot of job {found.job}, taken by the "
                     f"file daemon on {found.host}: another backup may be running",
@@ -43,7 +43,7 @@ class BackupSnapshot:
             self._log.warn(
                 f"VM {self._vm_name}: deleting the backup snapshot that job {found.job} left behind"
             )
-            self._delete(found.moref, marks.backup_name(found.job))
+            self._delete(found.moref, markers.backup_name(found.job))
 
     def enable_cbt(self, chosen: Options) -> None:
         """Switch changed block tracking on, where that is right; else say why there is none.
@@ -74,11 +74,11 @@ class BackupSnapshot:
             self._vm,
             self._waiter,
             self._name,
-            marks.backup_description(self._facts.host),
+            markers.backup_description(self._job_info.host),
             quiesce=chosen.quiesce,
             retries=chosen.snapshot_retries,
             wait=chosen.snapshot_retry_wait,
-            cancel=self._facts.cancel,
+            cancel=self._job_info.cancel,
             warn=self._log.warn,
         )
 
@@ -92,7 +92,7 @@ class BackupSnapshot:
         self._wanted = False
         try:
             for found in snapshots.leftovers(self._vm):
-                if found.job == self._facts.unique_name:
+                if found.job == self._job_info.unique_name:
                     self._delete(found.moref, self._name)
         except (vmodl.MethodFault, errors.VmsnapError, OSError) as error:
             self._log.error(

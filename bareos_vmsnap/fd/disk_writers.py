@@ -11,7 +11,7 @@ import contextlib
 from typing import Any, Callable, Optional
 
 from bareos_vmsnap.mover import client
-from bareos_vmsnap.mover.launch import Launcher
+from bareos_vmsnap.mover.client.launch import Launcher
 from bareos_vmsnap.tree import plan_restore
 
 Writer = tuple[plan_restore.Write, client.Mover]

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bareos_vmsnap.fd import connection, items
-from bareos_vmsnap.fd.facts import JobFacts
+from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.tree import ladder, names, plan_backup
 from bareos_vmsnap.vsphere import layout, preflight, snapshots
@@ -15,7 +15,7 @@ from bareos_vmsnap.vsphere import layout, preflight, snapshots
 _MANIFEST = 16384  # bytes; a guess for the smallest of all files
 
 
-def files(chosen: Options, facts: JobFacts) -> Iterator[items.Expected]:
+def files(chosen: Options, job_info: JobInfo) -> Iterator[items.Expected]:
     """The virtual files of a full backup as the VM stands. Raises errors.VmsnapError.
 
     A segment's size is that of its node's own file on the datastore, before compression.
@@ -26,7 +26,7 @@ def files(chosen: Options, facts: JobFacts) -> Iterator[items.Expected]:
         preflight.check(vm, session.content)
         planned = plan_backup.plan(
             snapshots.observe_as_it_stands(session, vm),
-            facts.planned(),
+            job_info.planned(),
             ladder.Policy(chosen.without_trust),
         )
         sizes = layout.disk_sizes(vm)

@@ -23,7 +23,7 @@ from bareos_vmsnap import errors
 from bareos_vmsnap.fd import estimate, items, options
 from bareos_vmsnap.fd.backup_job import BackupJob
 from bareos_vmsnap.fd.disk_log import DiskLog
-from bareos_vmsnap.fd.facts import JobFacts
+from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.receivers import Receiver
 from bareos_vmsnap.fd.restore_jobs import RestoreJobs
@@ -59,7 +59,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         super().__init__(plugindef)
         bareosfd.RegisterEvents([bareosfd.bEventEndRestoreJob, bareosfd.bEventCancelCommand])
         self._log = JobLog()
-        self._facts = JobFacts(
+        self._job_info = JobInfo(
             jobid=self.jobId,
             unique_name=self.jobName,
             level=chr(self.level) if isinstance(self.level, int) else str(self.level),
@@ -95,7 +95,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         if not self._level_is_backup():
             if self._restore is not None:
                 return bareosfd.bRC_OK
-            self._restore = RestoreJobs(plugindef, self._parsed, self._facts, self._log)
+            self._restore = RestoreJobs(plugindef, self._parsed, self._job_info, self._log)
         return self._parse(plugindef)
 
     def _parse(self, definition: str) -> Any:
@@ -148,7 +148,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         return super().handle_plugin_event(event)
 
     def _cancel(self) -> None:
-        self._facts.cancel.set()
+        self._job_info.cancel.set()
         mover, receiver = self._mover, self._receiver
         if mover is not None:
             mover.kill()
@@ -181,7 +181,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
 
     def _complete(self, restore: RestoreJobs) -> None:
         """End the restore of each VM; one that is not complete does not keep others from it."""
-        if self._log.failed or self._facts.cancel.is_set():
+        if self._log.failed or self._job_info.cancel.is_set():
             return
         if not restore.running:
             self._log.info("No file of a VM was selected: no VM is restored")
@@ -198,7 +198,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         """Offer the next item."""
         if self._options is None or self._log.failed:
             return bareosfd.bRC_Error
-        if self._facts.cancel.is_set():
+        if self._job_info.cancel.is_set():
             return bareosfd.bRC_Stop
         if self._next is None:
             self._start_line()
@@ -212,11 +212,11 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         """
         assert self._options is not None
         if not self._started:
-            self._offer = estimate.files(self._options, self._facts)
+            self._offer = estimate.files(self._options, self._job_info)
             self._next = next(self._offer)
             return
         done = [job.instance_uuid for job in self._done]
-        self._backup = BackupJob(self._options, self._facts, self._log, self._previous, done)
+        self._backup = BackupJob(self._options, self._job_info, self._log, self._previous, done)
         self._backup.begin()
         self._offer = self._backup.offer()
         self._next = next(self._offer)
@@ -224,7 +224,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
     @guarded
     def end_backup_file(self) -> Any:
         """Go on to the next item, or end this Plugin line."""
-        if self._log.failed or self._facts.cancel.is_set():
+        if self._log.failed or self._job_info.cancel.is_set():
             return bareosfd.bRC_OK
         self._next = next(self._offer, None)
         if self._next is not None:
@@ -281,7 +281,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
 
     def _abandon(self) -> None:
         """After a failure or a cancel, tell what the restore left behind."""
-        if self._restore is None or not (self._log.failed or self._facts.cancel.is_set()):
+        if self._restore is None or not (self._log.failed or self._job_info.cancel.is_set()):
             return
         left = self._restore.abandon()
         self._log.error(f"The restore is not complete. Left behind: {left}")
@@ -307,7 +307,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
     def _hand_over(self, iop: Any, descriptor: int) -> None:
         iop.filedes = descriptor
         iop.status = bareosfd.iostat_do_in_core
-        if self._facts.cancel.is_set():
+        if self._job_info.cancel.is_set():
             self._cancel()
 
     def plugin_io_read(self, iop: Any) -> Any:
@@ -322,7 +322,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         """The core is done: was it all? Bareos itself never notices a short file."""
         mover, self._mover = self._mover, None
         receiver, self._receiver = self._receiver, None
-        if self._facts.cancel.is_set() or self._log.failed:
+        if self._job_info.cancel.is_set() or self._log.failed:
             if mover is not None:
                 mover.kill()
             if receiver is not None:
@@ -368,15 +368,15 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
 
     def _close_disk_log(self) -> None:
         """What nbdkit wrote is for whoever looks into a failure; else it goes, unless wanted."""
-        ended_well = not (self._log.failed or self._facts.cancel.is_set())
+        ended_well = not (self._log.failed or self._job_info.cancel.is_set())
         wanted = self._options is not None and self._options.vddk_log != "failed"
-        log = DiskLog(self._facts.working_directory, self._facts.unique_name)
+        log = DiskLog(self._job_info.working_directory, self._job_info.unique_name)
         kept = log.close(keep=wanted or not ended_well)
         if kept:
             self._log.info(kept)
 
     def _level_is_backup(self) -> bool:
-        return self._facts.level in ("F", "I", "D")
+        return self._job_info.level in ("F", "I", "D")
 
 
 def _describe(savepkt: Any, item: Optional[items.Item]) -> None:

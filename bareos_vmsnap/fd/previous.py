@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from bareos_vmsnap import errors
-from bareos_vmsnap.fd.facts import JobFacts
+from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.tree import lineage, manifest, model, plan_backup
@@ -16,18 +16,18 @@ from bareos_vmsnap.vsphere import history
 
 
 def find(
-    pieces: manifest.Pieces, vm: model.Vm, chosen: Options, facts: JobFacts, log: JobLog
+    pieces: manifest.Pieces, vm: model.Vm, chosen: Options, job_info: JobInfo, log: JobLog
 ) -> Optional[model.BlockTree]:
     """The previous job's block tree of this VM, or None where the full work must be done.
 
     Raises errors.BackupError where without_previous=fail forbids that.
     """
-    if facts.level == "F":
+    if job_info.level == "F":
         return None
     tree, reason = _read(pieces, vm)
     if tree is not None:
         return tree
-    what = f"This {facts.level_name} of VM {vm.name} cannot build on a previous job: {reason}"
+    what = f"This {job_info.level_name} of VM {vm.name} cannot build on a previous job: {reason}"
     if chosen.without_previous == "fail":
         raise errors.BackupError(
             what, todo="Run a Full, or set without_previous=full to let such jobs do the full work"

@@ -8,7 +8,7 @@ import os
 from typing import BinaryIO, Callable, Protocol
 
 from bareos_vmsnap import errors
-from bareos_vmsnap.fd.spool import Spool
+from bareos_vmsnap.fd.file_spool import FileSpool
 from bareos_vmsnap.mover import client
 
 # Seconds a mover may take to flush, and to read back where that is asked for, after the last byte.
@@ -66,7 +66,7 @@ class ToDisk:
 class ToSpool:
     """A file kept until its turn comes."""
 
-    def __init__(self, spool: Spool, name: str) -> None:
+    def __init__(self, spool: FileSpool, name: str) -> None:
         self._name = name
         self._file = spool.create(name)
 

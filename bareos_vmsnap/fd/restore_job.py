@@ -9,13 +9,13 @@ from typing import Any, Optional
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd import summary, targets
 from bareos_vmsnap.fd.disk_writers import DiskWriters
-from bareos_vmsnap.fd.facts import JobFacts
+from bareos_vmsnap.fd.file_spool import FileSpool
+from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.fd.receivers import Receiver, ToDisk, ToSpool
-from bareos_vmsnap.fd.spool import Spool
 from bareos_vmsnap.mover import client
-from bareos_vmsnap.mover.launch import Launcher
+from bareos_vmsnap.mover.client.launch import Launcher
 from bareos_vmsnap.target.base import Target
 from bareos_vmsnap.tree import choose, manifest, model, names, plan_restore
 
@@ -33,21 +33,21 @@ class RestoreJob:
     def __init__(
         self,
         chosen: Options,
-        facts: JobFacts,
+        job_info: JobInfo,
         log: JobLog,
         pieces: manifest.Pieces,
         launcher: Launcher,
     ) -> None:
         """`pieces` are the restore objects of the selected jobs, as far as they are of this VM."""
         self._options = chosen
-        self._facts = facts
+        self._job_info = job_info
         self._log = log
         self._pieces = pieces
         self._tree: Optional[model.BlockTree] = None
         self._plan: Optional[plan_restore.RestorePlan] = None
         self._steps: list[plan_restore.Step] = []
         self._target: Optional[Target] = None
-        self._spool = Spool(facts.working_directory, facts.jobid)
+        self._spool = FileSpool(job_info.working_directory, job_info.jobid)
         self._writers = DiskWriters(self._told, launcher)
         self._restored: list[tuple[model.Segment, client.Report]] = []
 
@@ -66,7 +66,7 @@ class RestoreJob:
         if names.is_segment(path) and not any(map(names.is_segment, self._spool.names())):
             self._log.info(
                 "Segments that come before their turn are kept in the working directory, "
-                f"{self._facts.working_directory}, until it comes"
+                f"{self._job_info.working_directory}, until it comes"
             )
         return ToSpool(self._spool, path)
 
@@ -186,10 +186,12 @@ class RestoreJob:
         except client.MoverError as error:
             raise errors.RestoreError(f"{segment.name} cannot be written: {error}") from error
         try:
-            mover.wait_ready(OPEN_TIMEOUT, tell=self._log.info, canceled=self._facts.cancel.is_set)
+            mover.wait_ready(
+                OPEN_TIMEOUT, tell=self._log.info, canceled=self._job_info.cancel.is_set
+            )
         except client.MoverError as error:
             mover.kill()
-            if self._facts.cancel.is_set():
+            if self._job_info.cancel.is_set():
                 raise errors.Canceled("The restore was canceled") from error
             label = self._disk(segment).label
             raise errors.RestoreError(f"{label} cannot be written: {error}") from error
@@ -235,7 +237,7 @@ class RestoreJob:
             self._do(self._steps.pop(0))
 
     def _do(self, step: plan_restore.Step) -> None:
-        if self._facts.cancel.is_set():
+        if self._job_info.cancel.is_set():
             raise errors.Canceled("The restore was canceled")
         target, tree = self._opened(), self._tree
         assert tree is not None
@@ -265,7 +267,7 @@ class RestoreJob:
         if self._target is None:
             assert self._tree is not None and self._plan is not None
             self._target = targets.make(
-                self._options, self._tree, self._plan.point, self._facts, self._log
+                self._options, self._tree, self._plan.point, self._job_info, self._log
             )
         return self._target
 

@@ -9,12 +9,12 @@ from typing import Callable, Optional, Union
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd.definitions import Definitions
 from bareos_vmsnap.fd.extract_job import ExtractJob
-from bareos_vmsnap.fd.facts import JobFacts
+from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.fd.receivers import Receiver
 from bareos_vmsnap.fd.restore_job import RestoreJob
-from bareos_vmsnap.mover.launch import ForkServer
+from bareos_vmsnap.mover.client.launch import ForkServerClient
 from bareos_vmsnap.tree import manifest, names
 
 Job = Union[RestoreJob, ExtractJob]
@@ -41,15 +41,15 @@ class RestoreJobs:
         self,
         loaded: str,
         parse: Callable[[str], Options],
-        facts: JobFacts,
+        job_info: JobInfo,
         log: JobLog,
     ) -> None:
         """`loaded` is the option string the plugin was loaded with; `parse` checks such a string."""
         self._definitions = Definitions(loaded)
         self._parse = parse
-        self._facts = facts
+        self._job_info = job_info
         self._log = log
-        self._launcher = ForkServer()
+        self._launcher = ForkServerClient()
         self._vms: dict[str, _Vm] = {}
         self._line = ""
         self._open: Optional[Job] = None
@@ -117,7 +117,7 @@ class RestoreJobs:
             if chosen.restore_target == "files":
                 vm.job = ExtractJob(chosen, self._log)
             else:
-                vm.job = RestoreJob(chosen, self._facts, self._log, vm.pieces, self._launcher)
+                vm.job = RestoreJob(chosen, self._job_info, self._log, vm.pieces, self._launcher)
         return vm.job
 
     def _check_alone(self, chosen: Options) -> None:

@@ -16,7 +16,7 @@ from bareos_vmsnap import errors
 from bareos_vmsnap.fd import audit, items
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.mover import client
-from bareos_vmsnap.mover.launch import Launcher
+from bareos_vmsnap.mover.client.launch import Launcher
 from bareos_vmsnap.transport.access import Access, DiskAddress
 from bareos_vmsnap.tree import codec, ladder, model, plan_backup
 from bareos_vmsnap.vsphere import cbt

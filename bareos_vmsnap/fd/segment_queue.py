@@ -15,7 +15,7 @@ from typing import Callable, NamedTuple, Optional
 
 from bareos_vmsnap.fd.items import SegmentFile
 from bareos_vmsnap.mover import client
-from bareos_vmsnap.mover.launch import Launcher
+from bareos_vmsnap.mover.client.launch import Launcher
 from bareos_vmsnap.tree import plan_backup
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd import connection
-from bareos_vmsnap.fd.facts import JobFacts
-from bareos_vmsnap.fd.holding import Holding
+from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.options import Options
+from bareos_vmsnap.fd.relocation import RelocationBlock
 from bareos_vmsnap.target.base import Target
 from bareos_vmsnap.target.new_vm import NewVm, Wish
 from bareos_vmsnap.target.qcow2_directory import Qcow2Directory
@@ -22,7 +22,7 @@ def make(
     chosen: Options,
     tree: model.BlockTree,
     point: model.TimePoint,
-    facts: JobFacts,
+    job_info: JobInfo,
     log: JobLog,
 ) -> Target:
     """The target the options name. Raises errors.VmsnapError."""
@@ -31,16 +31,18 @@ def make(
             raise errors.OptionError("restore_target=directory needs restore_directory")
         return Qcow2Directory(Path(chosen.restore_directory), tree)
     session = connection.connect(chosen)
-    access = connection.disk_access(chosen, session, facts.working_directory, facts.unique_name)
+    access = connection.disk_access(
+        chosen, session, job_info.working_directory, job_info.unique_name
+    )
     wish = _wish(chosen, tree, point)
     return NewVm(
         session,
         tree,
         access,
-        Holding(chosen, access, facts, log),
+        RelocationBlock(chosen, access, job_info, log),
         wish,
-        facts.unique_name,
-        facts.cancel,
+        job_info.unique_name,
+        job_info.cancel,
         log.info,
         log.warn,
     )

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Optional, Union
 
 from bareos_vmsnap.mover import wire
-from bareos_vmsnap.mover.failures import PlanFailure
-from bareos_vmsnap.mover.spool import Spool
+from bareos_vmsnap.mover.child.failures import PlanFailure
+from bareos_vmsnap.mover.child.record_spool import RecordSpool
 from bareos_vmsnap.stream import layout, payload
 
 METHODS = ("cbt", "allocated", "full", "compare", "link", "audit")
@@ -90,7 +90,6 @@ class WritePlan:
     readback: bool = False
     request: int = 2 << 20
     in_flight: int = IN_FLIGHT
-    decoders: Optional[int] = None
     rate: int = 0  # bytes per second to write at most, 0: no limit
     keepalive: float = KEEPALIVE
 
@@ -98,7 +97,7 @@ class WritePlan:
 Plan = Union[ReadPlan, WritePlan]
 
 
-def receive(descriptor: int) -> tuple[Plan, Spool]:
+def receive(descriptor: int) -> tuple[Plan, RecordSpool]:
     """Read the plan and its extents from the plan pipe, to its end. Raises PlanFailure."""
     with os.fdopen(descriptor, "rb") as pipe:
         (length,) = wire.LENGTH.unpack(_exactly(pipe, wire.LENGTH.size))
@@ -163,8 +162,6 @@ def _checked_write(plan: WritePlan) -> WritePlan:
     _range("request", plan.request, SECTOR, 64 << 20)
     _range("in_flight", plan.in_flight, 1, MAX_IN_FLIGHT)
     _range("rate", plan.rate, 0, 1 << 40)
-    if plan.decoders is not None:
-        _range("decoders", plan.decoders, 1, 64)
     _seconds("keepalive", plan.keepalive)
     return plan
 
@@ -191,8 +188,8 @@ def _exactly(pipe: BinaryIO, size: int) -> bytes:
     return data
 
 
-def _extents(pipe: BinaryIO) -> Spool:
-    spool = Spool(wire.PAIR)
+def _extents(pipe: BinaryIO) -> RecordSpool:
+    spool = RecordSpool(wire.PAIR)
     size, tail = 0, b""
     for data in iter(lambda: pipe.read(64 << 10), b""):
         size += len(data)

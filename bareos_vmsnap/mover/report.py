@@ -6,18 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Optional
+from typing import Any
 
 from bareos_vmsnap.stream import layout
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Bytes of the disk dealt with, and to deal with (None if unknown); bytes stored."""
-
-    bytes: int
-    total: Optional[int]
-    stored: int
 
 
 @dataclass(frozen=True)
@@ -48,18 +39,16 @@ class Report:
     stored_bytes: int
     stream_bytes: int
     digest: str
-    header: dict[str, Any]
     notes: list[str]
-    seconds: float = 0.0
 
     @classmethod
-    def parse(cls, line: Mapping[str, Any], seconds: float) -> Report:
+    def parse(cls, line: Mapping[str, Any]) -> Report:
         """Return the report of a success. Raises ValueError where it does not add up."""
-        names = [field.name for field in fields(cls) if field.name != "seconds"]
+        names = [field.name for field in fields(cls)]
         missing = [name for name in names if name not in line]
         if missing:
             raise ValueError(f"report lacks {', '.join(missing)}")
-        report = cls(**{name: line[name] for name in names}, seconds=seconds)
+        report = cls(**{name: line[name] for name in names})
         least = layout.stream_size(0, report.frames, report.stored_bytes)
         if not least < report.stream_bytes <= least + layout.MAX_HEADER:
             raise ValueError(

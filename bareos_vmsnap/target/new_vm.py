@@ -16,16 +16,16 @@ from bareos_vmsnap import errors
 from bareos_vmsnap.transport.access import Access, DiskAddress
 from bareos_vmsnap.tree import model, plan_restore
 from bareos_vmsnap.vsphere import (
+    disk_paths,
     disks,
     inventory,
-    marks,
+    markers,
     nvram,
     placement,
     snapshots,
     tasks,
     vm_config,
     vmodl_json,
-    whereabouts,
 )
 from bareos_vmsnap.vsphere.session import Session
 
@@ -52,10 +52,10 @@ class Wish:
     poweron_timeout: float = 15
 
 
-class Holding(Protocol):
-    """Has vCenter refuse to migrate the VM's files; see fd.holding."""
+class RelocationBlock(Protocol):
+    """Has vCenter refuse to migrate the VM's files; see fd.relocation_block."""
 
-    def hold(self, vm: Any, content: Any) -> None:
+    def start(self, vm: Any, content: Any) -> None:
         """Begin, where that is possible."""
 
     def release(self) -> None:
@@ -70,7 +70,7 @@ class NewVm:
         session: Session,
         tree: model.BlockTree,
         access: Access,
-        holding: Holding,
+        relocation_block: RelocationBlock,
         wish: Wish,
         job: str,
         cancel: threading.Event,
@@ -80,7 +80,7 @@ class NewVm:
         self._session = session
         self._tree = tree
         self._access = access
-        self._holding = holding
+        self._relocation = relocation_block
         self._wish = wish
         self._job = job
         self._warn = warn
@@ -128,7 +128,7 @@ class NewVm:
                 self._vm.Rename_Task(inventory.entity_name(name + INCOMPLETE)),
                 f"Marking VM {name} as incomplete",
             )
-            self._holding.hold(self._vm, self._session.content)
+            self._relocation.start(self._vm, self._session.content)
         self._leaf = {disk.key: disk for disk in node.disks}
         self._disks[plan_restore.ORIGIN] = {}
 
@@ -204,7 +204,7 @@ class NewVm:
                 self._vm.Rename_Task(inventory.entity_name(name)),
                 f"Giving VM {name} its name",
             )
-        self._holding.release()
+        self._relocation.release()
         if self._wish.powerstate == "on":
             self._power_on()
         return f"VM {name} ({self._vm._moId}) stands with {len(self._snapshots)} snapshots"
@@ -213,7 +213,7 @@ class NewVm:
         """Leave the VM, whose name tells it is incomplete, or destroy it."""
         if self._vm is None:
             return "nothing, no VM had been created"
-        self._holding.release()
+        self._relocation.release()
         if keep:
             return f"the incomplete VM {self._wish.name}{INCOMPLETE} ({self._vm._moId})"
         doing = f"Destroying the incomplete VM {self._wish.name}"
@@ -225,18 +225,18 @@ class NewVm:
 
     def close(self) -> None:
         """Let the VM be migrated, log out."""
-        self._holding.release()
+        self._relocation.release()
         self._session.close()
 
     def _check_places(self) -> None:
-        """Raises whereabouts.Moved where a disk that was written is in another file now."""
+        """Raises disk_paths.Moved where a disk that was written is in another file now."""
         written, self._written = self._written, {}
         if written:
             moref = self._vm._moId
-            devices = self._session.read(vim.VirtualMachine, [moref], whereabouts.DEVICES)
+            devices = self._session.read(vim.VirtualMachine, [moref], disk_paths.DEVICES)
             try:
-                whereabouts.check(self._wish.name, devices.get(moref, []), written.values())
-            except whereabouts.Moved:
+                disk_paths.check(self._wish.name, devices.get(moref, []), written.values())
+            except disk_paths.Moved:
                 self._refuse_unknown()  # a snapshot of somebody else's moves the leaf, too
                 raise
 
@@ -261,7 +261,7 @@ class NewVm:
                 raise
             for child in _children(folder):
                 made = isinstance(child, vim.VirtualMachine) and child.config is not None
-                if made and marks.restored_by(child.config) == self._job:
+                if made and markers.restored_by(child.config) == self._job:
                     return child
             raise
 

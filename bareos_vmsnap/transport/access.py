@@ -48,8 +48,8 @@ class Access(Protocol):
     def endpoint(self, address: DiskAddress) -> dict[str, Any]:
         """The endpoint of that disk, as JSON values."""
 
-    def holding(self, vm: str) -> Optional[dict[str, Any]]:
-        """What hold.client.Hold must know of that VM; None where its files cannot be held."""
+    def relocation_disk(self, vm: str) -> Optional[dict[str, Any]]:
+        """What hold.client.BlockProcess must know of that VM; None where its files cannot be held."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class NbdAccess:
         )
         return {"transport": "nbd", "uri": uri}
 
-    def holding(self, vm: str) -> Optional[dict[str, Any]]:
+    def relocation_disk(self, vm: str) -> Optional[dict[str, Any]]:
         """Never."""
         return None
 
@@ -149,7 +149,7 @@ class VddkAccess:
             **self.settings,
         }
 
-    def holding(self, vm: str) -> Optional[dict[str, Any]]:
+    def relocation_disk(self, vm: str) -> Optional[dict[str, Any]]:
         """Through a vCenter only: a single ESXi host has no Storage vMotion to forbid."""
         if not self.is_vcenter:
             return None

@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from typing import Callable, NamedTuple, Optional
 from urllib.parse import quote
 
-from bareos_vmsnap.transport import scratch
+from bareos_vmsnap.processes import scratch
+from bareos_vmsnap.processes.server_log import ServerLog
 from bareos_vmsnap.transport.endpoint import TransportError
-from bareos_vmsnap.transport.serverlog import ServerLog
 
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 30.0
@@ -31,7 +31,7 @@ KILL_TIMEOUT = 1.0
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
-_running: list[Server] = []
+_running: list[NbdServer] = []
 
 
 class Files(NamedTuple):
@@ -45,7 +45,7 @@ class Files(NamedTuple):
     directory: str
 
 
-class NotReady(TransportError):
+class ServerNotReady(TransportError):
     """A server did not come to accept connections; `log` is the end of what it wrote."""
 
     def __init__(self, problem: str, log: str) -> None:
@@ -53,7 +53,7 @@ class NotReady(TransportError):
         self.log = log
 
 
-class Server:
+class NbdServer:
     """A server process and its private directory (mode 0700) with socket and pid file."""
 
     def __init__(
@@ -86,14 +86,14 @@ def run(
     pass_fds: Sequence[int] = (),
     log: Optional[ServerLog] = None,
     ends_with_clients: bool = False,
-) -> Iterator[Server]:
+) -> Iterator[NbdServer]:
     """Run a server while the context lasts; yield once it accepts connections.
 
     `command` makes the command line, `environment` the whole environment, where it is not this
     process's. nbdkit and qemu-nbd write the pid file when they are ready. `package` is named where
     the program is missing. A server that `ends_with_clients` is left the time to, where all went
     well. Call it in the main thread: the kernel ends the server together with the thread that
-    started it. Raises TransportError, NotReady.
+    started it. Raises TransportError, ServerNotReady.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("NBD servers are started in the main thread only")
@@ -140,7 +140,7 @@ def _start(
     environment: Optional[Mapping[str, str]],
     pass_fds: Sequence[int],
     log: ServerLog,
-) -> Server:
+) -> NbdServer:
     parent = os.getpid()
 
     def die_with_parent() -> None:
@@ -163,19 +163,19 @@ def _start(
         raise TransportError(f"{arguments[0]} not found: install {package}") from error
     finally:
         log.started()
-    return Server(arguments[0], directory, process, log)
+    return NbdServer(arguments[0], directory, process, log)
 
 
-def _wait_until_ready(server: Server) -> None:
+def _wait_until_ready(server: NbdServer) -> None:
     deadline = time.monotonic() + START_TIMEOUT
     pid_file = os.path.join(server.directory, "pid")
     while not os.path.exists(pid_file):
         if server.process.poll() is not None:
-            raise NotReady(
+            raise ServerNotReady(
                 f"{server.name} ended with status {server.process.returncode}", server.log()
             )
         if time.monotonic() > deadline:
-            raise NotReady(
+            raise ServerNotReady(
                 f"{server.name} was not ready within {START_TIMEOUT:.0f} s", server.log()
             )
         time.sleep(0.005)

@@ -27,13 +27,13 @@ DATASTORE_PRIVILEGES = ("Datastore.Browse", "Datastore.FileManagement")
 
 
 @dataclass
-class Report:
+class Findings:
     """What the preflight found that does not forbid the backup."""
 
     warnings: list[str] = field(default_factory=list)
 
 
-def check(vm: Any, content: Any) -> Report:
+def check(vm: Any, content: Any) -> Findings:
     """Examine the VM. Raises errors.PreflightError, naming every reason at once."""
     config, name = vm.config, vm.name
     if config is None:
@@ -41,7 +41,7 @@ def check(vm: Any, content: Any) -> Report:
             f"VM {name} is not accessible ({vm.runtime.connectionState}): its configuration "
             "cannot be read"
         )
-    report = Report()
+    report = Findings()
     reasons = _vm_reasons(vm, config)
     for found in disks.find(config.hardware.device):
         what = f"{found.disk.label} ({found.disk.slot}, {found.disk.path or 'no file'})"
@@ -77,7 +77,7 @@ def tracking_warning(vm: Any) -> str | None:
     return None
 
 
-def holding_privileges(vm: Any, content: Any) -> list[str]:
+def relocation_privileges(vm: Any, content: Any) -> list[str]:
     """Those the user lacks to have vCenter refuse migrations of the VM. For a vCenter only."""
     return _lacking(content, [vm], HOLDING_PRIVILEGES)
 

@@ -15,7 +15,7 @@ from pyVmomi import vim
 from bareos_vmsnap import errors
 from bareos_vmsnap.tree import model
 from bareos_vmsnap.tree.observed import Observed, Snapshot
-from bareos_vmsnap.vsphere import disks, inventory, marks, tasks, vmodl_json
+from bareos_vmsnap.vsphere import disks, inventory, markers, tasks, vmodl_json
 from bareos_vmsnap.vsphere.session import Session
 
 # Faults of a quiesced snapshot: the guest may manage it a moment later.
@@ -76,9 +76,9 @@ def depth(vm: Any) -> int:
     return levels
 
 
-def leftovers(vm: Any) -> list[marks.Leftover]:
+def leftovers(vm: Any) -> list[markers.Leftover]:
     """Backup snapshots on the VM, ours or another file daemon's."""
-    found = (marks.leftover(i.tree.name, i.tree.description, i.moref) for i in walk(vm))
+    found = (markers.leftover(i.tree.name, i.tree.description, i.moref) for i in walk(vm))
     return [leftover for leftover in found if leftover is not None]
 
 
@@ -222,7 +222,7 @@ def _describe(item: Item, config: Any) -> Snapshot:
         power_state=str(tree.state),
         quiesced=bool(tree.quiesced),
         change_tracking=bool(config.changeTrackingEnabled),
-        restored_by=marks.restored_by(config),
+        restored_by=markers.restored_by(config),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, Optional
 from pyVmomi import vim
 
 from bareos_vmsnap.tree import model
-from bareos_vmsnap.vsphere import marks, vmodl_json
+from bareos_vmsnap.vsphere import markers, vmodl_json
 
 # (field of ConfigSpec, path in ConfigInfo)
 _FIELDS = (
@@ -89,7 +89,7 @@ def create_spec(
     spec.changeTrackingEnabled = tracking
     spec.extraConfig = [
         *_kept_options(config),
-        vim.option.OptionValue(key=marks.RESTORED_KEY, value=mark),
+        vim.option.OptionValue(key=markers.RESTORED_KEY, value=mark),
     ]
     spec.deviceChange = [
         vim.vm.device.VirtualDeviceSpec(operation=_ADD, device=device)
@@ -165,7 +165,7 @@ def keep_identity(spec: Any, config: Any) -> None:
 
 def unmark_spec() -> Any:
     """The spec that takes the restore's mark from the VM's own configuration."""
-    option = vim.option.OptionValue(key=marks.RESTORED_KEY, value="")
+    option = vim.option.OptionValue(key=markers.RESTORED_KEY, value="")
     return vim.vm.ConfigSpec(extraConfig=[option])
 
 
@@ -185,7 +185,7 @@ def _copy(value: Any) -> Any:
 
 def _options(config: Any) -> dict[str, Any]:
     kept = (o for o in config.extraConfig or [] if not _TRANSIENT.fullmatch(o.key))
-    return {option.key: option.value for option in kept if option.key != marks.RESTORED_KEY}
+    return {option.key: option.value for option in kept if option.key != markers.RESTORED_KEY}
 
 
 def _kept_options(config: Any) -> list[Any]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from bareos_vmsnap.vsphere import marks
+from bareos_vmsnap.vsphere import markers
 from vmsnap_lab.lab import Lab
 from vmsnap_lab.storage import StorageError
 from vmsnap_lab.vcenter.vm import buses
@@ -147,7 +147,7 @@ class Proxy:
         vcenter = self.lab.vcenter
         snapshots = [snapshot.name for vm in vcenter.vms() for snapshot in vm.tree.all()]
         return [
-            *(f"snapshot {name}" for name in snapshots if name.startswith(marks.BACKUP_PREFIX)),
+            *(f"snapshot {name}" for name in snapshots if name.startswith(markers.BACKUP_PREFIX)),
             *(f"session {key}" for key in self._sessions() - self._known),
             *(f"open disk {path}" for path in self._open_disks()),
         ]

@@ -8,7 +8,7 @@ import os
 import time
 from typing import Any
 
-from bareos_vmsnap.vsphere import marks
+from bareos_vmsnap.vsphere import markers
 
 from ..e2e.hardware import MIB
 from ..e2e.machine import Machine
@@ -60,7 +60,7 @@ def _wait_for(proxy: Proxy, moment: str) -> None:
 
 
 def backup_snapshots(machine: Machine) -> list[str]:
-    return [name for name in machine.snapshot_names if name.startswith(marks.BACKUP_PREFIX)]
+    return [name for name in machine.snapshot_names if name.startswith(markers.BACKUP_PREFIX)]
 
 
 def check_next_job(proxy: Proxy, machine: Machine) -> None:

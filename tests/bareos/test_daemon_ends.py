@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from bareos_vmsnap.vsphere import marks
+from bareos_vmsnap.vsphere import markers
 
 from ..e2e.pictures import draw
 from ..e2e.portrait import Portrait
@@ -49,7 +49,7 @@ def test_in_a_backup(proxy: Proxy, moment: str, number: int) -> None:
     """The backup snapshot stays for the next job, unless vCenter was deleting it already."""
     machine = noisy(proxy, job=SLOW if moment == "segment" else "")
     name = end_file_daemon(proxy, start_slow(proxy, machine, moment), number)
-    left = [f"{marks.BACKUP_PREFIX}{name}"] * BACKUP[moment]
+    left = [f"{markers.BACKUP_PREFIX}{name}"] * BACKUP[moment]
     until(lambda: backup_snapshots(machine) == left and not proxy.at_work)
     proxy.forget_killed()
     check_next_job(proxy, machine)
@@ -76,7 +76,7 @@ def test_in_a_restore(proxy: Proxy, saved: tuple[str, Portrait], moment: str, nu
     until(lambda: proxy.vm_names() and not proxy.at_work)
     (left,) = proxy.vm_names()
     assert left == (name if moment == "CreateVM_Task" else f"{name} (incomplete restore)")
-    assert marks.restored_by(proxy.find(left).vm.config) == job
+    assert markers.restored_by(proxy.find(left).vm.config) == job
     proxy.forget_killed()
     proxy.clean_up()
     check_ok(proxy.bareos.restore(name))

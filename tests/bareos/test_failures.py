@@ -8,7 +8,7 @@ import os
 import signal
 from pathlib import Path
 
-from bareos_vmsnap.vsphere import marks
+from bareos_vmsnap.vsphere import markers
 
 from ..e2e.hardware import MIB
 from .joblog import check_failed, check_ok
@@ -53,7 +53,7 @@ def test_vcenter_goes_away(proxy: Proxy) -> None:
     proxy.lab.habits.forgive()
     proxy.forget_killed()
     assert job.status == "f", job.log
-    assert backup_snapshots(machine) == [f"{marks.BACKUP_PREFIX}{job.unique_name}"]
+    assert backup_snapshots(machine) == [f"{markers.BACKUP_PREFIX}{job.unique_name}"]
     check_next_job(proxy, machine)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
-from bareos_vmsnap.mover.client import Mover
+from bareos_vmsnap.mover.client.mover import Mover
 from bareos_vmsnap.mover.report import Report
 from tests.bench import processes
 from tests.bench.meter import Meter, Run

@@ -9,7 +9,7 @@ from typing import Any
 
 from pyVmomi import vim
 
-from bareos_vmsnap.vsphere import marks
+from bareos_vmsnap.vsphere import markers
 from vmsnap_lab.demo import portrait
 from vmsnap_lab.guest import Guest
 
@@ -24,7 +24,7 @@ _FIELDS = (
     "changeTrackingEnabled",
 )
 # What vSphere writes by itself, and the mark that says a restore made the snapshot.
-_IGNORED = ("nvram", marks.RESTORED_KEY)
+_IGNORED = ("nvram", markers.RESTORED_KEY)
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ def works(pid: int) -> bool:
 
 
 def holds(pid: int) -> bool:
-    """Whether the process is one of bareos_vmsnap.hold."""
-    return b"bareos_vmsnap.hold" in read(pid, "cmdline")
+    """Whether the process is one of bareos_vmsnap.relocation_block."""
+    return b"bareos_vmsnap.relocation_block" in read(pid, "cmdline")
 
 
 def servers_of(socket: Path) -> list[int]:

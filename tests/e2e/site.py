@@ -14,7 +14,7 @@ from typing import Any, Optional
 from urllib.parse import quote
 
 import bareos_vmsnap
-from bareos_vmsnap.vsphere import marks
+from bareos_vmsnap.vsphere import markers
 from vmsnap_lab import plugin_options
 from vmsnap_lab.filedaemon import Cancel, FileDaemon, JobResult
 from vmsnap_lab.lab import Lab
@@ -198,7 +198,7 @@ class Site:
         snapshots = [snapshot.name for vm in vcenter.vms() for snapshot in vm.tree.all()]
         sessions = [each for each in vcenter.sessions.sessionList if each.key in self._of_jobs]
         return [
-            *(f"snapshot {name}" for name in snapshots if name.startswith(marks.BACKUP_PREFIX)),
+            *(f"snapshot {name}" for name in snapshots if name.startswith(markers.BACKUP_PREFIX)),
             *(f"session of {session.userAgent}" for session in sessions),
             *(
                 f"{vm.name} not migrated for {holder}"

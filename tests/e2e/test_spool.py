@@ -7,20 +7,20 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from bareos_vmsnap.fd.spool import Spool
+from bareos_vmsnap.fd.file_spool import FileSpool
 from vmsnap_lab.filedaemon import Cancel
 
 from .conftest import Saved
 from .joblog import check_ok
 
 
-def put(spool: Spool, name: str) -> None:
+def put(spool: FileSpool, name: str) -> None:
     with spool.create(name) as file:
         file.write(name.encode())
 
 
 def test_files_come_and_go(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, 1)
+    spool = FileSpool(tmp_path, 1)
     for name in ("a", "b"):
         put(spool, name)
     spool.drop("a")
@@ -35,7 +35,7 @@ def test_files_come_and_go(tmp_path: Path) -> None:
 
 
 def test_the_spool_of_a_job_that_runs_is_left_alone(tmp_path: Path) -> None:
-    one, other = Spool(tmp_path, 1), Spool(tmp_path, 2)
+    one, other = FileSpool(tmp_path, 1), FileSpool(tmp_path, 2)
     put(one, "a")
     put(other, "b")
     with one.open("a") as file:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pyVmomi import vim, vmodl
 
-from bareos_vmsnap.vsphere import marks
+from bareos_vmsnap.vsphere import markers
 
 from .conftest import Saved
 from .during import During
@@ -102,8 +102,8 @@ def test_the_backup_snapshot_cannot_be_deleted(site: Site) -> None:
 
 def test_a_leftover_of_another_file_daemon(site: Site) -> None:
     machine = site.create(disks=[MIB])
-    name = marks.backup_name("other-job.2026-11-21_01.00.00_07")
-    machine.snapshot(name, marks.backup_description("proxy2"))
+    name = markers.backup_name("other-job.2026-11-21_01.00.00_07")
+    machine.snapshot(name, markers.backup_description("proxy2"))
     machine.snapshot("vmsnap backup of mine", "a user's snapshot that only looks like ours")
     told = check_failed(site.backup(), "backup snapshot of job other-job.2026-11-21_01.00.00_07")
     assert "taken by the file daemon on proxy2" in told

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from pyVim.task import WaitForTask
 
-from bareos_vmsnap.mover.slots import Scope, Slots
+from bareos_vmsnap.mover.child.slots import Scope, Slots
 from vmsnap_lab.filedaemon import Cancel
 from vmsnap_lab.vddk import VixError, plugin
 
@@ -61,7 +61,7 @@ def test_a_forked_tree_comes_back(site: Site) -> None:
     vddk = site.lab.vddk
     assert len(vddk.processes) >= 20
     for process in vddk.processes:
-        if "bareos_vmsnap.hold" in process.arguments:
+        if "bareos_vmsnap.relocation_block" in process.arguments:
             continue
         arguments = dict(entry.partition("=")[::2] for entry in process.arguments)
         assert arguments["password"].startswith("-")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bareos_vmsnap.errors import Canceled
 from bareos_vmsnap.fd import audit
-from bareos_vmsnap.mover.launch import Interpreter
+from bareos_vmsnap.mover.client.launch import Interpreter
 
 BLOCK = audit.BLOCK
 

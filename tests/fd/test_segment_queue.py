@@ -13,7 +13,7 @@ import pytest
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd.items import SegmentFile
 from bareos_vmsnap.fd.segment_queue import SegmentQueue
-from bareos_vmsnap.mover.launch import Interpreter
+from bareos_vmsnap.mover.client.launch import Interpreter
 from bareos_vmsnap.tree import ladder, plan_backup
 from tests.mover import harness
 from tests.mover.harness import MIB

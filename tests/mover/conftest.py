@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from bareos_vmsnap.mover.client import Mover
-from bareos_vmsnap.mover.launch import ForkServer
+from bareos_vmsnap.mover.client.launch import ForkServerClient
+from bareos_vmsnap.mover.client.mover import Mover
 
 
 @pytest.fixture(scope="session")
-def fork_server() -> Iterator[ForkServer]:
-    server = ForkServer()
+def fork_server() -> Iterator[ForkServerClient]:
+    server = ForkServerClient()
     yield server
     server.close()
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Optional
 
-from bareos_vmsnap.mover.client import Mover
+from bareos_vmsnap.mover.client.mover import Mover
 from bareos_vmsnap.mover.report import Report
 from bareos_vmsnap.stream.frame import Frame
 from bareos_vmsnap.stream.reader import SegmentReader

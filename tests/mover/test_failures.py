@@ -18,8 +18,8 @@ from typing import Any, Callable
 
 import pytest
 
-from bareos_vmsnap.mover import launch
-from bareos_vmsnap.mover.client import Mover, MoverError
+from bareos_vmsnap.mover.client import launch
+from bareos_vmsnap.mover.client.mover import Mover, MoverError
 
 from . import harness
 from .harness import KIB, MIB
@@ -206,15 +206,15 @@ def test_a_stopped_mover_is_killed_all_the_same(local: dict[str, Any]) -> None:
     harness.wait_until(lambda: not harness.is_running(server))
 
 
-@pytest.mark.parametrize("launcher", ["Interpreter", "ForkServer"])
+@pytest.mark.parametrize("launcher", ["Interpreter", "ForkServerClient"])
 @pytest.mark.parametrize("direction", ["read", "write"])
 def test_the_parent_is_killed(local: dict[str, Any], direction: str, launcher: str) -> None:
     """Mover and server end with a parent that cannot tell them, and that has other children."""
     script = textwrap.dedent(
         f"""
         import subprocess, sys, time
-        from bareos_vmsnap.mover.client import Mover
-        from bareos_vmsnap.mover.launch import ForkServer, Interpreter
+        from bareos_vmsnap.mover.client.mover import Mover
+        from bareos_vmsnap.mover.client.launch import ForkServerClient, Interpreter
         launcher = {launcher}()
         if {direction!r} == "read":
             mover = Mover.read({harness.read_plan(local, SIZE, "full")!r}, launcher=launcher)
@@ -286,7 +286,7 @@ def test_a_failure_is_reported_while_the_pipe_is_full(tmp_path: Path) -> None:
                 mover.finish(harness.TIMEOUT)
 
 
-@pytest.mark.parametrize("kind", [launch.Interpreter, launch.ForkServer])
+@pytest.mark.parametrize("kind", [launch.Interpreter, launch.ForkServerClient])
 def test_a_missing_module_is_named(
     local: dict[str, Any],
     tmp_path: Path,
@@ -300,7 +300,7 @@ def test_a_missing_module_is_named(
     assert caught.value.kind == "environment"
 
 
-@pytest.mark.parametrize("kind", [launch.Interpreter, launch.ForkServer])
+@pytest.mark.parametrize("kind", [launch.Interpreter, launch.ForkServerClient])
 def test_a_missing_interpreter_is_named(
     local: dict[str, Any], kind: Callable[[str], launch.Launcher]
 ) -> None:
@@ -309,7 +309,7 @@ def test_a_missing_interpreter_is_named(
     assert caught.value.kind == "start"
 
 
-@pytest.mark.parametrize("kind", [launch.Interpreter, launch.ForkServer])
+@pytest.mark.parametrize("kind", [launch.Interpreter, launch.ForkServerClient])
 def test_a_mover_that_dies_at_once(
     local: dict[str, Any], kind: Callable[[str], launch.Launcher]
 ) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from bareos_vmsnap.mover.intake import BATCH, Intake
+from bareos_vmsnap.mover.child.intake import BATCH, Intake
 from bareos_vmsnap.stream import layout
 from bareos_vmsnap.stream.writer import SegmentWriter
 

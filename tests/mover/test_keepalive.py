@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bareos_vmsnap.mover.client import Mover
+from bareos_vmsnap.mover.client.mover import Mover
 
 from . import harness
 from .harness import KIB, MIB

@@ -14,8 +14,8 @@ from typing import Any, BinaryIO, Optional
 
 import pytest
 
-from bareos_vmsnap.mover.client import Mover, MoverError
-from bareos_vmsnap.mover.launch import ForkServer
+from bareos_vmsnap.mover.client.launch import ForkServerClient
+from bareos_vmsnap.mover.client.mover import Mover, MoverError
 
 from . import harness
 from .harness import MIB
@@ -30,14 +30,14 @@ def local(tmp_path: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-def server() -> Iterator[ForkServer]:
-    made = ForkServer()
+def server() -> Iterator[ForkServerClient]:
+    made = ForkServerClient()
     made.prepare()
     yield made
     made.close()
 
 
-def pid_of(server: ForkServer) -> int:
+def pid_of(server: ForkServerClient) -> int:
     assert server._process is not None
     return server._process.pid
 
@@ -48,7 +48,9 @@ def check_whole(mover: Mover) -> None:
     mover.finish(harness.TIMEOUT)
 
 
-def test_several_at_a_time_and_one_after_another(local: dict[str, Any], server: ForkServer) -> None:
+def test_several_at_a_time_and_one_after_another(
+    local: dict[str, Any], server: ForkServerClient
+) -> None:
     plan = harness.read_plan(local, SIZE, "full", compression="none")
     pid = pid_of(server)
     for _ in range(3):
@@ -58,7 +60,9 @@ def test_several_at_a_time_and_one_after_another(local: dict[str, Any], server: 
     assert pid_of(server) == pid
 
 
-def test_one_is_killed_and_the_others_go_on(local: dict[str, Any], server: ForkServer) -> None:
+def test_one_is_killed_and_the_others_go_on(
+    local: dict[str, Any], server: ForkServerClient
+) -> None:
     plan = harness.read_plan(local, SIZE, "full", compression="none")
     with Mover.read(plan, launcher=server) as first, Mover.read(plan, launcher=server) as other:
         first.wait_ready(harness.TIMEOUT)
@@ -68,7 +72,7 @@ def test_one_is_killed_and_the_others_go_on(local: dict[str, Any], server: ForkS
         check_whole(other)
 
 
-def test_a_mover_that_ignores_being_ended(local: dict[str, Any], server: ForkServer) -> None:
+def test_a_mover_that_ignores_being_ended(local: dict[str, Any], server: ForkServerClient) -> None:
     """Its server ends as well, which nobody but the mover knows."""
     plan = harness.read_plan(local, SIZE, "full", compression="none")
     with Mover.read(plan, launcher=server) as mover:
@@ -81,7 +85,7 @@ def test_a_mover_that_ignores_being_ended(local: dict[str, Any], server: ForkSer
         harness.wait_until(lambda: not harness.is_running(nbd))
 
 
-def test_the_fork_server_is_killed(local: dict[str, Any], server: ForkServer) -> None:
+def test_the_fork_server_is_killed(local: dict[str, Any], server: ForkServerClient) -> None:
     """Its movers cannot be vouched for any more; the next one gets a new server."""
     plan = harness.read_plan(local, SIZE, "full", compression="none")
     with Mover.read(plan, launcher=server) as mover:
@@ -99,8 +103,8 @@ def test_the_fork_server_is_killed(local: dict[str, Any], server: ForkServer) ->
 def test_it_ends_with_its_client() -> None:
     script = """if True:
         import time
-        from bareos_vmsnap.mover.launch import ForkServer
-        server = ForkServer()
+        from bareos_vmsnap.mover.client.launch import ForkServerClient
+        server = ForkServerClient()
         server.prepare()
         print(server._process.pid, flush=True)
         time.sleep(60)
@@ -114,7 +118,7 @@ def test_it_ends_with_its_client() -> None:
     harness.wait_until(lambda: not harness.is_running(pid))
 
 
-def test_close_ends_it_and_may_be_repeated(server: ForkServer) -> None:
+def test_close_ends_it_and_may_be_repeated(server: ForkServerClient) -> None:
     server.close()
     before = len(os.listdir("/proc/self/fd"))
     server.prepare()

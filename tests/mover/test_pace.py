@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from bareos_vmsnap.mover.pace import Pace
+from bareos_vmsnap.mover.child.rate_limiter import RateLimiter
 
 
 class Clock:
@@ -22,10 +22,10 @@ class Clock:
 
 def seconds(rate: int, sizes: list[int], idle: float = 0.0) -> float:
     clock = Clock()
-    pace = Pace(rate, clock, clock.sleep)
+    rate_limiter = RateLimiter(rate, clock, clock.sleep)
     clock.now += idle
     for size in sizes:
-        pace.wait(size)
+        rate_limiter.wait(size)
     return clock.now - idle
 
 

@@ -18,14 +18,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bareos_vmsnap.mover.crew import Crew
-from bareos_vmsnap.mover.dispatcher import AHEAD, BATCH_PIECES, Batch, Dispatcher, Piece
-from bareos_vmsnap.mover.failures import AccountingFailure
-from bareos_vmsnap.mover.memory import Buffer
-from bareos_vmsnap.mover.segmentchannel import Part, SegmentChannel
-from bareos_vmsnap.mover.selection import Different
-from bareos_vmsnap.mover.spool import Spool
-from bareos_vmsnap.mover.zeros import MAX_AGE, MAX_RUNS, ZeroRuns
+from bareos_vmsnap.mover.child.dispatcher import AHEAD, BATCH_PIECES, Batch, Dispatcher, Piece
+from bareos_vmsnap.mover.child.failures import AccountingFailure
+from bareos_vmsnap.mover.child.memory import Buffer
+from bareos_vmsnap.mover.child.record_spool import RecordSpool
+from bareos_vmsnap.mover.child.segment_channel import Part, SegmentChannel
+from bareos_vmsnap.mover.child.selection import Different
+from bareos_vmsnap.mover.child.worker_threads import WorkerThreads
+from bareos_vmsnap.mover.child.zeros import MAX_AGE, MAX_RUNS, ZeroRuns
 from bareos_vmsnap.stream import layout, payload
 from bareos_vmsnap.stream.errors import Truncated
 from bareos_vmsnap.stream.verify import verify
@@ -233,7 +233,7 @@ def test_buffers_compare_to_the_last_byte() -> None:
 
 
 def test_spool_is_read_as_often_as_needed() -> None:
-    spool = Spool(struct.Struct("<QQ"))
+    spool = RecordSpool(struct.Struct("<QQ"))
     records = [(number, number * 3) for number in range(300_000)]
     spool.extend(records)
     assert list(spool) == records
@@ -254,8 +254,8 @@ def test_the_first_failure_is_raised_at_once() -> None:
 
     ticks: Iterator[int] = iter(range(1000))
     with pytest.raises(ZeroDivisionError):
-        Crew([hang, fail, hang]).wait(0.01, lambda: None)
-    crew = Crew([hang, hang])
+        WorkerThreads([hang, fail, hang]).wait(0.01, lambda: None)
+    crew = WorkerThreads([hang, hang])
 
     def tick() -> None:
         if next(ticks) == 3:

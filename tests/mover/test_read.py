@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import Any
 import pytest
 
 from bareos_vmsnap import extents
-from bareos_vmsnap.mover.client import MoverError
+from bareos_vmsnap.mover.client.mover import MoverError
 from bareos_vmsnap.stream import layout
+from bareos_vmsnap.stream.reader import SegmentReader
 
 from . import harness
 from .harness import KIB, MIB
@@ -45,7 +47,8 @@ def test_full(served: Any) -> None:
     assert report.data_bytes + report.zero_bytes == ODD
     assert report.stream_bytes == len(data)
     assert report.frames == len(harness.frames(data))
-    assert report.header == {"node": "n1", "capacity": ODD, "chunk": MIB}
+    header = SegmentReader(io.BytesIO(data)).header
+    assert header == {"node": "n1", "capacity": ODD, "chunk": MIB}
     assert report.notes == []
 
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from bareos_vmsnap.mover.client import Mover, MoverError
-from bareos_vmsnap.mover.failures import PlanFailure
-from bareos_vmsnap.mover.slots import Scope, Slots, scopes
+from bareos_vmsnap.mover.child.failures import PlanFailure
+from bareos_vmsnap.mover.child.slots import Scope, Slots, scopes
+from bareos_vmsnap.mover.client.mover import Mover, MoverError
 
 from . import harness
 from .harness import MIB
@@ -73,7 +73,7 @@ def test_a_malformed_scope_is_refused(bad: list[Any]) -> None:
 # Whole lines in one call: with PYTHONUNBUFFERED, print takes two, and others come between.
 _WORKER = """
     import os, random, sys, time
-    from bareos_vmsnap.mover.slots import Scope, Slots
+    from bareos_vmsnap.mover.child.slots import Scope, Slots
     folder, seed = sys.argv[1], int(sys.argv[2])
     dice = random.Random(seed)
     host = [Scope(0, f"host {n}", 3, folder) for n in range(2)]
@@ -135,7 +135,7 @@ def test_never_more_than_the_limit(tmp_path: Path) -> None:
 
 def test_a_killed_process_leaves_no_slot_taken(tmp_path: Path) -> None:
     script = (
-        "import sys, time; from bareos_vmsnap.mover.slots import Scope, Slots; s = Slots();"
+        "import sys, time; from bareos_vmsnap.mover.child.slots import Scope, Slots; s = Slots();"
         "s.take({Scope(0, 'ESXi host a/b', 1, sys.argv[1]): 1}); print('has', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE)
@@ -196,7 +196,7 @@ def test_a_mover_that_waits_ends_with_its_parent(tmp_path: Path) -> None:
     script = textwrap.dedent(
         f"""
         import time
-        from bareos_vmsnap.mover.client import Mover
+        from bareos_vmsnap.mover.client.mover import Mover
         mover = Mover.read({{"source": {endpoint!r}, "header": {{}}, "capacity": {SIZE}, "method": "full"}})
         print(mover._process.pid, flush=True)
         mover.wait_ready(60)

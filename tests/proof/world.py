@@ -17,7 +17,7 @@ from pyVmomi import vim
 
 import bareos_vmsnap
 from bareos_vmsnap.tree import manifest
-from bareos_vmsnap.vsphere import marks, snapshots
+from bareos_vmsnap.vsphere import markers, snapshots
 from tests.proof import reference
 from vmsnap_lab import plugin_options
 from vmsnap_lab.filedaemon import FileDaemon
@@ -225,8 +225,8 @@ class World:
 
     def crashed_job(self) -> None:
         """A job of this file daemon died and left its backup snapshot; users go on above it."""
-        description = marks.backup_description(socket.gethostname())
-        name = marks.backup_name("dead.2026-01-01_00.00.00_01")
+        description = markers.backup_description(socket.gethostname())
+        name = markers.backup_name("dead.2026-01-01_00.00.00_01")
         if not any(item.name == name for _, item in self._walk(self.vm)):
             WaitForTask(self.vm.CreateSnapshot_Task(name, description, False, False))
 

@@ -46,7 +46,7 @@ def test_a_snapshot_is_read_and_the_leaf_written(lab: Lab, guest: Guest, habits:
 READER = """
 import json, sys
 from bareos_vmsnap import transport
-from bareos_vmsnap.mover.connection import Connection
+from bareos_vmsnap.mover.child.connection import Connection
 
 with transport.open(json.loads(sys.stdin.buffer.read()), writable=False) as endpoint:
     connection = Connection(endpoint, request=512)

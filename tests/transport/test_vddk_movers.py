@@ -16,7 +16,7 @@ import pytest
 from pyVim.task import WaitForTask
 from pyVmomi import vim
 
-from bareos_vmsnap.mover.client import Mover, MoverError
+from bareos_vmsnap.mover.client.mover import Mover, MoverError
 from bareos_vmsnap.vsphere import disks
 from tests.mover import harness
 from tests.mover.harness import wait_until

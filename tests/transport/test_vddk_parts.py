@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
+from bareos_vmsnap.processes.server_log import TAIL, ServerLog
 from bareos_vmsnap.transport import TransportError
 from bareos_vmsnap.transport.access import DiskAddress, Limits, NbdAccess, VddkAccess
 from bareos_vmsnap.transport.server import Files
-from bareos_vmsnap.transport.serverlog import TAIL, ServerLog
-from bareos_vmsnap.transport.vddk import command, library, words
-from bareos_vmsnap.transport.vddk.description import Disk, parse
+from bareos_vmsnap.transport.vddk import command, diagnosis, library
+from bareos_vmsnap.transport.vddk.vddk_disk import VddkDisk, parse
 
-DISK = Disk(
+DISK = VddkDisk(
     server="vc.example.org",
     port=443,
     user="locked@vsphere.local",
@@ -122,7 +122,7 @@ SAID = [
 def test_messages_have_a_meaning(line: str, told: str) -> None:
     said = f"nbdkit: vddk[1]: error: {line.format(path=DISK.path)}"
     noise = "nbdkit: vddk[1]: debug: transport mode: nbdssl\n"
-    meaning = words.explain(noise + said, DISK)
+    meaning = diagnosis.explain(noise + said, DISK)
     assert meaning is not None
     assert re.search(told, meaning), meaning
     assert DISK.password not in meaning
@@ -130,8 +130,8 @@ def test_messages_have_a_meaning(line: str, told: str) -> None:
 
 def test_names_that_people_chose_mean_nothing() -> None:
     """The disk's path speaks of locks, a licence and maintenance; none of it is an error's word."""
-    assert words.explain(f"error: VixDiskLib_Open: {DISK.path}: something new", DISK) is None
-    assert words.explain("debug: Failed to lock the file", DISK) is None
+    assert diagnosis.explain(f"error: VixDiskLib_Open: {DISK.path}: something new", DISK) is None
+    assert diagnosis.explain("debug: Failed to lock the file", DISK) is None
 
 
 def vddk(**changed: Any) -> VddkAccess:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bareos_vmsnap import transport
-from bareos_vmsnap.mover.failures import NbdFailure
+from bareos_vmsnap.mover.child.failures import NbdFailure
 from bareos_vmsnap.transport import TransportError, server
 from vmsnap_lab.guest import Guest
 from vmsnap_lab.lab import Lab

@@ -11,7 +11,7 @@ from typing import Any
 from pyVmomi import vim
 
 from bareos_vmsnap import transport
-from bareos_vmsnap.mover.connection import Connection
+from bareos_vmsnap.mover.child.connection import Connection
 from bareos_vmsnap.vsphere import disks
 from vmsnap_lab.guest import Guest
 from vmsnap_lab.lab import Lab

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pyVmomi import VmomiSupport, vim
 
-from bareos_vmsnap.vsphere import whereabouts
+from bareos_vmsnap.vsphere import disk_paths
 
 
 @pytest.mark.parametrize(
@@ -25,4 +25,4 @@ from bareos_vmsnap.vsphere import whereabouts
     ],
 )
 def test_whether_it_is_migrated(disabled: list[Any], held: bool) -> None:
-    assert whereabouts.is_held(SimpleNamespace(disabledMethod=disabled)) is held
+    assert disk_paths.relocation_disabled(SimpleNamespace(disabledMethod=disabled)) is held

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyVmomi import vim
 
-from bareos_vmsnap.vsphere import inventory, marks, vmodl_json
+from bareos_vmsnap.vsphere import inventory, markers, vmodl_json
 from bareos_vmsnap.vsphere.session import Session
 from vmsnap_lab.lab import Lab
 
@@ -34,12 +34,12 @@ def test_urls_of_datastore_files() -> None:
 
 
 def test_backup_snapshots_are_recognised() -> None:
-    name, description = marks.backup_name("job.1"), marks.backup_description("proxy")
-    assert marks.leftover(name, description, "snapshot-1") == marks.Leftover(
+    name, description = markers.backup_name("job.1"), markers.backup_description("proxy")
+    assert markers.leftover(name, description, "snapshot-1") == markers.Leftover(
         "snapshot-1", "job.1", "proxy"
     )
     for others in ((name, ""), (name, "about it"), ("mine", description), ("", "")):
-        assert marks.leftover(*others, "snapshot-1") is None
+        assert markers.leftover(*others, "snapshot-1") is None
 
 
 def test_a_configuration_survives_json(lab: Lab, session: Session) -> None:

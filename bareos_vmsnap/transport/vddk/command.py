@@ -8,8 +8,8 @@ import os
 from collections.abc import Mapping
 
 from bareos_vmsnap.transport.server import Files
-from bareos_vmsnap.transport.vddk.description import Disk
 from bareos_vmsnap.transport.vddk.library import Library
+from bareos_vmsnap.transport.vddk.vddk_disk import VddkDisk
 
 FILTER = "exitlast"
 MAX_THREADS = 64  # of a connection
@@ -28,7 +28,7 @@ vixDiskLib.nfc.WriteTimeoutMs=600000
 
 
 def arguments(
-    disk: Disk, library: Library, files: Files, config: str, password_fd: int, *, writable: bool
+    disk: VddkDisk, library: Library, files: Files, config: str, password_fd: int, *, writable: bool
 ) -> list[str]:
     """The command line. The password is not in it: nbdkit reads it from `password_fd`.
 
@@ -91,7 +91,7 @@ def environment(library: Library, directory: str, ours: Mapping[str, str]) -> di
     }
 
 
-def config(disk: Disk, directory: str) -> str:
+def config(disk: VddkDisk, directory: str) -> str:
     """VDDK's configuration file: what it writes goes to `directory`.
 
     An admin's lines take the place of ours: which one of two would hold is documented nowhere.
@@ -102,7 +102,7 @@ def config(disk: Disk, directory: str) -> str:
     return kept + disk.settings
 
 
-def _buffers(disk: Disk) -> int:
+def _buffers(disk: VddkDisk) -> int:
     """The number of NFC buffers of a connection."""
     for line in reversed([*SETTINGS.splitlines(), *disk.settings.splitlines()]):
         value = line.partition("=")[2].strip(' \t"')

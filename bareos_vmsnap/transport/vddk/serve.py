@@ -11,10 +11,10 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
+from bareos_vmsnap.processes.server_log import ServerLog
 from bareos_vmsnap.transport import server
 from bareos_vmsnap.transport.endpoint import Endpoint, TransportError
-from bareos_vmsnap.transport.serverlog import ServerLog
-from bareos_vmsnap.transport.vddk import command, description, library, words
+from bareos_vmsnap.transport.vddk import command, diagnosis, library, vddk_disk
 
 # More than any machine makes use of; the connection limits are kept by mover.slots.
 READING_CONNECTIONS = 16
@@ -23,17 +23,17 @@ PACKAGE = "nbdkit and its vddk plugin (see docs/installation.md)"
 
 @contextmanager
 def serve(given: Mapping[str, Any], *, writable: bool) -> Iterator[Endpoint]:
-    """Yield the endpoint of a disk; see description.Disk for the keys.
+    """Yield the endpoint of a disk; see disk.Disk for the keys.
 
     nbdkit opens the disk only when a client connects, and tells the client nothing of what went
     wrong: Endpoint.explain() does. Raises TransportError.
     """
-    disk = description.parse(given, writable=writable)
+    disk = vddk_disk.parse(given, writable=writable)
     found = library.find(disk.libdir)
     disk = dataclasses.replace(disk, libdir=found.libdir)
     name = f"{disk.path} of {disk.vm}" + (f", {disk.snapshot}" if disk.snapshot else "")
     log = _log(disk)
-    explain = partial(words.explain, disk=disk)
+    explain = partial(diagnosis.explain, disk=disk)
 
     def arguments(files: server.Files, password: int) -> list[str]:
         path = os.path.join(files.directory, "vddk.conf")
@@ -56,7 +56,7 @@ def serve(given: Mapping[str, Any], *, writable: bool) -> Iterator[Endpoint]:
                         ends_with_clients=True,
                     )
                 )
-        except server.NotReady as error:
+        except server.ServerNotReady as error:
             raise TransportError(f"{name}: {explain(error.log) or error}") from error
         yield Endpoint(
             running.uri,
@@ -70,7 +70,7 @@ def serve(given: Mapping[str, Any], *, writable: bool) -> Iterator[Endpoint]:
         )
 
 
-def _log(disk: description.Disk) -> ServerLog:
+def _log(disk: vddk_disk.VddkDisk) -> ServerLog:
     label = f"{disk.vm} {disk.snapshot or 'current'} {disk.path}"
     try:
         return ServerLog([disk.password], disk.log, label)

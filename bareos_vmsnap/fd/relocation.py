@@ -1,0 +1,182 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""No Storage vMotion of a VM while a job works on its disks, where that can be had."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional
+from urllib.parse import quote
+
+from bareos_vmsnap import errors
+from bareos_vmsnap.fd.job_info import JobInfo
+from bareos_vmsnap.fd.options import Options
+from bareos_vmsnap.processes.spawn import ProcessError
+from bareos_vmsnap.relocation_block import answers
+from bareos_vmsnap.relocation_block.client import BlockProcess
+from bareos_vmsnap.transport import TransportError
+from bareos_vmsnap.transport.access import Access
+from bareos_vmsnap.vsphere import disk_paths, preflight
+
+if TYPE_CHECKING:  # it needs bareosfd, which `vmsnap check` has not
+    from bareos_vmsnap.fd.messages import JobLog
+
+_GRANT = (
+    "Grant the user these privileges on the VM, as in docs/installation.md, or set "
+    "prevent_storage_vmotion=no"
+)
+# Seconds; vCenter and VDDK have just been at hand.
+_CLEAN_UP_TIMEOUT = 30.0
+_MISSING = "this VDDK has no PrepareForAccess"
+_ELSEWHERE = "it takes a vCenter, and disks reached through VDDK"
+_LOOK = "With vddk_log=all the job's disk log tells more; prevent_storage_vmotion=no does without"
+
+
+class CannotBlockRelocation(errors.VmsnapError):
+    """Storage vMotion cannot be prevented, and the job is not to go on without."""
+
+
+def check(chosen: Options, access: Access, vm: Any, content: Any) -> str:
+    """A sentence on what a job would do, without doing it. Raises CannotBlockRelocation where it would fail."""
+    if chosen.prevent_storage_vmotion == "no":
+        return "Storage vMotion is detected, not prevented: prevent_storage_vmotion=no"
+    reason = _obstacle(access, vm, content)
+    if reason is None:
+        return "Storage vMotion is prevented while a job runs"
+    if chosen.prevent_storage_vmotion == "yes":
+        raise _cannot_hold(vm.name, reason, "Mend that, or set prevent_storage_vmotion=auto or no")
+    return f"Storage vMotion is detected, but cannot be prevented: {reason}"
+
+
+def _obstacle(access: Access, vm: Any, content: Any) -> Optional[str]:
+    given = access.relocation_disk(vm._moId)
+    if given is None:
+        return _ELSEWHERE
+    lacking = _lacking(vm, content)
+    if lacking:
+        return lacking
+    try:
+        probe = BlockProcess(given, probe=True)
+    except (TransportError, ProcessError) as error:
+        return str(error)
+    answer = probe.wait()
+    probe.release()
+    if answer.word == answers.MISSING:
+        return _MISSING
+    return None if answer.held else answer.message
+
+
+def _lacking(vm: Any, content: Any) -> str:
+    """All of them are needed before anything is done: what was disabled would else stay so."""
+    lacking = preflight.relocation_privileges(vm, content)
+    return f"the user lacks the privileges {', '.join(lacking)}" if lacking else ""
+
+
+def _cannot_hold(name: str, reason: str, todo: str) -> CannotBlockRelocation:
+    return CannotBlockRelocation(
+        f"Storage vMotion of VM {name} cannot be prevented, as prevent_storage_vmotion=yes wants it: "
+        f"{reason}",
+        todo=todo,
+    )
+
+
+class RelocationBlock:
+    """Has vCenter refuse to migrate one VM, from hold() to release()."""
+
+    def __init__(self, chosen: Options, access: Access, job_info: JobInfo, log: JobLog) -> None:
+        self._wish = chosen.prevent_storage_vmotion
+        self._server = f"{chosen.vcserver}:{chosen.vcport}"
+        self._access = access
+        self._job_info = job_info
+        self._log = log
+        self._name = ""
+        self._given: dict[str, Any] = {}
+        self._hold: Optional[BlockProcess] = None
+        self._held = False
+
+    def start(self, vm: Any, content: Any) -> None:
+        """Ask for it; say so where it is not to be had. Raises CannotBlockRelocation, errors.Canceled."""
+        if self._wish == "no":
+            return
+        self._name = vm.name
+        given = self._access.relocation_disk(vm._moId)
+        if given is None:
+            if self._wish == "yes":
+                self._fail(_ELSEWHERE)
+            return
+        lacking = _lacking(vm, content)
+        if lacking:
+            self._not_held(lacking, _GRANT)
+            return
+        self._given = given
+        try:
+            self._hold = self._start(disabled=disk_paths.relocation_disabled(vm))
+        except (TransportError, ProcessError) as error:
+            self._not_held(str(error), _LOOK)
+            return
+        self._judge(self._hold.wait(canceled=self._job_info.cancel.is_set))
+
+    def release(self) -> None:
+        """Let vCenter migrate the VM again; never raises, safe to call again."""
+        hold, self._hold = self._hold, None
+        problem = hold.release() if hold is not None else ""
+        if problem and self._held:
+            problem = self._clean_up(problem)
+        if problem:
+            self._log.warn(
+                f"VM {self._name}: vCenter may still refuse to migrate it, on behalf of "
+                f"{answers.identity(self._given['vm'])!r}: {problem}. The next job of the VM ends "
+                "that, or see docs/troubleshooting.md"
+            )
+
+    def _start(self, *, disabled: bool) -> BlockProcess:
+        directory: Path = self._job_info.working_directory
+        name = quote(f"{self._server}-{self._given['vm']}", safe="")
+        return BlockProcess(
+            self._given, disabled=disabled, lock=str(directory / f"bareos-vmsnap-block-{name}.lock")
+        )
+
+    def _judge(self, answer: answers.Answer) -> None:
+        self._held = answer.held
+        if answer.held:
+            dead = "; a job that died had left it so" if answer.word == answers.REPLACED else ""
+            self._log.info(
+                f"VM {self._name}: vCenter refuses to migrate it while this job runs{dead}"
+            )
+        elif answer.word == answers.OTHERS:
+            whom = answer.message or "another program"
+            self._log.info(
+                f"VM {self._name}: vCenter refuses to migrate it already, on behalf of {whom}. "
+                "Should that end before this job, a migration is detected"
+            )
+        elif answer.word == answers.MISSING:
+            if self._wish == "yes":
+                self._fail(_MISSING)
+            self._log.info(
+                f"VM {self._name}: {_MISSING}: Storage vMotion is not prevented, but detected"
+            )
+        elif answer.word == answers.CANCELED:
+            raise errors.Canceled("The job was canceled")
+        else:
+            self._not_held(answer.message, _LOOK)
+
+    def _not_held(self, reason: str, todo: str) -> None:
+        if self._wish == "yes":
+            self._fail(reason, todo)
+        self._log.warn(
+            f"VM {self._name}: Storage vMotion cannot be prevented while the job runs, only "
+            f"detected: {reason}. {todo}"
+        )
+
+    def _fail(self, reason: str, todo: str = "Set prevent_storage_vmotion=auto or no") -> None:
+        raise _cannot_hold(self._name, reason, todo)
+
+    def _clean_up(self, problem: str) -> str:
+        """The process died, or could not end what it began: may another one? What is wrong still."""
+        try:
+            hold = self._start(disabled=True)
+        except (TransportError, ProcessError) as error:
+            return f"{problem}; {error}"
+        held = hold.wait(_CLEAN_UP_TIMEOUT).held
+        still = hold.release(_CLEAN_UP_TIMEOUT)
+        return still if held else problem

@@ -1,0 +1,52 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Waits until the servers of a plan's disks may have another connection."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from bareos_vmsnap.mover.child import slots
+from bareos_vmsnap.mover.child.reporter import Reporter
+
+
+class Admission:
+    """Holds the slots of one connection to each of the disks."""
+
+    def __init__(self, disks: Sequence[Mapping[str, Any]], held: slots.Slots) -> None:
+        self._held = held
+        # A scope that two disks have in common is one, with room for both.
+        self.wanted = Counter(s for disk in disks for s in slots.scopes(disk.get("slots") or ()))
+
+    def another(self) -> bool:
+        """Whether one more connection to each disk is free now; then it is taken."""
+        return self._held.take_more(self.wanted)
+
+
+@contextmanager
+def admitted(disks: Sequence[Mapping[str, Any]], reporter: Reporter) -> Iterator[Admission]:
+    """Wait for one connection to each of the disks, together; keep them while the context lasts.
+
+    What is waited for, and how long it took, is reported. Raises PlanFailure, OSError.
+    """
+    held = slots.Slots()
+    admission = Admission(disks, held)
+    begun = time.monotonic()
+    waited = False
+
+    def waiting(scope: slots.Scope) -> None:
+        nonlocal waited
+        waited = True
+        reporter.queued(scope.name)
+
+    held.take(admission.wanted, waiting)
+    if waited:
+        reporter.admitted(time.monotonic() - begun)
+    try:
+        yield admission
+    finally:
+        held.release()

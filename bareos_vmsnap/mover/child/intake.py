@@ -1,0 +1,97 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""The segment that several threads take from one channel, a few frames at a time."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Optional
+
+from bareos_vmsnap.mover.child.failures import CapacityMismatch, WrongSegment
+from bareos_vmsnap.stream import layout, parser
+from bareos_vmsnap.stream.frame import Frame, Totals
+from bareos_vmsnap.stream.payload import Bytes
+from bareos_vmsnap.stream.reader import SegmentReader
+
+# Frames that a thread takes in one turn at most: of small ones, as changed block tracking gives
+# them, each turn costs more than the frame itself.
+BATCH = 32
+_READ = 64 << 10  # so much is read at once where less was asked for
+_DRAIN = 256 << 10
+
+
+class TakenFrame(NamedTuple):
+    """A frame with its stored bytes, still to be checked; `position` is where they begin."""
+
+    frame: Frame
+    stored: memoryview
+    position: int
+
+    def unpack(self) -> Bytes:
+        """Return the raw bytes, which may be the stored ones. Raises PayloadDamaged."""
+        return parser.unpack(self.frame, self.stored, self.position)
+
+
+class Intake:
+    """Reads the header at once. Raises SegmentError."""
+
+    def __init__(self, descriptor: int):
+        source = io.BufferedReader(io.FileIO(descriptor, closefd=False), _READ)
+        self._reader = SegmentReader(source)
+        self._next: Optional[Frame] = None  # its payload is still to be read
+        self._turn = threading.Lock()
+        self.header = self._reader.header
+        self.chunk = self._reader.chunk
+
+    def expect(self, fields: Mapping[str, Any], capacity: int) -> None:
+        """Raise unless the header has these fields, and its disk fits in `capacity` bytes."""
+        for key, value in fields.items():
+            if key not in self.header:
+                raise WrongSegment(f"segment has no {key} in its header, expected {value!r}")
+            if self.header[key] != value:
+                raise WrongSegment(f"segment has {key} {self.header[key]!r}, expected {value!r}")
+        if self._reader.capacity > capacity:
+            raise CapacityMismatch(
+                f"segment is of a disk of {self._reader.capacity} bytes, the target has {capacity}"
+            )
+
+    def take(self, buffer: memoryview) -> list[TakenFrame]:
+        """Return the next frames, their stored bytes in the buffer; none once the segment is whole.
+
+        Their raw bytes, without zeros, are a chunk at most, and so large the buffer must be.
+        """
+        reader = self._reader
+        taken: list[TakenFrame] = []
+        room = self.chunk
+        with self._turn:
+            while len(taken) < BATCH:
+                frame = self._next or reader.next_frame()
+                self._next = None
+                if frame is None:
+                    break
+                raw = 0 if frame.kind == layout.ZERO else frame.length
+                if raw > room:
+                    self._next = frame
+                    break
+                room -= raw
+                position = reader.position
+                stored = reader.read_payload(frame, buffer)
+                buffer = buffer[len(stored) :]
+                taken.append(TakenFrame(frame, stored, position))
+                if not room:
+                    break
+        return taken
+
+    def totals(self) -> tuple[Totals, int]:
+        """Return the totals of the trailer and the size of the segment, once it is whole."""
+        assert self._reader.totals is not None, "the segment was not read to its end"
+        return self._reader.totals, self._reader.position
+
+
+def drain(descriptor: int) -> None:
+    """Read and discard to the end of the stream, so that whoever writes it can finish."""
+    while os.read(descriptor, _DRAIN):
+        pass

@@ -1,0 +1,136 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Connection slots that all movers of a machine share: locked files the kernel frees for the dead.
+
+A *scope* is something that takes so many connections and no more, a vCenter or an ESXi host. Its
+slots are files in a directory, a connection is a lock on one of them.
+
+Nobody who waits holds what another one waits for: all slots of a scope are asked for at once; who
+waits for them holds the scope's *queue*, and those behind wait for the queue; and scopes are taken
+in one order by everybody, hosts before the vCenter. Who holds slots of all scopes waits for nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable
+from urllib.parse import quote
+
+from bareos_vmsnap.mover.child.failures import PlanFailure
+from bareos_vmsnap.processes import file_lock
+
+POLL = 0.2  # seconds between looks at slots that are all taken
+
+
+@dataclass(frozen=True, order=True)
+class Scope:
+    """`rank` says in which order scopes are taken, `name` is for people and tells scopes apart."""
+
+    rank: int
+    name: str
+    limit: int
+    directory: str
+
+    @property
+    def folder(self) -> Path:
+        """Where the files are. A name of any characters makes one of a file."""
+        return Path(self.directory) / quote(self.name, safe="")
+
+
+def scopes(given: Iterable[Any]) -> list[Scope]:
+    """The scopes of a description's `slots`, in the order they are taken. Raises PlanFailure."""
+    found = []
+    for entry in given:
+        if not isinstance(entry, Mapping):
+            raise PlanFailure("slots is not a list of objects")
+        try:
+            found.append(Scope(**entry))
+        except TypeError as error:
+            raise PlanFailure(f"slots: {error}") from error
+    return sorted(found)
+
+
+class Slots:
+    """The slots this process holds; they are free again when it ends, however it ends."""
+
+    def __init__(self) -> None:
+        self._held: list[int] = []
+
+    def take(
+        self, wanted: Mapping[Scope, int], waiting: Callable[[Scope], None] = lambda scope: None
+    ) -> None:
+        """Take so many slots of each scope, waiting for as long as it takes.
+
+        `waiting` is called once for each scope that has to be waited for. Raises PlanFailure for
+        more slots than a scope has, OSError where the files cannot be used.
+        """
+        for scope, count in sorted(wanted.items()):
+            if count > scope.limit:
+                raise PlanFailure(
+                    f"{count} connections at once are needed, {scope.name} may have {scope.limit}"
+                )
+        for scope, count in sorted(wanted.items()):
+            self._take(scope, count, waiting)
+
+    def take_more(self, wanted: Mapping[Scope, int]) -> bool:
+        """Take so many slots of each scope where that is possible at once, else none."""
+        new: list[int] = []
+        for scope, count in sorted(wanted.items()):
+            queue = file_lock.lock(scope.folder / "queue")
+            found = _free(scope, count) if queue is not None else []
+            if queue is not None:
+                os.close(queue)
+            new += found
+            if len(found) < count:
+                _release(new)
+                return False
+        self._held += new
+        return True
+
+    def release(self) -> None:
+        """Free all of them."""
+        _release(self._held)
+
+    def _take(self, scope: Scope, count: int, waiting: Callable[[Scope], None]) -> None:
+        scope.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        told = False
+        queue = file_lock.lock(scope.folder / "queue")
+        if queue is None:
+            waiting(scope)
+            told = True
+            queue = file_lock.lock(scope.folder / "queue", wait=True)
+            assert queue is not None
+        try:
+            while True:
+                found = _free(scope, count)
+                self._held += found
+                count -= len(found)
+                if not count:
+                    return
+                if not told:
+                    waiting(scope)
+                    told = True
+                time.sleep(POLL)
+        finally:
+            os.close(queue)
+
+
+def _free(scope: Scope, count: int) -> list[int]:
+    """Lock up to `count` free slots; return their descriptors."""
+    found: list[int] = []
+    for number in range(scope.limit):
+        if len(found) == count:
+            break
+        slot = file_lock.lock(scope.folder / str(number))
+        if slot is not None:
+            found.append(slot)
+    return found
+
+
+def _release(held: list[int]) -> None:
+    while held:
+        os.close(held.pop())

@@ -1,0 +1,20 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""The side of a mover that runs in bareos-fd: starts the process and speaks with it.
+
+Standard library only, no threads, no signal handlers, no fork without exec.
+"""
+
+from bareos_vmsnap.mover.client.launch import ForkServerClient, Interpreter, Launcher
+from bareos_vmsnap.mover.client.mover import OPEN_TIMEOUT, Mover
+from bareos_vmsnap.mover.report import MoverError, Report
+
+__all__ = [
+    "OPEN_TIMEOUT",
+    "ForkServerClient",
+    "Interpreter",
+    "Launcher",
+    "Mover",
+    "MoverError",
+    "Report",
+]

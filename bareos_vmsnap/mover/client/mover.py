@@ -1,0 +1,259 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Starts a mover and speaks with it (standard library only: this runs inside bareos-fd).
+
+No threads, no signal handlers, no fork without exec. The data itself does not pass here: Bareos
+reads or writes `data_fd`, one end of a channel to the mover.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import subprocess
+import time
+import weakref
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, BinaryIO, Callable, Optional, Union
+
+from bareos_vmsnap.mover import wire
+from bareos_vmsnap.mover.client import launch
+from bareos_vmsnap.mover.report import MoverError, Queue, Report
+from bareos_vmsnap.processes import scratch
+from bareos_vmsnap.processes.pipes import Channel, Pipe
+from bareos_vmsnap.processes.report_lines import ReportLines
+from bareos_vmsnap.processes.spawn import KILL_GRACE, PATIENCE, last_words
+
+# How long the mover may take none of its plan before it counts as stuck, in seconds.
+FEED_TIMEOUT = 120.0
+# How long a mover may give no sign of life while it opens disks, in seconds.
+OPEN_TIMEOUT = 300.0
+_PIECE = 1 << 20  # bytes
+
+
+class Mover:
+    """A mover process. `data_fd` is our end of what the segment comes or goes through.
+
+    Leaving it as a context manager ends what still runs; so does forgetting it, and so does the
+    end of this process, however it comes. All methods but `kill` belong to one thread.
+    """
+
+    def __init__(self, *, reads: bool, launcher: Optional[launch.Launcher] = None):
+        """Start a process that waits for its plan. Use `read` or `write` instead."""
+        self._killed = self._ready = False
+        self._queue = Queue("", 0.0, waiting=False)
+        self._final: Optional[dict[str, Any]] = None
+        self._outcome: Union[Report, MoverError, None] = None
+        directory = scratch.make_directory()
+        self._remove_scratch = weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True)
+        self._stderr = open(os.path.join(directory, "stderr"), "w+b")  # noqa: SIM115 - as long as this
+        plan = Pipe(self, ours="write")
+        data = Channel(self, ours="read" if reads else "write")
+        report = Pipe(self, ours="read")
+        # The mover ends when the last writing end of this pipe is closed, and only we have one.
+        lifeline = Pipe(self, ours="write")
+        self.data_fd, self.close_data = data.ours, data.close
+        self._plan_fd, self._close_plan = plan.ours, plan.close
+        self._reports, self._close_report = ReportLines(report.ours), report.close
+        self._close_lifeline = lifeline.close
+        os.set_blocking(self._plan_fd, False)
+        try:
+            self._process = (launcher or launch.Interpreter()).start(
+                [end.theirs for end in (plan, data, report, lifeline)], directory, self._stderr
+            )
+        except BaseException:
+            self._close()
+            raise
+        finally:
+            for end in (plan, data, report, lifeline):
+                os.close(end.theirs)
+
+    @classmethod
+    def read(
+        cls,
+        plan: Mapping[str, Any],
+        extents: Iterable[tuple[int, int]] = (),
+        *,
+        launcher: Optional[launch.Launcher] = None,
+    ) -> Mover:
+        """Start reading a disk to a segment; return once the mover has its plan.
+
+        `extents` are sorted (start, length) in bytes; they are passed on as they come. `launcher`:
+        how to start the process, by default in a new interpreter. Raises MoverError, and what
+        iterating over the extents raises.
+        """
+        return cls(reads=True, launcher=launcher)._feed({**plan, "operation": "read"}, extents)
+
+    @classmethod
+    def write(cls, plan: Mapping[str, Any], *, launcher: Optional[launch.Launcher] = None) -> Mover:
+        """Start writing a segment to a disk; return once the mover has its plan."""
+        return cls(reads=False, launcher=launcher)._feed({**plan, "operation": "write"}, ())
+
+    def wait_ready(
+        self,
+        timeout: float,
+        *,
+        tell: Callable[[str], None] = lambda text: None,
+        canceled: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Wait until the disks are open, so that what is wrong with them is known before data flows.
+
+        The mover may wait for its turn to connect as long as it takes; `tell` is called with
+        sentences about that. Raises MoverError if the mover fails, or otherwise gives no sign of
+        life for `timeout` seconds, or (kind "killed") once `canceled` says so.
+        """
+        deadline = time.monotonic() + timeout
+        while not self._ready and self._final is None and not self._reports.ended:
+            if canceled():
+                self.kill()
+                break
+            before = self._queue
+            if self._receive(min(deadline, time.monotonic() + PATIENCE)) or self._queue.waiting:
+                deadline = time.monotonic() + timeout
+            elif time.monotonic() >= deadline:
+                break
+            if self._queue != before:
+                tell(str(self._queue))
+        if not self._ready:
+            self._finish(KILL_GRACE, f"mover was not ready within {timeout:.0f} s")
+
+    def feed(self, source: BinaryIO) -> None:
+        """Write a segment from a file where it is not Bareos' core that does so.
+
+        Raises OSError where the file cannot be read. A mover that gives up closes its end: its
+        reason comes from `finish`, not from here.
+        """
+        while piece := source.read(_PIECE):
+            rest = memoryview(piece)
+            while rest:
+                try:
+                    rest = rest[os.write(self.data_fd, rest) :]
+                except (BrokenPipeError, ConnectionResetError):
+                    return
+
+    def finish(self, timeout: float) -> Report:
+        """Wait for the end of the mover and return its report, once all data has flowed.
+
+        Closes `data_fd`. Raises MoverError unless the mover said that all is well, ended with
+        status 0, and its totals add up; after `timeout` seconds it is killed.
+        """
+        return self._finish(timeout, f"mover did not end within {timeout:.0f} s")
+
+    def kill(self) -> None:
+        """End the mover and the servers it started; safe to repeat, and from any thread."""
+        if self._process.poll() is None:
+            self._killed = True
+        self._close_lifeline()
+        self._process.terminate()
+        try:
+            self._process.wait(KILL_GRACE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            # One that hangs in the kernel ends when it can; whoever cleans up must go on.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(KILL_GRACE)
+
+    def __enter__(self) -> Mover:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.kill()
+        self._close()
+
+    def _feed(self, plan: Mapping[str, Any], extents: Iterable[tuple[int, int]]) -> Mover:
+        try:
+            for piece in wire.pack(plan, extents):
+                self._hand_over(piece)
+        except BaseException:
+            with self:
+                raise
+        self._close_plan()
+        return self
+
+    def _hand_over(self, piece: bytes) -> None:
+        poll = select.poll()
+        poll.register(self._plan_fd, select.POLLOUT)
+        rest = memoryview(piece)
+        while rest:
+            if not poll.poll(FEED_TIMEOUT * 1000):
+                self._finish(0, f"mover took none of its plan for {FEED_TIMEOUT:.0f} s")
+            try:
+                rest = rest[os.write(self._plan_fd, rest) :]
+            except BrokenPipeError:
+                self._finish(KILL_GRACE, "mover stopped taking its plan")
+                raise
+
+    def _receive(self, deadline: float) -> bool:
+        """Take in what the mover reports, wait for it if need be; False at its end or too late."""
+        if not self._reports.wait(deadline):
+            return False
+        for fields in self._reports.read():
+            if "ok" in fields:
+                self._final = self._final or fields  # the first is the cause of all others
+            elif "ready" in fields:
+                self._ready = True
+            elif "queued" in fields:
+                self._queue = Queue(fields["queued"], 0.0, waiting=True)
+            elif "admitted" in fields:
+                self._queue = Queue(self._queue.scope, fields["admitted"], waiting=False)
+        return not self._reports.ended
+
+    def _finish(self, timeout: float, if_late: str) -> Report:
+        if self._outcome is None:
+            with self:
+                try:
+                    self._outcome = self._end(time.monotonic() + timeout, if_late)
+                except MoverError as error:
+                    self._outcome = error
+        if isinstance(self._outcome, MoverError):
+            raise self._outcome
+        return self._outcome
+
+    def _end(self, deadline: float, if_late: str) -> Report:
+        self.close_data()
+        while self._receive(deadline):
+            pass
+        try:
+            status = self._process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            raise self._error("timeout", if_late) from None
+        return self._judge(status)
+
+    def _judge(self, status: int) -> Report:
+        """Return the report of a mover that has ended well, or raise."""
+        final = self._final
+        if self._killed and status != 0:
+            # What it may have said of its servers' end meanwhile is not the cause.
+            raise self._error("killed", "mover was stopped before its end")
+        if final is None:
+            raise self._error("died", "mover ended without a report")
+        if not final["ok"]:
+            raise self._error(final["error"], final["message"])
+        if status != 0:
+            raise self._error("died", "mover reported success but did not end well")
+        try:
+            return Report.parse(final)
+        except ValueError as error:
+            raise self._error("report", f"totals do not add up: {error}") from error
+
+    def _error(self, kind: str, reason: str) -> MoverError:
+        return MoverError(kind, reason, self._process.ending(), last_words(self._stderr))
+
+    def _close(self) -> None:
+        for close in (
+            self.close_data,
+            self._close_plan,
+            self._close_report,
+            self._close_lifeline,
+            self._stderr.close,
+            self._remove_scratch,
+        ):
+            close()

@@ -1,0 +1,28 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Locks on files, which the kernel frees when their process ends, however it ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Optional, Union
+
+
+def lock(path: Union[str, Path], *, wait: bool = False) -> Optional[int]:
+    """Lock a directory, or a file, made if it is not there; return its descriptor, which frees the lock when closed.
+
+    None: somebody else has the lock, and `wait` does not say to wait for it. Raises OSError.
+    """
+    kind = os.O_RDONLY | os.O_DIRECTORY if os.path.isdir(path) else os.O_RDWR | os.O_CREAT
+    descriptor = os.open(path, kind | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor

@@ -1,0 +1,123 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""PrepareForAccess and EndAccess for one VM.
+
+vCenter keeps under an identity that RelocateVM_Task is disabled, until EndAccess of that identity, be
+the caller alive or not. So a job ends what a dead one left; what others have disabled stays disabled.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+
+from bareos_vmsnap.relocation_block import diagnosis
+from bareos_vmsnap.relocation_block.answers import (
+    BLOCKED,
+    FAILED,
+    MISSING,
+    OTHERS,
+    REPLACED,
+    Answer,
+    identity,
+)
+from bareos_vmsnap.relocation_block.disklib import OK, CannotLoad, DiskLib
+from bareos_vmsnap.transport.vddk import command
+from bareos_vmsnap.transport.vddk.library import Library
+from bareos_vmsnap.transport.vddk.vddk_disk import VddkDisk
+
+PREPARE, END = "PrepareForAccess", "EndAccess"
+# A connection may be lost just then, and what is not ended stays.
+_ENDS, _PAUSE = 3, 2.0  # attempts, seconds between them
+
+
+class Access:
+    """Calls the library. What it says goes to standard error, warnings only unless `disk.debug`."""
+
+    def __init__(self, disk: VddkDisk, library: Library, directory: str) -> None:
+        """`directory` is for VDDK's files."""
+        self._disk = disk
+        self._library = library
+        self._directory = directory
+        self._identity = identity(disk.vm)
+        self._said: list[str] = []
+        self._lock = threading.Lock()
+        self._started = False
+
+    def load(self) -> Answer:
+        """Load the library: MISSING, or BLOCKED for one that could hold. Raises CannotLoad."""
+        self._lib = DiskLib(self._library.path, self._told)
+        return Answer(BLOCKED if self._lib.has_access else MISSING)
+
+    def take(self, *, disabled: bool) -> Answer:
+        """Disable the migration of the VM. `disabled`: vCenter says that it is already.
+
+        That helps where VDDK does not tell why it fails.
+        """
+        try:
+            if self.load().word == MISSING:
+                return Answer(MISSING)
+            path = os.path.join(self._directory, "vddk.conf")
+            with open(path, "w", encoding="utf-8") as config:
+                config.write(command.config(self._disk, self._directory))
+            self._lib.start(self._library.libdir, path)
+        except CannotLoad as error:
+            return Answer(
+                FAILED, f"VMware's VDDK in {self._library.libdir} cannot be used: {error}"
+            )
+        self._started = True
+        self._params = self._lib.params(self._disk)
+        first = self._prepare(disabled)
+        if first.word != OTHERS:
+            return first
+        # Ours, of a job that died? Then it can be ended; somebody else's stays as it is.
+        self._call(END)
+        again = self._prepare(disabled)
+        return Answer(REPLACED) if again.word == BLOCKED else again
+
+    def give_back(self) -> Answer:
+        """Enable it again; FAILED where that was impossible."""
+        for attempt in range(_ENDS):
+            if attempt:
+                time.sleep(_PAUSE)
+            if self._call(END):
+                return Answer(BLOCKED)
+        return Answer(FAILED, self._explain(END))
+
+    def close(self) -> None:
+        """Nothing is called any more. No disk was opened, so nothing is there to be cleaned up."""
+        if self._started:
+            self._lib.exit()
+
+    def _prepare(self, disabled: bool) -> Answer:
+        if self._call(PREPARE):
+            return Answer(BLOCKED)
+        with self._lock:
+            said = list(self._said)
+        if diagnosis.already_disabled(said):
+            return Answer(OTHERS)
+        if disabled and diagnosis.explain(said, self._disk) is None:
+            return Answer(OTHERS)
+        return Answer(FAILED, self._explain(PREPARE))
+
+    def _call(self, name: str) -> bool:
+        with self._lock:
+            self._said.clear()
+        error = self._lib.access(name, self._params, self._identity)
+        if error != OK:
+            self._told(f"VixDiskLib_{name}: {self._lib.error_text(error)}", True)
+        return error == OK
+
+    def _explain(self, name: str) -> str:
+        """Of the call made last."""
+        with self._lock:
+            said = list(self._said)
+        return diagnosis.explain(said, self._disk) or (said[-1] if said else f"{name} failed")
+
+    def _told(self, line: str, grave: bool) -> None:
+        with self._lock:
+            self._said.append(line)
+        if grave or self._disk.debug:
+            os.write(sys.stderr.fileno(), f"{'error' if grave else 'debug'}: {line}\n".encode())

@@ -1,0 +1,39 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""What VDDK says of PrepareForAccess and EndAccess, in an admin's words (pure)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Optional
+
+from bareos_vmsnap.transport.vddk import diagnosis
+from bareos_vmsnap.transport.vddk.vddk_disk import VddkDisk
+
+# vCenter's fault, as VMware's guide and the API call it.
+_ALREADY = re.compile(r"method_?already_?disabled|already (been )?(disabled|deactivated)", re.I)
+_PRIVILEGE = re.compile(
+    r"insufficient permission|permission (to perform|.*denied)|NoPermission|not authorized"
+    r"|not have (access )?(rights|permission)|access denied",
+    re.I,
+)
+_LOGIN = re.compile(r"InvalidLogin|Login failure|incorrect user ?name or password", re.I)
+
+
+def already_disabled(lines: Sequence[str]) -> bool:
+    """Whether vCenter refused because it does not migrate the VM anyway."""
+    return any(map(_ALREADY.search, lines))
+
+
+def explain(lines: Sequence[str], disk: VddkDisk) -> Optional[str]:
+    """The cause, with what to do about it; None where none we know is told.
+
+    `lines` is what VDDK said from the call's beginning to its end, the error's text included.
+    """
+    if any(map(_PRIVILEGE.search, lines)) and not any(map(_LOGIN.search, lines)):
+        return (
+            f"{disk.user} lacks a privilege (Global.DisableMethods, Global.EnableMethods and "
+            "Global.Licenses are needed on the VM, see docs/installation.md)"
+        )
+    return diagnosis.explain("\n".join(f"error: {line}" for line in lines), disk)

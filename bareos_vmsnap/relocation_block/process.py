@@ -1,0 +1,199 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""The process `vmsnap-block`: it holds from its start until its lifeline ends or it gets SIGTERM.
+
+The main thread only waits, since a call of VDDK may take long, or for ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn, Optional
+
+from bareos_vmsnap.processes import file_lock
+from bareos_vmsnap.processes.server_log import ServerLog
+from bareos_vmsnap.relocation_block.access_calls import Access
+from bareos_vmsnap.relocation_block.answers import FAILED, MODULE, OTHERS, Answer
+from bareos_vmsnap.relocation_block.disklib import CannotLoad
+from bareos_vmsnap.transport.endpoint import TransportError
+from bareos_vmsnap.transport.vddk import command, vddk_disk
+from bareos_vmsnap.transport.vddk.library import Library
+
+NAME = "vmsnap-block"
+# How long EndAccess may take when the job is over, and what still runs before it.
+END_LIMIT = 60.0  # seconds
+# An earlier job's process may still be at it.
+_LOCK_LIMIT = END_LIMIT + 5
+_POLL = 0.1
+_EXIT_LATE = 4
+
+
+class _Pipes(NamedTuple):
+    plan: int
+    report: int
+    lifeline: int
+
+
+def main(arguments: Sequence[str]) -> NoReturn:
+    """Run with three inherited descriptors, a private directory, and libdir and path of VDDK."""
+    *descriptors, directory, libdir, path = arguments
+    library = Library(libdir, path)
+    if os.environ.get("LD_LIBRARY_PATH") != library.folder:
+        _start_anew(arguments, library, directory)
+    pipes = _Pipes(*map(int, descriptors))
+    for descriptor in pipes:
+        os.set_inheritable(descriptor, False)
+    with contextlib.suppress(OSError), open("/proc/self/comm", "w") as comm:
+        comm.write(NAME)
+    signalled = _watch_signals()
+    with open(pipes.plan, "rb") as source:
+        plan = json.load(source)
+    log = _log(plan)
+    worker = _Worker(plan, library, directory, pipes.report, log)
+    worker.start()
+    in_time = _wait(worker, [pipes.lifeline, signalled])
+    if not in_time:
+        worker.tell(Answer(FAILED, f"VDDK did not return within {END_LIMIT:.0f} s"), over=True)
+    log.tail()  # takes in the last words too
+    shutil.rmtree(directory, ignore_errors=True)
+    # VDDK's threads, and one that hangs in it, end with the process.
+    os._exit(0 if in_time else _EXIT_LATE)
+
+
+def _start_anew(arguments: Sequence[str], library: Library, directory: str) -> NoReturn:
+    """Run the same again with LD_LIBRARY_PATH, which the loader reads when a process starts.
+
+    VDDK brings libraries of its own that Python uses, too, like libz and libexpat, of other versions:
+    so those that Python has now are loaded first.
+    """
+    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
+        mapped = [line.rstrip("\n").split(maxsplit=5)[5:] for line in maps]
+    ours = sorted({path[0] for path in mapped if path and _is_library(path[0])})
+    environment = {
+        **command.environment(library, directory, os.environ),
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+        "LD_PRELOAD": ":".join(ours),
+    }
+    os.execve(sys.executable, [sys.executable, "-m", MODULE, *arguments], environment)
+
+
+def _is_library(path: str) -> bool:
+    name = os.path.basename(path)
+    # A blank or a colon would end the name for the loader.
+    return name.startswith("lib") and ".so" in name and not set(path) & set(" :")
+
+
+def _watch_signals() -> int:
+    """A descriptor that gets a byte with SIGTERM; SIGINT is the parent's to decide about."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing)
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
+    return reading
+
+
+def _log(plan: Mapping[str, Any]) -> ServerLog:
+    """Whatever is written to standard output and error from now on goes there."""
+    given = plan["vm"]
+    log = ServerLog([given["password"]], given.get("log"), f"{given['vm']} {NAME}")
+    for output in (1, 2):
+        os.dup2(log.descriptor, output)
+    log.started()
+    return log
+
+
+def _wait(worker: _Worker, ends: Sequence[int]) -> bool:
+    """Until the worker is done; what `ends` tell is passed on to it. False: it took too long then."""
+    poll = select.poll()
+    for descriptor in (worker.alive, *ends):
+        poll.register(descriptor, select.POLLIN)
+    if worker.alive in {descriptor for descriptor, _ in poll.poll()}:
+        return True
+    worker.over.set()
+    for descriptor in ends:
+        poll.unregister(descriptor)
+    return bool(poll.poll(END_LIMIT * 1000))
+
+
+class _Worker(threading.Thread):
+    """Calls VDDK. `alive` is a descriptor that ends with it."""
+
+    def __init__(
+        self,
+        plan: Mapping[str, Any],
+        library: Library,
+        directory: str,
+        report: int,
+        log: ServerLog,
+    ) -> None:
+        super().__init__(daemon=True)
+        self.over = threading.Event()
+        self.alive, self._ending = os.pipe()
+        self._plan = plan
+        self._report = report
+        self._log = log
+        self._library = library
+        self._directory = directory
+
+    def run(self) -> None:
+        try:
+            disk = vddk_disk.parse(self._plan["vm"], writable=False)
+            access = Access(disk, self._library, self._directory)
+            if self._plan["probe"]:
+                self._probe(access)
+            else:
+                self._hold(access)
+        except TransportError as error:
+            self.tell(Answer(FAILED, str(error)))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the job must be told
+            traceback.print_exc()
+            self.tell(Answer(FAILED, f"unexpected {type(error).__name__}: {error}"))
+        os.close(self._ending)
+
+    def _probe(self, access: Access) -> None:
+        try:
+            answer = access.load()
+        except CannotLoad as error:
+            answer = Answer(FAILED, f"VMware's VDDK cannot be loaded: {error}")
+        self.tell(answer)
+        self.tell(answer, over=True)
+
+    def _hold(self, access: Access) -> None:
+        lock = self._lock()
+        if lock is None:
+            self.tell(Answer(OTHERS, "another job of this file daemon"))
+            return
+        answer = access.take(disabled=self._plan["disabled"])
+        self.tell(answer)
+        if answer.held:
+            self.over.wait()
+            self.tell(access.give_back(), over=True)
+        access.close()
+
+    def _lock(self) -> Optional[int]:
+        """One process for each VM; the kernel frees what a dead one held. None: it is taken."""
+        deadline = time.monotonic() + _LOCK_LIMIT
+        while time.monotonic() < deadline and not self.over.is_set():
+            lock = file_lock.lock(self._plan["lock"])
+            if lock is not None:
+                return lock
+            time.sleep(_POLL)
+        return None
+
+    def tell(self, answer: Answer, *, over: bool = False) -> None:
+        """`over`: how it ended, not how it began."""
+        message = self._log.clean(answer.message.encode())
+        line = json.dumps({"word": answer.word, "message": message, "over": over})
+        with contextlib.suppress(BrokenPipeError):  # the job is gone
+            os.write(self._report, line.encode() + b"\n")

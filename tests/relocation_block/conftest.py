@@ -1,0 +1,67 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""A lab with a VM that can be held."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bareos_vmsnap.relocation_block.client import BlockProcess
+from vmsnap_lab.guest import Guest
+from vmsnap_lab.lab import Lab
+
+SECRET = "Gartenzwerg&<9>%41:ü"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with Lab(tmp_path_factory.mktemp("lab")) as made:
+        made.vcenter.add_user(made.user, SECRET)
+        made.password = SECRET
+        yield made
+
+
+class Vm:
+    """A VM, and what a process must know to hold it."""
+
+    def __init__(self, lab: Lab, guest: Guest, folder: Path) -> None:
+        self._lab, self._guest, self._folder = lab, guest, folder
+        self.moref = guest.moref
+        self.log = folder / "job.log"
+
+    @property
+    def held_for(self) -> list[str]:
+        return self._guest.vm.migration_disabled_by
+
+    def given(self, **changed: Any) -> dict[str, Any]:
+        lab = self._lab
+        return {
+            "transport": "vddk",
+            "server": lab.host,
+            "port": lab.port,
+            "user": lab.user,
+            "password": lab.password,
+            "thumbprint": lab.thumbprint,
+            "vm": self.moref,
+            "path": self.moref,
+            "libdir": str(lab.vddk.libdir),
+            "log": str(self.log),
+            **changed,
+        }
+
+    def hold(self, *, disabled: bool = False, probe: bool = False, **changed: Any) -> BlockProcess:
+        lock = str(self._folder / "lock")
+        return BlockProcess(self.given(**changed), disabled=disabled, probe=probe, lock=lock)
+
+
+@pytest.fixture
+def vm(lab: Lab, tmp_path: Path) -> Iterator[Vm]:
+    lab.vddk.calls.clear()
+    yield Vm(lab, lab.create_vm(f"vm {next(_numbers)}", [1 << 20]), tmp_path)
+    lab.vddk.habits.reset()
