@@ -13,7 +13,8 @@ import click
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.cli import vddk
-from bareos_vmsnap.fd import connection, options, relocation
+from bareos_vmsnap.fd import connection, relocation
+from bareos_vmsnap.fd.options import Options, parse
 from bareos_vmsnap.mover import client
 from bareos_vmsnap.transport import access
 from bareos_vmsnap.tree import model
@@ -28,9 +29,9 @@ def command(settings: tuple[str, ...]) -> None:
     Nothing is changed. Example: vmsnap check config_file=/etc/bareos/vmsnap/vcenter.ini dc=DC
     vmname=web1
     """
-    given = dict(setting.partition("=")[::2] for setting in settings)
+    values = dict(setting.partition("=")[::2] for setting in settings)
     try:
-        parsed = options.parse(given)
+        parsed = parse(values)
         for warning in parsed.warnings:
             click.echo(f"warning: {warning}")
         lacking = vddk.lacking(parsed.options) if parsed.options.through_vddk else []
@@ -41,7 +42,7 @@ def command(settings: tuple[str, ...]) -> None:
             vm = connection.find_vm(session.content, parsed.options)
             _report(vm, session.content)
             if not lacking:
-                _check_holding(vm, session, parsed.options)
+                _check_relocation_block(vm, session, parsed.options)
                 _open_a_disk(vm, session, parsed.options)
         finally:
             session.close()
@@ -66,14 +67,14 @@ def _report(vm: Any, content: Any) -> None:
     click.echo(f"It has {count} snapshots")
 
 
-def _check_holding(vm: Any, session: Any, chosen: options.Options) -> None:
+def _check_relocation_block(vm: Any, session: Any, options: Options) -> None:
     """Raises CannotBlockRelocation."""
     with tempfile.TemporaryDirectory(prefix="bareos-vmsnap-check-") as directory:
-        way = connection.disk_access(chosen, session, Path(directory), "check")
-        click.echo(relocation.check(chosen, way, vm, session.content))
+        way = connection.disk_access(options, session, Path(directory), "check")
+        click.echo(relocation.check(options, way, vm, session.content))
 
 
-def _open_a_disk(vm: Any, session: Any, chosen: options.Options) -> None:
+def _open_a_disk(vm: Any, session: Any, options: Options) -> None:
     """Open the first disk that can be opened without a backup snapshot. Raises BackupError."""
     found = _readable(vm)
     if found is None:
@@ -84,7 +85,7 @@ def _open_a_disk(vm: Any, session: Any, chosen: options.Options) -> None:
         return
     snapshot, disk = found
     with tempfile.TemporaryDirectory(prefix="bareos-vmsnap-check-") as directory:
-        way = connection.disk_access(chosen, session, Path(directory), "check")
+        way = connection.disk_access(options, session, Path(directory), "check")
         host = vm.runtime.host.name if vm.runtime.host is not None else ""
         address = access.DiskAddress(vm._moId, disk.key, disk.path, snapshot, host)
         # Nothing is changed, so the leaf of a VM that is off is opened for reading too.

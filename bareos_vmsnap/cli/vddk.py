@@ -14,11 +14,11 @@ from bareos_vmsnap.transport.vddk.command import FILTER
 _TIMEOUT = 30  # seconds nbdkit may take to describe its plugin
 
 
-def lacking(chosen: Options) -> list[str]:
+def lacking(options: Options) -> list[str]:
     """Everything that is missing, each with what to install."""
-    problems = [*_server(chosen.vddk_plugin)]
+    problems = [*_server(options.vddk_plugin)]
     try:
-        library.find(chosen.vddk_libdir)
+        library.find(options.vddk_libdir)
     except TransportError as error:
         problems.append(str(error))
     return problems

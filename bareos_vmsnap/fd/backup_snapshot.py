@@ -27,13 +27,13 @@ class BackupSnapshot:
         self._name = markers.backup_name(job_info.unique_name)
         self._wanted = False
 
-    def remove_leftovers(self, chosen: Options) -> None:
+    def remove_leftovers(self, options: Options) -> None:
         """Delete backup snapshots of dead jobs; another daemon's only where that is wanted.
 
         The VM's lock is held, so a snapshot of this daemon belongs to no living job.
         """
         for found in snapshots.leftovers(self._vm):
-            if found.host != self._job_info.host and chosen.remove_leftovers != "all":
+            if found.host != self._job_info.host and options.remove_leftovers != "all":
                 raise errors.PreflightError(
                     f"VM {self._vm_name} has the backup snapshot of job {found.job}, taken by the "
                     f"file daemon on {found.host}: another backup may be running",
@@ -45,7 +45,7 @@ class BackupSnapshot:
             )
             self._delete(found.moref, markers.backup_name(found.job))
 
-    def enable_cbt(self, chosen: Options) -> None:
+    def enable_cbt(self, options: Options) -> None:
         """Switch changed block tracking on, where that is right; else say why there is none.
 
         vSphere does not support enabling it while a snapshot exists, and answers wrongly then.
@@ -53,7 +53,7 @@ class BackupSnapshot:
         reason = preflight.tracking_warning(self._vm)
         if reason is None:
             return
-        if not self._vm.capability.changeTrackingSupported or not chosen.enable_cbt:
+        if not self._vm.capability.changeTrackingSupported or not options.enable_cbt:
             self._log.warn(f"{reason}: changes are found by comparing disks, which takes longer")
             return
         if self._vm.snapshot is not None:
@@ -67,7 +67,7 @@ class BackupSnapshot:
         self._waiter.wait(self._vm.ReconfigVM_Task(spec), doing)
         self._log.info(f"Enabled changed block tracking of VM {self._vm_name}")
 
-    def take(self, chosen: Options) -> snapshots.Taken:
+    def take(self, options: Options) -> snapshots.Taken:
         """Take the snapshot and return it. Raises tasks.TaskFailed, errors.Canceled."""
         self._wanted = True
         return snapshots.take(
@@ -75,9 +75,9 @@ class BackupSnapshot:
             self._waiter,
             self._name,
             markers.backup_description(self._job_info.host),
-            quiesce=chosen.quiesce,
-            retries=chosen.snapshot_retries,
-            wait=chosen.snapshot_retry_wait,
+            quiesce=options.quiesce,
+            retries=options.snapshot_retries,
+            wait=options.snapshot_retry_wait,
             cancel=self._job_info.cancel,
             warn=self._log.warn,
         )

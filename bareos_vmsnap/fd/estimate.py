@@ -15,19 +15,19 @@ from bareos_vmsnap.vsphere import layout, preflight, snapshots
 _MANIFEST = 16384  # bytes; a guess for the smallest of all files
 
 
-def files(chosen: Options, job_info: JobInfo) -> Iterator[items.Expected]:
+def files(options: Options, job_info: JobInfo) -> Iterator[items.Expected]:
     """The virtual files of a full backup as the VM stands. Raises errors.VmsnapError.
 
     A segment's size is that of its node's own file on the datastore, before compression.
     """
-    session = connection.connect(chosen)
+    session = connection.connect(options)
     try:
-        vm = connection.find_vm(session.content, chosen)
+        vm = connection.find_vm(session.content, options)
         preflight.check(vm, session.content)
         planned = plan_backup.plan(
             snapshots.observe_as_it_stands(session, vm),
             job_info.planned(),
-            ladder.Policy(chosen.without_trust),
+            ladder.Policy(options.without_trust),
         )
         sizes = layout.disk_sizes(vm)
     finally:

@@ -250,10 +250,10 @@ class Options:
         """VDDK's transport modes. SAN cannot write a VM with snapshots, so it never is among them
         for writing.
         """
-        given = self.vddk_transports or (self.transport if self.transport != "vddk" else None)
+        modes = self.vddk_transports or (self.transport if self.transport != "vddk" else None)
         if not writing:
-            return given or READING
-        return ":".join(m for m in (given or WRITING).split(":") if m != "san") or WRITING
+            return modes or READING
+        return ":".join(m for m in (modes or WRITING).split(":") if m != "san") or WRITING
 
     @property
     def rate(self) -> int:
@@ -278,7 +278,7 @@ class Parsed:
     warnings: tuple[str, ...]
 
 
-def parse(given: Mapping[str, str], *, password_in_line: bool = False) -> Parsed:
+def parse(received: Mapping[str, str], *, password_in_line: bool = False) -> Parsed:
     """Check the options Bareos handed over. Raises OptionError naming every mistake at once.
 
     `password_in_line`: the password stands in the plugin string itself, not in a file it names.
@@ -286,7 +286,7 @@ def parse(given: Mapping[str, str], *, password_in_line: bool = False) -> Parsed
     Precedence: the plugin string (a restore's options first), then config_file, then defaults.
     """
     known = {f.name: f for f in fields(Options)}
-    texts = {key: value for key, value in given.items() if key not in _FOREIGN}
+    texts = {key: value for key, value in received.items() if key not in _FOREIGN}
     warnings = []
     if password_in_line:
         warnings.append(
@@ -316,10 +316,10 @@ def parse(given: Mapping[str, str], *, password_in_line: bool = False) -> Parsed
         )
     if values.get("vcpass_file"):
         values["vcpass"] = _read_password(Path(values["vcpass_file"]))
-    chosen = Options(**values)
-    if chosen.nbd_uri and chosen.through_vddk:
+    options = Options(**values)
+    if options.nbd_uri and options.through_vddk:
         warnings.append("nbd_uri has no effect: it goes with transport=nbd")
-    return Parsed(chosen, tuple(warnings))
+    return Parsed(options, tuple(warnings))
 
 
 def require_server(options: Options) -> None:

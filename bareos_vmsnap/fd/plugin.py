@@ -21,12 +21,12 @@ from pyVmomi import vmodl
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd import estimate, items, options
-from bareos_vmsnap.fd.backup_job import BackupJob
 from bareos_vmsnap.fd.disk_log import DiskLog
 from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.receivers import Receiver
-from bareos_vmsnap.fd.restore_jobs import RestoreJobs
+from bareos_vmsnap.fd.restore_job import RestoreJob
+from bareos_vmsnap.fd.vm_backup import VmBackup
 from bareos_vmsnap.mover import client
 from bareos_vmsnap.tree import manifest, names
 from bareos_vmsnap.vsphere import tasks
@@ -70,12 +70,12 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         self._options: Optional[options.Options] = None
         self._warned: set[str] = set()
         self._previous = manifest.Pieces()
-        self._backup: Optional[BackupJob] = None
-        self._done: list[BackupJob] = []
+        self._backup: Optional[VmBackup] = None
+        self._done: list[VmBackup] = []
         self._offer: Iterator[items.Item] = iter(())
         self._next: Optional[items.Item] = None
         self._item: Optional[items.Item] = None
-        self._restore: Optional[RestoreJobs] = None
+        self._restore: Optional[RestoreJob] = None
         self._receiver: Optional[Receiver] = None
         self._mover: Optional[client.Mover] = None
         self._content = b""
@@ -88,14 +88,14 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         """Read the options. Bareos calls this again and again; only another line is news.
 
         In a restore only the first call brings what was given at restore, in front of a Plugin
-        line; RestoreJobs finds out what counts for each file.
+        line; RestoreJob finds out what counts for each file.
         """
         if plugindef == self._definition:
             return bareosfd.bRC_OK
         if not self._level_is_backup():
             if self._restore is not None:
                 return bareosfd.bRC_OK
-            self._restore = RestoreJobs(plugindef, self._parsed, self._job_info, self._log)
+            self._restore = RestoreJob(plugindef, self._parsed, self._job_info, self._log)
         return self._parse(plugindef)
 
     def _parse(self, definition: str) -> Any:
@@ -112,17 +112,17 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
             raise errors.RestoreError("The plugin options could not be used")
         return self._options
 
-    def _add_options(self, given: dict[str, str]) -> None:
+    def _add_options(self, options: dict[str, str]) -> None:
         """Keep the password away from the base class, which writes options to the debug trace."""
-        for key in [key for key in given if key.partition("#")[0] == "vcpass"]:
-            value = given[key]
+        for key in [key for key in options if key.partition("#")[0] == "vcpass"]:
+            value = options[key]
             _, _, transform = key.partition("#")
             if transform:
                 from BareosFdPluginBaseclass import transform_value
 
                 value = transform_value(value, transform)
             self.options.setdefault("vcpass", value)
-        super()._add_options({k: v for k, v in given.items() if k.partition("#")[0] != "vcpass"})
+        super()._add_options({k: v for k, v in options.items() if k.partition("#")[0] != "vcpass"})
 
     @guarded
     def check_options(self, mandatory_options: Any = None) -> Any:
@@ -179,7 +179,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
             self._close_disk_log()
         return bareosfd.bRC_OK
 
-    def _complete(self, restore: RestoreJobs) -> None:
+    def _complete(self, restore: RestoreJob) -> None:
         """End the restore of each VM; one that is not complete does not keep others from it."""
         if self._log.failed or self._job_info.cancel.is_set():
             return
@@ -216,7 +216,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
             self._next = next(self._offer)
             return
         done = [job.instance_uuid for job in self._done]
-        self._backup = BackupJob(self._options, self._job_info, self._log, self._previous, done)
+        self._backup = VmBackup(self._options, self._job_info, self._log, self._previous, done)
         self._backup.begin()
         self._offer = self._backup.offer()
         self._next = next(self._offer)
@@ -274,7 +274,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         restorepkt.create_status = take if wanted and not self._log.failed else skip
         return bareosfd.bRC_OK
 
-    def _restores(self) -> RestoreJobs:
+    def _restores(self) -> RestoreJob:
         if self._restore is None:
             raise errors.RestoreError("Bareos restores a file without having given plugin options")
         return self._restore

@@ -16,7 +16,7 @@ from bareos_vmsnap.vsphere import history
 
 
 def find(
-    pieces: manifest.Pieces, vm: model.Vm, chosen: Options, job_info: JobInfo, log: JobLog
+    pieces: manifest.Pieces, vm: model.Vm, options: Options, job_info: JobInfo, log: JobLog
 ) -> Optional[model.BlockTree]:
     """The previous job's block tree of this VM, or None where the full work must be done.
 
@@ -28,7 +28,7 @@ def find(
     if tree is not None:
         return tree
     what = f"This {job_info.level_name} of VM {vm.name} cannot build on a previous job: {reason}"
-    if chosen.without_previous == "fail":
+    if options.without_previous == "fail":
         raise errors.BackupError(
             what, todo="Run a Full, or set without_previous=full to let such jobs do the full work"
         )
@@ -41,7 +41,7 @@ def build_upon(
     observed: Observed,
     content: Any,
     vm: Any,
-    chosen: Options,
+    options: Options,
     log: JobLog,
 ) -> plan_backup.Previous:
     """Which snapshots are known, and whether the previous state is an ancestor of today's."""
@@ -49,7 +49,7 @@ def build_upon(
     point = tree.newest
     past = history.since(content, vm, tree.nodes[point.state].created, point.event_chain)
     line, reason = lineage.line(tree, observed, nodes, past)
-    if line is not None and chosen.audit and observed.current is not None:
+    if line is not None and options.audit and observed.current is not None:
         line, reason = None, "the audit needs a base that can still be read"
     if line is None:
         log.info(

@@ -36,27 +36,27 @@ class CannotBlockRelocation(errors.VmsnapError):
     """Storage vMotion cannot be prevented, and the job is not to go on without."""
 
 
-def check(chosen: Options, access: Access, vm: Any, content: Any) -> str:
+def check(options: Options, access: Access, vm: Any, content: Any) -> str:
     """A sentence on what a job would do, without doing it. Raises CannotBlockRelocation where it would fail."""
-    if chosen.prevent_storage_vmotion == "no":
+    if options.prevent_storage_vmotion == "no":
         return "Storage vMotion is detected, not prevented: prevent_storage_vmotion=no"
     reason = _obstacle(access, vm, content)
     if reason is None:
         return "Storage vMotion is prevented while a job runs"
-    if chosen.prevent_storage_vmotion == "yes":
+    if options.prevent_storage_vmotion == "yes":
         raise _cannot_hold(vm.name, reason, "Mend that, or set prevent_storage_vmotion=auto or no")
     return f"Storage vMotion is detected, but cannot be prevented: {reason}"
 
 
 def _obstacle(access: Access, vm: Any, content: Any) -> Optional[str]:
-    given = access.relocation_disk(vm._moId)
-    if given is None:
+    disk = access.relocation_disk(vm._moId)
+    if disk is None:
         return _ELSEWHERE
     lacking = _lacking(vm, content)
     if lacking:
         return lacking
     try:
-        probe = BlockProcess(given, probe=True)
+        probe = BlockProcess(disk, probe=True)
     except (TransportError, ProcessError) as error:
         return str(error)
     answer = probe.wait()
@@ -83,32 +83,32 @@ def _cannot_hold(name: str, reason: str, todo: str) -> CannotBlockRelocation:
 class RelocationBlock:
     """Has vCenter refuse to migrate one VM, from hold() to release()."""
 
-    def __init__(self, chosen: Options, access: Access, job_info: JobInfo, log: JobLog) -> None:
-        self._wish = chosen.prevent_storage_vmotion
-        self._server = f"{chosen.vcserver}:{chosen.vcport}"
+    def __init__(self, options: Options, access: Access, job_info: JobInfo, log: JobLog) -> None:
+        self._mode = options.prevent_storage_vmotion
+        self._server = f"{options.vcserver}:{options.vcport}"
         self._access = access
         self._job_info = job_info
         self._log = log
         self._name = ""
-        self._given: dict[str, Any] = {}
+        self._disk: dict[str, Any] = {}
         self._hold: Optional[BlockProcess] = None
         self._held = False
 
     def start(self, vm: Any, content: Any) -> None:
         """Ask for it; say so where it is not to be had. Raises CannotBlockRelocation, errors.Canceled."""
-        if self._wish == "no":
+        if self._mode == "no":
             return
         self._name = vm.name
-        given = self._access.relocation_disk(vm._moId)
-        if given is None:
-            if self._wish == "yes":
+        disk = self._access.relocation_disk(vm._moId)
+        if disk is None:
+            if self._mode == "yes":
                 self._fail(_ELSEWHERE)
             return
         lacking = _lacking(vm, content)
         if lacking:
             self._not_held(lacking, _GRANT)
             return
-        self._given = given
+        self._disk = disk
         try:
             self._hold = self._start(disabled=disk_paths.relocation_disabled(vm))
         except (TransportError, ProcessError) as error:
@@ -125,15 +125,15 @@ class RelocationBlock:
         if problem:
             self._log.warn(
                 f"VM {self._name}: vCenter may still refuse to migrate it, on behalf of "
-                f"{answers.identity(self._given['vm'])!r}: {problem}. The next job of the VM ends "
+                f"{answers.identity(self._disk['vm'])!r}: {problem}. The next job of the VM ends "
                 "that, or see docs/troubleshooting.md"
             )
 
     def _start(self, *, disabled: bool) -> BlockProcess:
         directory: Path = self._job_info.working_directory
-        name = quote(f"{self._server}-{self._given['vm']}", safe="")
+        name = quote(f"{self._server}-{self._disk['vm']}", safe="")
         return BlockProcess(
-            self._given, disabled=disabled, lock=str(directory / f"bareos-vmsnap-block-{name}.lock")
+            self._disk, disabled=disabled, lock=str(directory / f"bareos-vmsnap-block-{name}.lock")
         )
 
     def _judge(self, answer: answers.Answer) -> None:
@@ -150,7 +150,7 @@ class RelocationBlock:
                 "Should that end before this job, a migration is detected"
             )
         elif answer.word == answers.MISSING:
-            if self._wish == "yes":
+            if self._mode == "yes":
                 self._fail(_MISSING)
             self._log.info(
                 f"VM {self._name}: {_MISSING}: Storage vMotion is not prevented, but detected"
@@ -161,7 +161,7 @@ class RelocationBlock:
             self._not_held(answer.message, _LOOK)
 
     def _not_held(self, reason: str, todo: str) -> None:
-        if self._wish == "yes":
+        if self._mode == "yes":
             self._fail(reason, todo)
         self._log.warn(
             f"VM {self._name}: Storage vMotion cannot be prevented while the job runs, only "

@@ -38,7 +38,7 @@ class SegmentFiles:
         session: Session,
         vm: Any,
         access: Access,
-        chosen: Options,
+        options: Options,
         cancel: threading.Event,
         warn: Callable[[str], None],
         launcher: Launcher,
@@ -46,7 +46,7 @@ class SegmentFiles:
         self._session = session
         self._vm = vm
         self._access = access
-        self._options = chosen
+        self._options = options
         self._cancel = cancel
         self._warn = warn
         self._launcher = launcher

@@ -13,34 +13,34 @@ from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.fd.relocation import RelocationBlock
 from bareos_vmsnap.target.base import Target
-from bareos_vmsnap.target.new_vm import NewVm, Wish
+from bareos_vmsnap.target.new_vm import Destination, NewVm
 from bareos_vmsnap.target.qcow2_directory import Qcow2Directory
 from bareos_vmsnap.tree import model
 
 
 def make(
-    chosen: Options,
+    options: Options,
     tree: model.BlockTree,
     point: model.TimePoint,
     job_info: JobInfo,
     log: JobLog,
 ) -> Target:
     """The target the options name. Raises errors.VmsnapError."""
-    if chosen.restore_target == "directory":
-        if not chosen.restore_directory:
+    if options.restore_target == "directory":
+        if not options.restore_directory:
             raise errors.OptionError("restore_target=directory needs restore_directory")
-        return Qcow2Directory(Path(chosen.restore_directory), tree)
-    session = connection.connect(chosen)
+        return Qcow2Directory(Path(options.restore_directory), tree)
+    session = connection.connect(options)
     access = connection.disk_access(
-        chosen, session, job_info.working_directory, job_info.unique_name
+        options, session, job_info.working_directory, job_info.unique_name
     )
-    wish = _wish(chosen, tree, point)
+    destination = _destination(options, tree, point)
     return NewVm(
         session,
         tree,
         access,
-        RelocationBlock(chosen, access, job_info, log),
-        wish,
+        RelocationBlock(options, access, job_info, log),
+        destination,
         job_info.unique_name,
         job_info.cancel,
         log.info,
@@ -48,21 +48,21 @@ def make(
     )
 
 
-def _wish(chosen: Options, tree: model.BlockTree, point: model.TimePoint) -> Wish:
+def _destination(options: Options, tree: model.BlockTree, point: model.TimePoint) -> Destination:
     vm = tree.vm
-    powerstate = chosen.restore_powerstate
+    powerstate = options.restore_powerstate
     if powerstate == "previous":
         powerstate = "on" if point.power_state == "poweredOn" else "off"
-    return Wish(
-        name=chosen.vmname or vm.name,
-        dc=chosen.dc or vm.dc,
-        folder=chosen.folder if chosen.dc or chosen.folder != "/" else vm.folder,
+    return Destination(
+        name=options.vmname or vm.name,
+        dc=options.dc or vm.dc,
+        folder=options.folder if options.dc or options.folder != "/" else vm.folder,
         old_host=vm.host,
         change_tracking=tree.nodes[point.state].change_tracking,
-        datastore=chosen.restore_datastore,
-        host=chosen.restore_esxhost,
-        cluster=chosen.restore_cluster,
-        resourcepool=chosen.restore_resourcepool,
+        datastore=options.restore_datastore,
+        host=options.restore_esxhost,
+        cluster=options.restore_cluster,
+        resourcepool=options.restore_resourcepool,
         powerstate=powerstate,
-        poweron_timeout=chosen.poweron_timeout,
+        poweron_timeout=options.poweron_timeout,
     )

@@ -42,13 +42,13 @@ class Access:
         self._library = library
         self._directory = directory
         self._identity = identity(disk.vm)
-        self._said: list[str] = []
+        self._messages: list[str] = []
         self._lock = threading.Lock()
         self._started = False
 
     def load(self) -> Answer:
         """Load the library: MISSING, or BLOCKED for one that could hold. Raises CannotLoad."""
-        self._lib = DiskLib(self._library.path, self._told)
+        self._lib = DiskLib(self._library.path, self._log_line)
         return Answer(BLOCKED if self._lib.has_access else MISSING)
 
     def take(self, *, disabled: bool) -> Answer:
@@ -95,29 +95,31 @@ class Access:
         if self._call(PREPARE):
             return Answer(BLOCKED)
         with self._lock:
-            said = list(self._said)
-        if diagnosis.already_disabled(said):
+            messages = list(self._messages)
+        if diagnosis.already_disabled(messages):
             return Answer(OTHERS)
-        if disabled and diagnosis.explain(said, self._disk) is None:
+        if disabled and diagnosis.explain(messages, self._disk) is None:
             return Answer(OTHERS)
         return Answer(FAILED, self._explain(PREPARE))
 
     def _call(self, name: str) -> bool:
         with self._lock:
-            self._said.clear()
+            self._messages.clear()
         error = self._lib.access(name, self._params, self._identity)
         if error != OK:
-            self._told(f"VixDiskLib_{name}: {self._lib.error_text(error)}", True)
+            self._log_line(f"VixDiskLib_{name}: {self._lib.error_text(error)}", True)
         return error == OK
 
     def _explain(self, name: str) -> str:
         """Of the call made last."""
         with self._lock:
-            said = list(self._said)
-        return diagnosis.explain(said, self._disk) or (said[-1] if said else f"{name} failed")
+            messages = list(self._messages)
+        return diagnosis.explain(messages, self._disk) or (
+            messages[-1] if messages else f"{name} failed"
+        )
 
-    def _told(self, line: str, grave: bool) -> None:
+    def _log_line(self, line: str, grave: bool) -> None:
         with self._lock:
-            self._said.append(line)
+            self._messages.append(line)
         if grave or self._disk.debug:
             os.write(sys.stderr.fileno(), f"{'error' if grave else 'debug'}: {line}\n".encode())

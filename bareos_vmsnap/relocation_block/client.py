@@ -137,7 +137,7 @@ class BlockProcess:
         return "VDDK did not return" if self._given_up else ""
 
     def _receive(self, deadline: float) -> bool:
-        """Take in what is told, wait for it if need be; False at the end."""
+        """Take in what is reported, wait for it if need be; False at the end."""
         if not self._reports.wait(deadline):
             return True
         for report in self._reports.read():

@@ -27,7 +27,7 @@ def already_disabled(lines: Sequence[str]) -> bool:
 
 
 def explain(lines: Sequence[str], disk: VddkDisk) -> Optional[str]:
-    """The cause, with what to do about it; None where none we know is told.
+    """The cause, with what to do about it; None if none that we know is among them.
 
     `lines` is what VDDK said from the call's beginning to its end, the error's text included.
     """

@@ -59,12 +59,12 @@ class CannotLoad(Exception):
 
 
 class DiskLib:
-    """A loaded library. `told` gets what it logs, and whether it is more than a remark.
+    """A loaded library. `sink` gets what it logs, and whether it is more than a remark.
 
     It is called on any of the library's threads.
     """
 
-    def __init__(self, path: str, told: Callable[[str, bool], None]) -> None:
+    def __init__(self, path: str, sink: Callable[[str, bool], None]) -> None:
         """Raises CannotLoad."""
         try:
             self._library = ctypes.CDLL(path)
@@ -75,7 +75,7 @@ class DiskLib:
         except (OSError, AttributeError) as error:
             raise CannotLoad(str(error)) from error
         # The library keeps pointers to them.
-        self._logs = [_log_function(told, grave=grave) for grave in (False, True, True)]
+        self._logs = [_log_function(sink, grave=grave) for grave in (False, True, True)]
 
     @property
     def has_access(self) -> bool:
@@ -135,7 +135,7 @@ class DiskLib:
         return function
 
 
-def _log_function(told: Callable[[str, bool], None], *, grave: bool) -> Any:
+def _log_function(sink: Callable[[str, bool], None], *, grave: bool) -> Any:
     libc = ctypes.CDLL(None)
     libc.vsnprintf.argtypes = (
         *(ctypes.c_char_p, ctypes.c_size_t),
@@ -145,6 +145,6 @@ def _log_function(told: Callable[[str, bool], None], *, grave: bool) -> Any:
     def log(form: bytes, arguments: int) -> None:
         line = ctypes.create_string_buffer(_LONGEST_LINE)
         libc.vsnprintf(line, _LONGEST_LINE, form, arguments)
-        told(line.value.decode(errors="replace").rstrip(), grave)
+        sink(line.value.decode(errors="replace").rstrip(), grave)
 
     return _LogFunction(log)

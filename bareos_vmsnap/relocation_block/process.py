@@ -105,8 +105,8 @@ def _watch_signals() -> int:
 
 def _log(plan: Mapping[str, Any]) -> ServerLog:
     """Whatever is written to standard output and error from now on goes there."""
-    given = plan["vm"]
-    log = ServerLog([given["password"]], given.get("log"), f"{given['vm']} {NAME}")
+    disk = plan["vm"]
+    log = ServerLog([disk["password"]], disk.get("log"), f"{disk['vm']} {NAME}")
     for output in (1, 2):
         os.dup2(log.descriptor, output)
     log.started()
@@ -156,7 +156,7 @@ class _Worker(threading.Thread):
                 self._hold(access)
         except TransportError as error:
             self.tell(Answer(FAILED, str(error)))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the job must be told
+        except Exception as error:  # noqa: BLE001 - whatever it is, the job must know
             traceback.print_exc()
             self.tell(Answer(FAILED, f"unexpected {type(error).__name__}: {error}"))
         os.close(self._ending)

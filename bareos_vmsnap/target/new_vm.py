@@ -33,7 +33,7 @@ INCOMPLETE = " (incomplete restore)"
 
 
 @dataclass(frozen=True)
-class Wish:
+class Destination:
     """What the admin asked for; None means as it was at the backup. `powerstate` is on or off.
 
     `change_tracking` is whether the VM's own state tracked changes, `old_host` where it was.
@@ -71,7 +71,7 @@ class NewVm:
         tree: model.BlockTree,
         access: Access,
         relocation_block: RelocationBlock,
-        wish: Wish,
+        destination: Destination,
         job: str,
         cancel: threading.Event,
         inform: Callable[[str], None],
@@ -81,12 +81,12 @@ class NewVm:
         self._tree = tree
         self._access = access
         self._relocation = relocation_block
-        self._wish = wish
+        self._wish = destination
         self._job = job
         self._warn = warn
         self._inform = inform
         self._waiter = tasks.Waiter(cancel)
-        self._place = vm_config.Placement(wish.datastore)
+        self._place = vm_config.Placement(destination.datastore)
         self._vm: Any = None
         self._snapshots: dict[str, Any] = {}
         self._disks: dict[str, dict[int, model.Disk]] = {}

@@ -37,7 +37,7 @@ WORTH_A_WORKER = 4
 TICK = 1.0  # seconds between looks at idle connections
 
 
-def run(plan: ReadPlan, given: RecordSpool, data: int, reporter: Reporter) -> dict[str, Any]:
+def run(plan: ReadPlan, planned: RecordSpool, data: int, reporter: Reporter) -> dict[str, Any]:
     """Write the segment of a plan to the channel `data`, close it, and return the report's fields.
 
     Raises MoverFailure, TransportError, and ConnectionError where nobody reads any longer; then
@@ -48,13 +48,13 @@ def run(plan: ReadPlan, given: RecordSpool, data: int, reporter: Reporter) -> di
     with ExitStack() as stack:
         admission = stack.enter_context(admitted(plan.disks, reporter))
         if plan.link:
-            given = _written_in(plan.link, plan, reporter)
+            planned = _written_in(plan.link, plan, reporter)
         endpoints = [stack.enter_context(transport.open(d, writable=False)) for d in plan.disks]
         connect = partial(Connection, request=plan.request)
         asked = (allocation.BASE,) if plan.asks_allocation else ()
         first = [connect(endpoint, contexts=asked) for endpoint in endpoints]
         first[0].expect_size(plan.capacity)
-        work = _find_work(plan, given, first, notes, reporter)
+        work = _find_work(plan, planned, first, notes, reporter)
         total = _total(work)
         per_worker = [first]
         while len(per_worker) < _worker_count(plan, first, total) and admission.another():
@@ -77,7 +77,7 @@ def run(plan: ReadPlan, given: RecordSpool, data: int, reporter: Reporter) -> di
 
 def _find_work(
     plan: ReadPlan,
-    given: RecordSpool,
+    planned: RecordSpool,
     first: list[Connection],
     notes: list[str],
     reporter: Reporter,
@@ -97,7 +97,7 @@ def _find_work(
         spool = RecordSpool(PAIR)
         spool.extend(allocation.data_ranges(connection, notes, alive))
         allocated.append(spool)
-    return Work(plan, block, given, allocated)
+    return Work(plan, block, planned, allocated)
 
 
 def _written_in(link: Mapping[str, Any], plan: ReadPlan, reporter: Reporter) -> RecordSpool:

@@ -41,10 +41,10 @@ class Scope:
         return Path(self.directory) / quote(self.name, safe="")
 
 
-def scopes(given: Iterable[Any]) -> list[Scope]:
+def scopes(entries: Iterable[Any]) -> list[Scope]:
     """The scopes of a description's `slots`, in the order they are taken. Raises PlanFailure."""
     found = []
-    for entry in given:
+    for entry in entries:
         if not isinstance(entry, Mapping):
             raise PlanFailure("slots is not a list of objects")
         try:
@@ -97,11 +97,11 @@ class Slots:
 
     def _take(self, scope: Scope, count: int, waiting: Callable[[Scope], None]) -> None:
         scope.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        told = False
+        reported = False
         queue = file_lock.lock(scope.folder / "queue")
         if queue is None:
             waiting(scope)
-            told = True
+            reported = True
             queue = file_lock.lock(scope.folder / "queue", wait=True)
             assert queue is not None
         try:
@@ -111,9 +111,9 @@ class Slots:
                 count -= len(found)
                 if not count:
                     return
-                if not told:
+                if not reported:
                     waiting(scope)
-                    told = True
+                    reported = True
                 time.sleep(POLL)
         finally:
             os.close(queue)

@@ -15,7 +15,7 @@ from bareos_vmsnap.mover.plan import ReadPlan
 class Work:
     """The part of the disk that a plan deals with, as often as asked, without holding it.
 
-    `given` are the plan's extents, `allocated` what the servers of source and base do not promise
+    `planned` are the plan's extents, `allocated` what the servers of source and base do not promise
     to read as zeros; all are sorted. `block` is the least that can be read.
     """
 
@@ -23,13 +23,13 @@ class Work:
         self,
         plan: ReadPlan,
         block: int,
-        given: Iterable[Extent],
+        planned: Iterable[Extent],
         allocated: Sequence[Iterable[Extent]],
     ):
         self._plan = plan
         self._block = plan.granularity if plan.compares else block
         # Method full sends what is not allocated as zeros, so it needs no extents.
-        self._sources = [*allocated] if plan.method == "full" else [given, *allocated]
+        self._sources = [*allocated] if plan.method == "full" else [planned, *allocated]
 
     def pieces(self) -> Iterator[Piece]:
         """Yield pieces in disk order, none larger than a chunk unless known to be zero."""

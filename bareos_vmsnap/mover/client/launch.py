@@ -27,7 +27,7 @@ from bareos_vmsnap.processes.spawn import ProcessError, ending, interpreter, spa
 
 # What a client says on a mover's handle: send that signal.
 TERMINATE, KILL = b"t", b"k"
-# What it is told there, each followed by a number.
+# What it is sent there, each followed by a number.
 PID, STATUS = b"pid ", b"status "
 _MESSAGE = 64
 _CLOSE_TIMEOUT = 5.0  # seconds
@@ -220,16 +220,16 @@ class _Forked:
 
     def _take_in(self) -> None:
         try:
-            told = self._handle.recv(_MESSAGE)
+            message = self._handle.recv(_MESSAGE)
         except BlockingIOError:
             return
         except ConnectionResetError:
-            told = b""
-        if told.startswith(PID):
-            self._pid = int(told[len(PID) :])
+            message = b""
+        if message.startswith(PID):
+            self._pid = int(message[len(PID) :])
             return
-        self._lost = not told
-        self._status = int(told[len(STATUS) :]) if told else self._LOST
+        self._lost = not message
+        self._status = int(message[len(STATUS) :]) if message else self._LOST
         self._handle.close()
 
 

@@ -96,9 +96,9 @@ def config(disk: VddkDisk, directory: str) -> str:
 
     An admin's lines take the place of ours: which one of two would hold is documented nowhere.
     """
-    given = {_key(line) for line in disk.settings.splitlines()}
+    theirs = {_key(line) for line in disk.settings.splitlines()}
     ours = [f'tmpDirectory="{directory}"', *SETTINGS.splitlines()]
-    kept = "".join(f"{line}\n" for line in ours if _key(line) not in given)
+    kept = "".join(f"{line}\n" for line in ours if _key(line) not in theirs)
     return kept + disk.settings
 
 

@@ -31,25 +31,25 @@ from bareos_vmsnap.vsphere import cbt, disk_paths, layout, nvram, preflight, sna
 MOVER_TIMEOUT = 60  # seconds a mover may take to end once its data was read
 
 
-class BackupJob:
+class VmBackup:
     """Backs up one VM. Use: begin(), then every item of offer(), then end(); close() always."""
 
     def __init__(
         self,
-        chosen: Options,
+        options: Options,
         job_info: JobInfo,
         log: JobLog,
         pieces: manifest.Pieces,
         done: Collection[str] = (),
     ) -> None:
         """`pieces`: restore objects of the previous job; `done`: the VMs this job has saved."""
-        self._options = chosen
+        self._options = options
         self._pieces = pieces
         self._done = done
         self.instance_uuid = ""
         self._job_info = job_info
         self._log = log
-        self._policy = ladder.Policy(chosen.without_trust)
+        self._policy = ladder.Policy(options.without_trust)
         self._lock: Optional[VmLock] = None
         self._session: Optional[Any] = None
         self._vm: Any = None

@@ -38,13 +38,13 @@ class _ToFile:
         """The part stays, and is called so."""
 
 
-class ExtractJob:
-    """Used like RestoreJob; needs neither manifest nor vCenter."""
+class Extraction:
+    """Used like VmRestore; needs neither manifest nor vCenter."""
 
-    def __init__(self, chosen: Options, log: JobLog) -> None:
-        if not chosen.restore_directory:
+    def __init__(self, options: Options, log: JobLog) -> None:
+        if not options.restore_directory:
             raise errors.OptionError("restore_target=files needs restore_directory")
-        self._directory = Path(chosen.restore_directory)
+        self._directory = Path(options.restore_directory)
         self._log = log
         self._count = 0
 

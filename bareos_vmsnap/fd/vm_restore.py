@@ -1,0 +1,306 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""A restore job of one VM: rebuilds the tree while its segments stream in."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from bareos_vmsnap import errors
+from bareos_vmsnap.fd import summary, targets
+from bareos_vmsnap.fd.disk_writers import DiskWriters
+from bareos_vmsnap.fd.file_spool import FileSpool
+from bareos_vmsnap.fd.job_info import JobInfo
+from bareos_vmsnap.fd.messages import JobLog
+from bareos_vmsnap.fd.options import Options
+from bareos_vmsnap.fd.receivers import Receiver, ToDisk, ToSpool
+from bareos_vmsnap.mover import client
+from bareos_vmsnap.mover.client.launch import Launcher
+from bareos_vmsnap.target.base import Target
+from bareos_vmsnap.tree import choose, manifest, model, names, plan_restore
+
+OPEN_TIMEOUT = 300  # seconds a disk may take to open
+
+
+class VmRestore:
+    """Restores one VM.
+
+    Files come each through wanted(), open() and received(); at last end(). A segment that comes
+    before its turn waits in the spool; without restore objects (they are lost in a VirtualFull)
+    all of them wait for the last manifest file.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        job_info: JobInfo,
+        log: JobLog,
+        pieces: manifest.Pieces,
+        launcher: Launcher,
+    ) -> None:
+        """`pieces` are the restore objects of the selected jobs, as far as they are of this VM."""
+        self._options = options
+        self._job_info = job_info
+        self._log = log
+        self._pieces = pieces
+        self._tree: Optional[model.BlockTree] = None
+        self._plan: Optional[plan_restore.RestorePlan] = None
+        self._steps: list[plan_restore.Step] = []
+        self._target: Optional[Target] = None
+        self._spool = FileSpool(job_info.working_directory, job_info.jobid)
+        self._writers = DiskWriters(self._told, launcher)
+        self._restored: list[tuple[model.Segment, client.Report]] = []
+
+    def wanted(self, path: str) -> bool:
+        """Whether the restore needs this file. Raises errors.RestoreError."""
+        plan = self._plan_from_objects()
+        if plan is None:
+            return path.startswith(names.ROOT + "/")
+        return path == plan.point.nvram or any(path == s.name for s in plan.segments)
+
+    def open(self, path: str) -> Receiver:
+        """Make ready for the file's data. Raises errors.VmsnapError."""
+        write = self._next_write(path)
+        if write is not None:
+            return self._to_disk(write)
+        if names.is_segment(path) and not any(map(names.is_segment, self._spool.names())):
+            self._log.info(
+                "Segments that come before their turn are kept in the working directory, "
+                f"{self._job_info.working_directory}, until it comes"
+            )
+        return ToSpool(self._spool, path)
+
+    def received(self, receiver: Receiver) -> None:
+        """The file's data has come; do what its coming makes possible.
+
+        Raises errors.VmsnapError where it is damaged or vSphere refuses.
+        """
+        receiver.finish()
+        self._drain_spool()
+
+    def end(self) -> None:
+        """No more files come: complete the restore, or tell what is missing.
+
+        Raises errors.VmsnapError.
+        """
+        plan = self._plan_from_objects() or self._plan_from_files()
+        self._drain_spool()
+        unwritten = [s.segment.name for s in self._steps if isinstance(s, plan_restore.Write)]
+        missing = [name for name in unwritten if name not in self._spool.names()]
+        if missing:
+            more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+            raise errors.RestoreError(
+                f"VM {self._vm_name}: {len(missing)} of {len(plan.segments)} segments did not come: "
+                + ", ".join(missing[:5])
+                + more,
+                todo="Select them too: the VM's whole directory, of every job since its last full. "
+                "Or choose a time point the selection holds with restore_timepoint, or have the "
+                "files as they are with restore_target=files",
+            )
+        self._run_until_write()
+        target = self._opened()
+        self._give_nvram(target, plan.point)
+        where = target.finish()
+        self._log.info(f"Time point {plan.point.id}: {where}{self._table()}")
+        target.close()
+        self._target = None
+
+    def abandon(self) -> str:
+        """The restore failed: keep or remove what is incomplete; return what was left, if any."""
+        self._writers.close()
+        if self._target is None:
+            return ""
+        target, self._target = self._target, None
+        left = target.abandon(keep=self._options.restore_on_failure == "keep")
+        target.close()
+        return left
+
+    def close(self) -> None:
+        """Remove spool files; safe to call again."""
+        self._writers.close()
+        self._spool.close()
+
+    @property
+    def _vm_name(self) -> str:
+        return self._tree.vm.name if self._tree is not None else "(unknown)"
+
+    def _plan_from_objects(self) -> Optional[plan_restore.RestorePlan]:
+        if self._plan is None:
+            try:
+                trees = [self._pieces.manifest(name) for name in self._pieces.names()]
+            except manifest.ManifestError as error:
+                raise errors.RestoreError(str(error)) from error
+            if trees:
+                self._make_plan(trees)
+        return self._plan
+
+    def _plan_from_files(self) -> plan_restore.RestorePlan:
+        trees = []
+        for name in self._spool.names():
+            if names.manifest_timepoint(name) is not None:
+                with self._spool.open(name) as source:
+                    try:
+                        trees.append(manifest.from_json(source.read()))
+                    except manifest.ManifestError as error:
+                        raise errors.RestoreError(f"{name}: {error}") from error
+        if not trees:
+            raise errors.RestoreError(
+                "Nothing was restored: the selection holds no manifest of a VM",
+                todo="Select the VM's whole directory, of every job since its last full",
+            )
+        return self._make_plan(trees)
+
+    def _make_plan(self, trees: list[model.BlockTree]) -> plan_restore.RestorePlan:
+        try:
+            tree, point = choose.timepoint(trees, self._options.restore_timepoint)
+            plan = plan_restore.plan(tree, point, self._options.restore_snapshots)
+        except (choose.CannotChoose, plan_restore.CannotPlan) as error:
+            raise errors.RestoreError(f"The restore cannot be planned: {error}") from error
+        self._tree, self._plan, self._steps = tree, plan, list(plan.steps)
+        self._log.info(
+            f"Restoring VM {tree.vm.name} as of time point {point.id} ({point.taken}): "
+            f"{len(point.snapshots)} snapshots, {len(plan.segments)} segments"
+        )
+        if any(tree.nodes[live.node].power_state != "poweredOff" for live in point.snapshots):
+            self._log.info(
+                "Some snapshots were taken of the running VM. Memory is not part of a backup: they "
+                "come back as of a VM that is off"
+            )
+        return plan
+
+    def _next_write(self, path: str) -> Optional[plan_restore.Write]:
+        """The write of this segment if its node's turn has come, else None."""
+        return next((w for w in self._next_writes() if w.segment.name == path), None)
+
+    def _next_writes(self) -> list[plan_restore.Write]:
+        """The writes that are left of the node whose turn it is."""
+        writes = [step for step in self._steps if isinstance(step, plan_restore.Write)]
+        return [write for write in writes if write.segment.node == writes[0].segment.node]
+
+    def _to_disk(self, write: plan_restore.Write) -> ToDisk:
+        """Bring the leaf to where the segment belongs and start the mover that writes it."""
+        self._run_until_write()
+        segment = write.segment
+        try:
+            mover = self._writers.start(write)
+        except client.MoverError as error:
+            raise errors.RestoreError(f"{segment.name} cannot be written: {error}") from error
+        try:
+            mover.wait_ready(
+                OPEN_TIMEOUT, tell=self._log.info, canceled=self._job_info.cancel.is_set
+            )
+        except client.MoverError as error:
+            mover.kill()
+            if self._job_info.cancel.is_set():
+                raise errors.Canceled("The restore was canceled") from error
+            label = self._disk(segment).label
+            raise errors.RestoreError(f"{label} cannot be written: {error}") from error
+        self._writers.prepare(next((w for w in self._next_writes() if w is not write), None))
+        return ToDisk(segment.name, mover, lambda report: self._written(write, report))
+
+    def _told(self, write: plan_restore.Write) -> dict[str, Any]:
+        """What the mover is told that writes this segment into the leaf as it is now."""
+        segment = write.segment
+        return {
+            "operation": "write",
+            "target": self._opened().endpoint(self._disk(segment)),
+            "capacity": segment.capacity,
+            "expect": {"capacity": segment.capacity},
+            "drop_zeros": write.fresh,
+            "readback": self._options.restore_readback,
+            "in_flight": self._options.requests_in_flight,
+            "request": self._options.request_size << 10,
+            "rate": self._options.rate,
+        }
+
+    def _disk(self, segment: model.Segment) -> model.Disk:
+        assert self._tree is not None
+        disk = self._tree.nodes[segment.node].disk(segment.disk)
+        if disk is None:
+            raise errors.RestoreError(f"Segment {segment.name} is of a disk its node does not have")
+        return disk
+
+    def _written(self, write: plan_restore.Write, report: client.Report) -> None:
+        segment = write.segment
+        if segment.digest and report.digest != segment.digest:
+            raise errors.RestoreError(
+                f"Segment {segment.name} is not the one the manifest speaks of: its digest is "
+                f"{report.digest}, not {segment.digest}"
+            )
+        self._steps.remove(write)
+        self._restored.append((segment, report))
+        while self._steps and isinstance(self._steps[0], plan_restore.TakeSnapshot):
+            self._do(self._steps.pop(0))
+
+    def _run_until_write(self) -> None:
+        while self._steps and not isinstance(self._steps[0], plan_restore.Write):
+            self._do(self._steps.pop(0))
+
+    def _do(self, step: plan_restore.Step) -> None:
+        if self._job_info.cancel.is_set():
+            raise errors.Canceled("The restore was canceled")
+        target, tree = self._opened(), self._tree
+        assert tree is not None
+        if isinstance(step, plan_restore.Create):
+            target.create(tree.nodes[step.node])
+            # Snapshots freeze the NVRAM too: one that can boot is better than none.
+            if self._plan is not None and self._plan.point.nvram in self._spool.names():
+                self._give_nvram(target, self._plan.point)
+        elif isinstance(step, plan_restore.Revert):
+            target.revert(step.node)
+        elif isinstance(step, plan_restore.Configure):
+            target.configure(tree.nodes[step.node])
+        elif isinstance(step, plan_restore.TakeSnapshot):
+            target.take_snapshot(step.node, step.name, self._description(step, tree))
+            if not step.helper:
+                self._log.info(f"Snapshot {step.name!r} stands")
+        elif isinstance(step, plan_restore.RemoveHelper):
+            target.remove_helper(step.node)
+
+    def _description(self, step: plan_restore.TakeSnapshot, tree: model.BlockTree) -> str:
+        """The description, with the time of creation where wanted: vSphere cannot set that."""
+        if step.helper or not self._options.restore_created:
+            return step.description
+        return f"{step.description}\nTaken {tree.nodes[step.node].created}".strip()
+
+    def _opened(self) -> Target:
+        if self._target is None:
+            assert self._tree is not None and self._plan is not None
+            self._target = targets.make(
+                self._options, self._tree, self._plan.point, self._job_info, self._log
+            )
+        return self._target
+
+    def _drain_spool(self) -> None:
+        """Apply spooled segments whose turn has come, until none is left whose has."""
+        while True:
+            turns = ((name, self._next_write(name)) for name in self._spool.names())
+            ready = next(((name, write) for name, write in turns if write is not None), None)
+            if ready is None:
+                return
+            name, write = ready
+            receiver = self._to_disk(write)
+            with self._spool.open(name) as source:
+                receiver.feed(source)
+            receiver.finish()
+            self._spool.drop(name)
+
+    def _give_nvram(self, target: Target, point: model.TimePoint) -> None:
+        if point.nvram is None:
+            return
+        if point.nvram in self._spool.names():
+            with self._spool.open(point.nvram) as source:
+                target.nvram(source.read())
+        else:
+            self._log.warn(f"{point.nvram} was not selected: the VM starts with a new NVRAM")
+
+    def _table(self) -> str:
+        assert self._tree is not None
+        rows = []
+        for segment, report in self._restored:
+            node = self._tree.nodes[segment.node]
+            disk = node.disk(segment.disk)
+            sizes = summary.size(report.data_bytes), summary.size(report.zero_bytes)
+            slot = disk.slot if disk else ""
+            rows.append((summary.called(node), slot, segment.method, *sizes))
+        return summary.table(("node", "disk", "method", "data", "zero"), rows)
