@@ -14,7 +14,8 @@ import zlib
 from collections.abc import Iterable
 from typing import Any
 
-from bareos_vmsnap.tree import codec, model
+from bareos_vmsnap import codec
+from bareos_vmsnap.tree import model
 
 FORMAT = "bareos-vmsnap manifest"
 VERSION = 1

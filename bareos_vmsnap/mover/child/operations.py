@@ -8,26 +8,25 @@ import sys
 import traceback
 from typing import Any
 
-from bareos_vmsnap.mover import plan
-from bareos_vmsnap.mover.child import intake, memory, read, write
+from bareos_vmsnap.mover.child import intake, memory, plan_intake, read, write
 from bareos_vmsnap.mover.child.reporter import Reporter
 from bareos_vmsnap.mover.plan import ReadPlan, WritePlan
 
 
 def run(plan_pipe: int, data: int, reporter: Reporter) -> int:
     """Carry out the plan that comes in `plan_pipe`; return the exit status after reporting."""
-    agreed = None
+    plan = None
     try:
-        agreed, extents = plan.receive(plan_pipe)
-        if isinstance(agreed, ReadPlan):
-            memory.keep_freed_blocks(agreed.chunk)
-            fields = read.run(agreed, extents, data, reporter)
+        plan, extents = plan_intake.receive(plan_pipe)
+        if isinstance(plan, ReadPlan):
+            memory.keep_freed_blocks(plan.chunk)
+            fields = read.run(plan, extents, data, reporter)
         else:
-            memory.keep_freed_blocks(plan.ReadPlan.chunk)
-            fields = write.run(agreed, data, reporter)
+            memory.keep_freed_blocks(ReadPlan.chunk)
+            fields = write.run(plan, data, reporter)
     except Exception as error:  # noqa: BLE001 - whatever it is, the client must learn of it
-        reporter.failure(*_told(error))
-        if isinstance(agreed, WritePlan):
+        reporter.failure(*_cause(error))
+        if isinstance(plan, WritePlan):
             # Bareos writes on until the file ends, and would report a broken channel instead.
             intake.drain(data)
         return 1
@@ -35,7 +34,7 @@ def run(plan_pipe: int, data: int, reporter: Reporter) -> int:
     return 0
 
 
-def _told(error: Exception) -> tuple[str, str]:
+def _cause(error: Exception) -> tuple[str, str]:
     """Return kind and message for the report."""
     kind: Any = getattr(error, "kind", None)
     if isinstance(kind, str):

@@ -1,0 +1,34 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""What the snapshot's own delta file holds, opened without its parents.
+
+VMware promises that for local disks only (facts of VDDK's single-link option): off by default.
+"""
+
+from __future__ import annotations
+
+from bareos_vmsnap import errors
+from bareos_vmsnap.fd.methods.edge import Edge, Found
+from bareos_vmsnap.mover import client
+from bareos_vmsnap.tree.ladder import Rung
+
+
+class NoLink(errors.VmsnapError):
+    """A snapshot's own file cannot be opened without its parents."""
+
+
+def find(edge: Edge, rung: Rung) -> Found:
+    """Raises NoLink, errors.Canceled."""
+    reader = edge.reader
+    if not reader.opens_single_links:
+        raise NoLink("no link: transport=nbd needs nbd_link_uri for it")
+    link = reader.describe(edge.task.snapshot, edge.disk, single_link=True)
+    found = Found(rung, (), edge.disk.capacity, link=link)
+    with client.Mover.read(edge.plan(found), launcher=reader.launcher) as mover:
+        try:
+            mover.wait_ready(client.OPEN_TIMEOUT, canceled=reader.canceled)
+        except client.MoverError as error:
+            if reader.canceled():
+                raise errors.Canceled("The backup was canceled") from error
+            raise NoLink(f"no link: {error.reason}") from error
+    return found
