@@ -39,30 +39,9 @@ def merge(extents: Iterable[Extent]) -> Iterator[Extent]:
         yield start, end - start
 
 
-def normalise(extents: Iterable[Extent]) -> Iterator[Extent]:
-    """Yield extents that come in any order in normal form; holds all of them."""
-    return merge(sorted(extents))
-
-
 def union(*sources: Iterable[Extent]) -> Iterator[Extent]:
     """Yield the bytes that any of the sorted sources has."""
     return merge(heapq.merge(*sources))
-
-
-def intersect(one: Iterable[Extent], other: Iterable[Extent]) -> Iterator[Extent]:
-    """Yield the bytes that both sorted sources have."""
-    others = merge(other)
-    current = next(others, None)
-    for start, length in merge(one):
-        end = start + length
-        while current is not None and current[0] < end:
-            other_end = current[0] + current[1]
-            low, high = max(start, current[0]), min(end, other_end)
-            if low < high:
-                yield low, high - low
-            if other_end > end:
-                break
-            current = next(others, None)
 
 
 def subtract(one: Iterable[Extent], other: Iterable[Extent]) -> Iterator[Extent]:

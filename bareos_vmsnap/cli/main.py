@@ -18,7 +18,7 @@ _COMMANDS = {
     "check": "Log in, find the VM, run the preflight and open a disk.",
     "options": "Print all plugin options with their defaults, as Markdown.",
     "rebuild": "Rebuild the disks of every node of one VM from segment files.",
-    "show": "Show the time points and the snapshot tree of a manifest.",
+    "show": "Show the time point and the snapshot tree of a manifest.",
     "verify": "Check every frame and the digest of segment files.",
 }
 

@@ -17,24 +17,16 @@ from bareos_vmsnap.tree import manifest, model
 
 @click.command("show")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--timepoint", help="Show the tree at this time point; the newest by default.")
-def command(file: Path, timepoint: str | None) -> None:
-    """Show the time points of the manifest FILE and the snapshot tree at one of them."""
+def command(file: Path) -> None:
+    """Show the time point of the manifest FILE and the snapshot tree at it."""
     try:
         tree = manifest.from_json(file.read_bytes())
     except manifest.ManifestError as error:
         click.echo(f"{file}: {error}", err=True)
         sys.exit(1)
-    if timepoint is not None and timepoint not in tree.timepoints:
-        click.echo(f"{file} has no time point {timepoint}; it has:", err=True)
-        for name in tree.timepoints:
-            click.echo(f"  {name}", err=True)
-        sys.exit(1)
-    point = tree.timepoints[timepoint] if timepoint else tree.newest
     console = Console(highlight=False)
-    for known in tree.timepoints.values():
-        mark = "→" if known.id == point.id else " "
-        console.print(f"{mark} {known.id}  {known.level}  {escape(known.job)}")
+    point = tree.point
+    console.print(f"{point.id}  {point.level}  {escape(point.job)}")
     console.print(_drawn(tree, point))
 
 

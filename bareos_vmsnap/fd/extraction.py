@@ -50,7 +50,7 @@ class Extraction:
 
     def wanted(self, path: str) -> bool:
         """Every file of ours."""
-        return path.startswith(names.ROOT + "/") and ".." not in path.split("/")
+        return names.is_virtual(path) and ".." not in path.split("/")
 
     def open(self, path: str) -> Receiver:
         """Make the file. Raises errors.RestoreError."""

@@ -22,6 +22,7 @@ from bareos_vmsnap.errors import OptionError
 from bareos_vmsnap.mover import plan
 from bareos_vmsnap.stream import layout
 from bareos_vmsnap.transport import disks
+from bareos_vmsnap.tree.plan_restore import Snapshots
 
 KIB, MIB = 1 << 10, 1 << 20
 SECTION = "vmware_plugin_options"
@@ -241,7 +242,9 @@ class Options:
         str, None, "Time point to restore (see list files); the newest of the jobs by default"
     )
     restore_snapshots: str = _opt(
-        _one_of("tree", "none"), "tree", "The whole snapshot tree, or only the VM's own state"
+        _one_of(*(word.value for word in Snapshots)),
+        Snapshots.TREE.value,
+        "The whole snapshot tree, or only the VM's own state",
     )
     restore_created: bool = _opt(
         _yes_no, False, "Add each snapshot's time of creation to its description"

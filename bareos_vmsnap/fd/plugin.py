@@ -405,6 +405,4 @@ def _describe(savepkt: Any, item: Optional[items.Item]) -> None:
 
 def _virtual_path(restorepkt: Any) -> str:
     """The file's virtual path: `where` may have been put in front of it."""
-    path = str(restorepkt.ofname)
-    at = path.find(names.ROOT + "/")
-    return path[at:] if at >= 0 else path
+    return names.without_where(str(restorepkt.ofname))

@@ -46,7 +46,7 @@ def build_upon(
 ) -> plan_backup.Previous:
     """Which snapshots are known, and whether the previous state is an ancestor of today's."""
     nodes = lineage.known(tree, observed)
-    point = tree.newest
+    point = tree.point
     past = history.since(content, vm, tree.nodes[point.state].created, point.event_chain)
     line, reason = lineage.line(tree, observed, nodes, past)
     if line is not None and options.audit and observed.current is not None:
@@ -68,7 +68,7 @@ def _read(pieces: manifest.Pieces, vm: segment_header.Vm) -> tuple[Optional[mode
             damaged.append(str(error))
     mine = [tree for tree in trees if tree.vm.instance_uuid == vm.instance_uuid]
     if mine:
-        return max(mine, key=lambda tree: tree.newest.age), ""
+        return max(mine, key=lambda tree: tree.point.age), ""
     if damaged:
         return None, "; ".join(damaged)
     if trees:

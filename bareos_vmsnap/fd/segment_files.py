@@ -9,7 +9,7 @@ from typing import Callable
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd import items
 from bareos_vmsnap.fd.disk_reader import DiskReader
-from bareos_vmsnap.fd.methods import METHODS, Edge
+from bareos_vmsnap.fd.methods import METHODS, DiskEdge
 from bareos_vmsnap.fd.methods.audit import CbtWrong
 from bareos_vmsnap.fd.methods.link import NoLink
 from bareos_vmsnap.tree import ladder, names, plan_backup
@@ -56,9 +56,11 @@ class SegmentFiles:
         self, task: plan_backup.Task, rung: ladder.Rung, plan: plan_backup.BackupPlan
     ) -> items.SegmentFile:
         draft = plan_backup.sent(task.segment, rung)
-        found = METHODS[rung.method](Edge(task, plan.header(draft).to_json(), self._reader), rung)
+        found = METHODS[rung.method](
+            DiskEdge(task, plan.header(draft).to_json(), self._reader), rung
+        )
         segment = plan_backup.sent(task.segment, found.rung)
-        edge = Edge(task, plan.header(segment).to_json(), self._reader)
+        edge = DiskEdge(task, plan.header(segment).to_json(), self._reader)
         reads = [(task.snapshot, task.disk)]
         if found.base is not None and edge.base is not None:
             reads.append(edge.base)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from bareos_vmsnap.tree import model, segment_header
+from bareos_vmsnap.tree import model, names
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -45,9 +45,9 @@ def backup(tree: model.BlockTree, timepoint: str) -> str:
         disk = node.disk(segment.disk)
         rows.append(
             (
-                called(node),
+                names.called(node.directory),
                 disk.slot if disk else str(segment.disk),
-                called(tree.nodes[segment.base]) if segment.base else "-",
+                names.called(tree.nodes[segment.base].directory) if segment.base else "-",
                 segment.method,
                 size(segment.changed),
                 size(segment.data),
@@ -58,8 +58,3 @@ def backup(tree: model.BlockTree, timepoint: str) -> str:
         )
     head = ("node", "disk", "base", "method", "changed", "data", "zero", "sent", "why")
     return table(head, rows)
-
-
-def called(node: segment_header.Node) -> str:
-    """A node's short name: the last part of its directory."""
-    return node.directory.rsplit("/", 1)[-1]

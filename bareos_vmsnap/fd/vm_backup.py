@@ -197,7 +197,7 @@ class VmBackup:
         content = nvram.read(self._session, self._vm)
         if content is not None:
             point = dataclasses.replace(point, nvram=names.nvram(tree.directory, point.id))
-            tree.timepoints[point.id] = point
+            tree.timepoint = point
             assert point.nvram is not None
             yield items.ContentFile(point.nvram, content)
         while (item := self._queue.take()) is not None:

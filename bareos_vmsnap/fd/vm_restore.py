@@ -58,7 +58,7 @@ class VmRestore:
         """Whether the restore needs this file. Raises errors.RestoreError."""
         plan = self._plan_from_objects()
         if plan is None:
-            return path.startswith(names.ROOT + "/")
+            return names.is_virtual(path)
         return path == plan.point.nvram or any(path == s.name for s in plan.segments)
 
     def open(self, path: str) -> Receiver:
@@ -156,7 +156,9 @@ class VmRestore:
     def _make_plan(self, trees: list[model.BlockTree]) -> plan_restore.RestorePlan:
         try:
             tree, point = choose.timepoint(trees, self._options.restore_timepoint)
-            plan = plan_restore.plan(tree, point, self._options.restore_snapshots)
+            plan = plan_restore.plan(
+                tree, point, plan_restore.Snapshots(self._options.restore_snapshots)
+            )
         except (choose.CannotChoose, plan_restore.CannotPlan) as error:
             raise errors.RestoreError(f"The restore cannot be planned: {error}") from error
         self._tree, self._plan, self._steps = tree, plan, list(plan.steps)
@@ -298,5 +300,5 @@ class VmRestore:
             disk = node.disk(segment.disk)
             sizes = summary.size(report.data_bytes), summary.size(report.zero_bytes)
             slot = disk.slot if disk else ""
-            rows.append((summary.called(node), slot, segment.method, *sizes))
+            rows.append((names.called(node.directory), slot, segment.method, *sizes))
         return summary.table(("node", "disk", "method", "data", "zero"), rows)

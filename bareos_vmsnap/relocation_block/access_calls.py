@@ -33,7 +33,7 @@ PREPARE, END = "PrepareForAccess", "EndAccess"
 _ENDS, _PAUSE = 3, 2.0  # attempts, seconds between them
 
 
-class Access:
+class AccessCalls:
     """Calls the library. What it says goes to standard error, warnings only unless `disk.debug`."""
 
     def __init__(self, disk: VddkDisk, library: Library, directory: str) -> None:

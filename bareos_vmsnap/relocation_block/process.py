@@ -24,7 +24,7 @@ from typing import NamedTuple, NoReturn, Optional
 from bareos_vmsnap import codec
 from bareos_vmsnap.processes import file_lock
 from bareos_vmsnap.processes.server_log import ServerLog
-from bareos_vmsnap.relocation_block.access_calls import Access
+from bareos_vmsnap.relocation_block.access_calls import AccessCalls
 from bareos_vmsnap.relocation_block.answers import FAILED, MODULE, OTHERS, Answer
 from bareos_vmsnap.relocation_block.disklib import CannotLoad
 from bareos_vmsnap.relocation_block.plan import BlockPlan
@@ -151,7 +151,7 @@ class _Worker(threading.Thread):
     def run(self) -> None:
         try:
             checks.check(self._plan.vm, writable=False)
-            access = Access(self._plan.vm, self._library, self._directory)
+            access = AccessCalls(self._plan.vm, self._library, self._directory)
             if self._plan.probe:
                 self._probe(access)
             else:
@@ -163,7 +163,7 @@ class _Worker(threading.Thread):
             self.tell(Answer(FAILED, f"unexpected {type(error).__name__}: {error}"))
         os.close(self._ending)
 
-    def _probe(self, access: Access) -> None:
+    def _probe(self, access: AccessCalls) -> None:
         try:
             answer = access.load()
         except CannotLoad as error:
@@ -171,7 +171,7 @@ class _Worker(threading.Thread):
         self.tell(answer)
         self.tell(answer, over=True)
 
-    def _block(self, access: Access) -> None:
+    def _block(self, access: AccessCalls) -> None:
         lock = self._lock()
         if lock is None:
             self.tell(Answer(OTHERS, "another job of this file daemon"))

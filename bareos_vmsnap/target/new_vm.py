@@ -15,7 +15,7 @@ from pyVmomi import vim, vmodl
 from bareos_vmsnap import errors
 from bareos_vmsnap.transport.access import Access, DiskAddress
 from bareos_vmsnap.transport.disks import DiskDescription
-from bareos_vmsnap.tree import model, plan_restore, segment_header
+from bareos_vmsnap.tree import model, names, plan_restore, segment_header
 from bareos_vmsnap.vsphere import (
     disk_paths,
     disks,
@@ -53,8 +53,8 @@ class Destination:
     poweron_timeout: float = 15
 
 
-class RelocationBlock(Protocol):
-    """Has vCenter refuse to migrate the VM's files; see fd.relocation_block."""
+class Blocker(Protocol):
+    """Has vCenter refuse to migrate the VM's files; see fd.relocation."""
 
     def start(self, vm: Any, content: Any) -> None:
         """Begin, where that is possible."""
@@ -71,7 +71,7 @@ class NewVm:
         session: Session,
         tree: model.BlockTree,
         access: Access,
-        relocation_block: RelocationBlock,
+        relocation_block: Blocker,
         destination: Destination,
         job: str,
         cancel: threading.Event,
@@ -82,7 +82,7 @@ class NewVm:
         self._tree = tree
         self._access = access
         self._relocation = relocation_block
-        self._wish = destination
+        self._destination = destination
         self._job = job
         self._warn = warn
         self._inform = inform
@@ -96,12 +96,14 @@ class NewVm:
 
     def create(self, node: segment_header.Node) -> None:
         """Create the VM with this node's configuration, its disks new and empty."""
-        name = self._wish.name
+        name = self._destination.name
         config = self._config(node)
         with self._telling(f"Creating VM {name}"):
-            where = placement.find(self._session.content, self._wish)
+            where = placement.find(self._session.content, self._destination)
             self._refuse_existing(where.folder)
-            home = self._wish.datastore or inventory.datastore_path(config.files.vmPathName)[0]
+            home = (
+                self._destination.datastore or inventory.datastore_path(config.files.vmPathName)[0]
+            )
             self._refuse_datastores(where.datacenter, node.disks, home)
             spec = vm_config.create_spec(
                 config,
@@ -109,7 +111,7 @@ class NewVm:
                 inventory.entity_name(name),
                 home,
                 self._place,
-                self._wish.change_tracking,
+                self._destination.change_tracking,
                 self._job,
             )
             if self._identity_is_free(config):
@@ -136,9 +138,11 @@ class NewVm:
     def revert(self, node: str) -> None:
         """Revert to a snapshot taken in this restore; its configuration comes back with it."""
         self._check_places()
-        with self._telling(f"Reverting VM {self._wish.name} to {self._called(node)}"):
+        with self._telling(f"Reverting VM {self._destination.name} to {self._called(node)}"):
             task = self._snapshots[node].RevertToSnapshot_Task(suppressPowerOn=True)
-            self._waiter.wait(task, f"Reverting VM {self._wish.name} to {self._called(node)}")
+            self._waiter.wait(
+                task, f"Reverting VM {self._destination.name} to {self._called(node)}"
+            )
         self._leaf = dict(self._disks[node])
 
     def configure(self, node: segment_header.Node) -> None:
@@ -152,7 +156,9 @@ class NewVm:
         }
         gone = [key for key in self._leaf if key not in kept]
         new = [disk for key, disk in wanted.items() if key not in kept]
-        with self._telling(f"Reconfiguring VM {self._wish.name} for {self._called(node.id)}"):
+        with self._telling(
+            f"Reconfiguring VM {self._destination.name} for {self._called(node.id)}"
+        ):
             self._reconfigure(node, gone, new)
         self._leaf = wanted
 
@@ -169,11 +175,13 @@ class NewVm:
                     host=host.name if host is not None else "",
                 )
                 return self._access.describe(address)
-        raise errors.RestoreError(f"VM {self._wish.name} has no disk {disk.key} ({disk.slot})")
+        raise errors.RestoreError(
+            f"VM {self._destination.name} has no disk {disk.key} ({disk.slot})"
+        )
 
     def take_snapshot(self, node: str, name: str, description: str) -> None:
         """Create the snapshot and check that vSphere took its name as it was."""
-        doing = f"Creating snapshot {name!r} of VM {self._wish.name}"
+        doing = f"Creating snapshot {name!r} of VM {self._destination.name}"
         self._check_places()
         with self._telling(doing):
             task = self._vm.CreateSnapshot_Task(name, description, False, False)
@@ -187,7 +195,7 @@ class NewVm:
 
     def remove_helper(self, node: str) -> None:
         """Delete the snapshot that stood in for a retired fork."""
-        with self._telling(f"Removing a helper snapshot of VM {self._wish.name}"):
+        with self._telling(f"Removing a helper snapshot of VM {self._destination.name}"):
             snapshots.delete(self._vm, self._snapshots.pop(node), "helper", self._waiter)
 
     def nvram(self, content: bytes) -> None:
@@ -196,7 +204,7 @@ class NewVm:
 
     def finish(self) -> str:
         """The mark taken away, the VM's own name, the power state."""
-        name = self._wish.name
+        name = self._destination.name
         with self._telling(f"Completing VM {name}"):
             self._check_places()
             self._refuse_unknown()
@@ -206,7 +214,7 @@ class NewVm:
                 f"Giving VM {name} its name",
             )
         self._relocation.release()
-        if self._wish.powerstate == "on":
+        if self._destination.powerstate == "on":
             self._power_on()
         return f"VM {name} ({self._vm._moId}) stands with {len(self._snapshots)} snapshots"
 
@@ -216,12 +224,12 @@ class NewVm:
             return "nothing, no VM had been created"
         self._relocation.release()
         if keep:
-            return f"the incomplete VM {self._wish.name}{INCOMPLETE} ({self._vm._moId})"
-        doing = f"Destroying the incomplete VM {self._wish.name}"
+            return f"the incomplete VM {self._destination.name}{INCOMPLETE} ({self._vm._moId})"
+        doing = f"Destroying the incomplete VM {self._destination.name}"
         try:
             self._waiter.wait(self._vm.Destroy_Task(), doing, heed_cancel=False)
         except (vmodl.MethodFault, errors.VmsnapError) as error:
-            return f"the incomplete VM {self._wish.name}{INCOMPLETE}, which could not be destroyed: {error}"
+            return f"the incomplete VM {self._destination.name}{INCOMPLETE}, which could not be destroyed: {error}"
         return "nothing, the incomplete VM was destroyed"
 
     def close(self) -> None:
@@ -236,7 +244,7 @@ class NewVm:
             moref = self._vm._moId
             devices = self._session.read(vim.VirtualMachine, [moref], disk_paths.DEVICES)
             try:
-                disk_paths.check(self._wish.name, devices.get(moref, []), written.values())
+                disk_paths.check(self._destination.name, devices.get(moref, []), written.values())
             except disk_paths.Moved:
                 self._refuse_unknown()  # a snapshot of somebody else's moves the leaf, too
                 raise
@@ -246,7 +254,7 @@ class NewVm:
     ) -> None:
         spec = vm_config.change_spec(self._vm.config, self._config(node), gone, new, self._place)
         if spec is not None:
-            doing = f"Reconfiguring VM {self._wish.name} for {self._called(node.id)}"
+            doing = f"Reconfiguring VM {self._destination.name} for {self._called(node.id)}"
             self._waiter.wait(self._vm.ReconfigVM_Task(spec), doing)
 
     def _made(self, task: Any, folder: Any) -> Any:
@@ -254,7 +262,7 @@ class NewVm:
 
         A request whose answer is lost with the connection is sent again.
         """
-        doing = f"Creating VM {self._wish.name}"
+        doing = f"Creating VM {self._destination.name}"
         try:
             return self._waiter.wait(task, doing)
         except tasks.TaskFailed as failed:
@@ -277,7 +285,7 @@ class NewVm:
         """Raises errors.RestoreError where somebody else takes snapshots of the VM meanwhile."""
         for tree in self._unknown():
             raise errors.RestoreError(
-                f"Somebody took a snapshot {tree.name!r} of VM {self._wish.name} while it was "
+                f"Somebody took a snapshot {tree.name!r} of VM {self._destination.name} while it was "
                 "being restored",
                 todo="Leave the VM alone, and out of other jobs, until its restore has ended",
             )
@@ -288,10 +296,10 @@ class NewVm:
         return [item.tree for item in snapshots.walk(self._vm) if item.moref not in ours]
 
     def _power_on(self) -> None:
-        doing = f"Powering on VM {self._wish.name}"
+        doing = f"Powering on VM {self._destination.name}"
         try:
             task = self._vm.PowerOnVM_Task()
-            self._waiter.wait(task, doing, timeout=self._wish.poweron_timeout)
+            self._waiter.wait(task, doing, timeout=self._destination.poweron_timeout)
         except (tasks.TaskFailed, vim.fault.VimFault) as error:
             self._warn(f"{doing} failed, the VM is restored but off: {error}")
 
@@ -306,15 +314,15 @@ class NewVm:
             ) from error
 
     def _called(self, node: str) -> str:
-        return self._tree.nodes[node].directory.rsplit("/", 1)[-1] if node else "its beginning"
+        return names.called(self._tree.nodes[node].directory) if node else "its beginning"
 
     def _refuse_existing(self, folder: Any) -> None:
-        wanted = inventory.entity_name(self._wish.name)
-        names = (wanted, inventory.entity_name(self._wish.name + INCOMPLETE))
+        wanted = inventory.entity_name(self._destination.name)
+        names = (wanted, inventory.entity_name(self._destination.name + INCOMPLETE))
         for child in _children(folder):
             if child.name in names:
                 raise errors.RestoreError(
-                    f"{inventory.plain_name(child.name)} exists in folder {self._wish.folder}",
+                    f"{inventory.plain_name(child.name)} exists in folder {self._destination.folder}",
                     left="nothing, the existing VM was not touched",
                     todo="Remove or rename it, or restore under another vmname or folder",
                 )
@@ -324,7 +332,7 @@ class NewVm:
         for name in sorted({home, *(self._place.of(disk) for disk in wanted)}):
             if name not in have:
                 raise errors.RestoreError(
-                    f"Datastore {name} does not exist in datacenter {self._wish.dc}",
+                    f"Datastore {name} does not exist in datacenter {self._destination.dc}",
                     left="nothing",
                     todo="Name another one with restore_datastore",
                 )

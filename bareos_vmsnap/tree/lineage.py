@@ -74,7 +74,7 @@ def line(
 
     `nodes` is what known() found.
     """
-    point = previous.newest
+    point = previous.point
     base = previous.nodes[point.state]
     if previous.vm.instance_uuid != observed.vm.instance_uuid:
         return None, "the previous backup is of another VM"

@@ -18,7 +18,7 @@ from bareos_vmsnap import codec
 from bareos_vmsnap.tree import model
 
 FORMAT = "bareos-vmsnap manifest"
-VERSION = 1
+VERSION = 2
 PIECE = 400_000  # bytes; Bareos' limit is just below 1,000,000 as stored
 _MAGIC = b"vmsnap-manifest"
 
@@ -46,7 +46,8 @@ def from_json(text: bytes) -> model.BlockTree:
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ManifestError("this is not a bareos-vmsnap manifest")
     version = document.get("version")
-    if not isinstance(version, int) or version < 1:
+    if not isinstance(version, int) or version < VERSION:
+        # Those of version 1 were written before the first release.
         raise ManifestError(f"the manifest has no usable version: {version!r}")
     if version > VERSION:
         raise ManifestTooNew(
@@ -67,9 +68,8 @@ def _check(tree: model.BlockTree) -> None:
             tree.configs[node.config]
         for segment in tree.segments.values():
             tree.lineage(segment.node)
-        for point in tree.timepoints.values():
-            for name in [point.state, *(live.node for live in point.snapshots)]:
-                tree.lineage(name)
+        for name in [tree.point.state, *(live.node for live in tree.point.snapshots)]:
+            tree.lineage(name)
     except LookupError as error:
         raise ManifestError(f"the manifest contradicts itself: {error}") from error
 

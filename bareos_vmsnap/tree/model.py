@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The block tree: nodes, segments and the time points over them.
+"""The block tree: nodes, segments and the time point that needs them.
 
 Nodes and segments never change once saved. What may change from job to job (a snapshot's name, its
 parent after a deletion in the middle) belongs to the time point.
@@ -54,24 +54,24 @@ class TimePoint:
 
 @dataclass
 class BlockTree:
-    """All nodes and segments of a VM known to its backups, and the time points over them.
+    """The nodes and segments that one time point of a VM needs.
 
-    `directory` is the VM's virtual directory in Bareos; names of segments begin with it.
+    A tree that was put together from segments alone has none. `directory` is the VM's virtual directory in Bareos; names of segments begin with it.
     """
 
     vm: Vm
     directory: str
     nodes: dict[str, Node] = field(default_factory=dict)
     segments: dict[str, Segment] = field(default_factory=dict)
-    timepoints: dict[str, TimePoint] = field(default_factory=dict)
+    timepoint: Optional[TimePoint] = None
     configs: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def newest(self) -> TimePoint:
-        """The time point saved last. Raises LookupError when there is none."""
-        if not self.timepoints:
+    def point(self) -> TimePoint:
+        """The time point. Raises LookupError if there is none."""
+        if self.timepoint is None:
             raise LookupError(f"the block tree of {self.vm.name} holds no time point")
-        return list(self.timepoints.values())[-1]
+        return self.timepoint
 
     def segments_of(self, node: str) -> list[Segment]:
         """The node's segments, in the order they were saved."""

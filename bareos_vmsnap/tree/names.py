@@ -46,9 +46,20 @@ def called(directory: str) -> str:
     return directory.rpartition("/")[2]
 
 
+def without_where(path: str) -> str:
+    """The virtual path of a file whose restore may have put `where` in front of it."""
+    at = path.find(ROOT + "/")
+    return path[at:] if at >= 0 else path
+
+
+def is_virtual(path: str) -> bool:
+    """Whether a path is below the directory of all that this plugin saves."""
+    return path.startswith(ROOT + "/")
+
+
 def is_ours(path: str) -> bool:
     """Whether a virtual path (without a restore's where=) lies below a VM's directory."""
-    return path.startswith(ROOT + "/") and path.count("/") > ROOT.count("/") + 1
+    return is_virtual(path) and path.count("/") > ROOT.count("/") + 1
 
 
 def vm_of(path: str) -> str:
@@ -91,11 +102,11 @@ def nvram(vm: str, point: str) -> str:
 
 def is_segment(path: str) -> bool:
     """Whether a virtual path (without a restore's where=) is a segment's."""
-    return path.startswith(ROOT + "/") and path.endswith(SEGMENT_SUFFIX)
+    return is_virtual(path) and path.endswith(SEGMENT_SUFFIX)
 
 
 def manifest_timepoint(path: str) -> str | None:
     """The time point a manifest file's name tells, None for any other file."""
     pattern = r"/manifest\.([^/]+)" + re.escape(MANIFEST_SUFFIX)
     found = re.search(pattern + "$", path)
-    return found.group(1) if found and path.startswith(ROOT + "/") else None
+    return found.group(1) if found and is_virtual(path) else None

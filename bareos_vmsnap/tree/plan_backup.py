@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import heapq
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Optional
@@ -110,7 +111,7 @@ def plan(
         tasks += _tasks(node, snapshot, edge, job, policy)
 
     point = _timepoint(observed, nodes, job, previous)
-    tree.timepoints[point.id] = point
+    tree.timepoint = point
     _forget(tree, point)
     return BackupPlan(tree, point, tasks)
 
@@ -152,13 +153,14 @@ def _order(observed: Observed) -> list[Snapshot]:
     for snapshot in observed.snapshots:
         children.setdefault(snapshot.parent, []).append(snapshot)
     order: list[Snapshot] = []
-    ready = [(s.id, n, s) for n, s in enumerate(children.get(None, []))]
+    counter = itertools.count()  # ids are unique, so it never decides
+    ready = [(s.id, next(counter), s) for s in children.get(None, [])]
     heapq.heapify(ready)
     while ready:
         snapshot = heapq.heappop(ready)[2]
         order.append(snapshot)
-        for n, child in enumerate(children.get(snapshot.moref, [])):
-            heapq.heappush(ready, (child.id, len(order) * 1000 + n, child))
+        for child in children.get(snapshot.moref, []):
+            heapq.heappush(ready, (child.id, next(counter), child))
     return [*order, observed.state]
 
 
@@ -266,7 +268,7 @@ def _timepoint(
         snapshots=live,
         power_state=observed.power_state,
         event_chain=observed.event_chain,
-        previous=previous.tree.newest.id if previous is not None else None,
+        previous=previous.tree.point.id if previous is not None else None,
     )
 
 

@@ -3,19 +3,25 @@
 """Planning a restore: the steps that rebuild the tree of one time point, in the order data comes.
 
 Segments can only be written into the leaf, and a snapshot freezes the leaf. So the plan walks the
-nodes, keeps book of where the leaf stands, and reverts to a fork before its next branch.
+nodes, keeps track of where the leaf is, and reverts to a fork before its next branch.
 """
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import Optional, Union
 
 from bareos_vmsnap.tree import model, segment_header
 
 ORIGIN = ""  # the VM as just created, before any node's content was written
-TREE = "tree"
-STATE_ONLY = "state"
+
+
+class Snapshots(enum.Enum):
+    """Which snapshots a restore brings back; the words of the option restore_snapshots."""
+
+    TREE = "tree"
+    NONE = "none"
 
 
 class CannotPlan(ValueError):
@@ -77,7 +83,6 @@ class RestorePlan:
 
     point: model.TimePoint
     steps: tuple[Step, ...]
-    nodes: tuple[str, ...]
 
     @property
     def segments(self) -> tuple[segment_header.Segment, ...]:
@@ -85,12 +90,14 @@ class RestorePlan:
         return tuple(step.segment for step in self.steps if isinstance(step, Write))
 
 
-def plan(tree: model.BlockTree, point: model.TimePoint, what: str = TREE) -> RestorePlan:
-    """Plan the restore of a time point: its whole tree, or only the VM's state (STATE_ONLY).
+def plan(
+    tree: model.BlockTree, point: model.TimePoint, snapshots: Snapshots = Snapshots.TREE
+) -> RestorePlan:
+    """Plan the restore of a time point: its whole tree, or only the VM's state.
 
     Raises CannotPlan when nodes or segments are missing from the block tree.
     """
-    live = {s.node: s for s in point.snapshots} if what == TREE else {}
+    live = {s.node: s for s in point.snapshots} if snapshots is Snapshots.TREE else {}
     try:
         wanted = {base for node in (*live, point.state) for base in tree.lineage(node)}
     except LookupError as error:
@@ -100,7 +107,7 @@ def plan(tree: model.BlockTree, point: model.TimePoint, what: str = TREE) -> Res
     order.append(tree.nodes[point.state])
     _check_segments(tree, order)
     steps = _Walk(tree, point, live, order).steps
-    return RestorePlan(point, tuple(steps), tuple(node.id for node in order))
+    return RestorePlan(point, tuple(steps))
 
 
 def _check_segments(tree: model.BlockTree, nodes: list[segment_header.Node]) -> None:
@@ -114,7 +121,7 @@ def _check_segments(tree: model.BlockTree, nodes: list[segment_header.Node]) -> 
 
 
 class _Walk:
-    """Keeps book of where the leaf stands while the steps are laid out."""
+    """Keeps track of where the leaf is while the steps are laid out."""
 
     def __init__(
         self,

@@ -28,7 +28,6 @@ class Vm:
 
     name: str
     instance_uuid: str
-    bios_uuid: str
     moref: str
     dc: str = ""
     folder: str = "/"

@@ -185,7 +185,6 @@ def identity(vm: Any) -> segment_header.Vm:
     return segment_header.Vm(
         name=inventory.plain_name(config.name),
         instance_uuid=config.instanceUuid,
-        bios_uuid=config.uuid,
         moref=vm._moId,
         dc="/" + inventory.datacenter_path(dc),
         folder=folder,

@@ -99,7 +99,7 @@ def test_cbt(served: Any) -> None:
     content, given = harness.changed(base, 5)
     data, report = harness.backup(harness.read_plan(served(content), ODD, "cbt"), given)
     assert harness.applied(data, base, ODD) == content
-    assert list(extents.normalise(harness.covered(data))) == list(extents.merge(given))
+    assert list(extents.merge(sorted(harness.covered(data)))) == list(extents.merge(given))
     assert report.data_bytes + report.zero_bytes == extents.total(given)
     assert report.zero_bytes > 0
 
@@ -116,7 +116,7 @@ def test_cbt_widens_to_sectors_and_stops_at_the_end(served: Any) -> None:
     content = harness.disk(ODD)
     plan = harness.read_plan(served(content), ODD, "cbt", keep_zeros=True)
     data, _ = harness.backup(plan, [(700, 10), (1500, 100), (ODD - 1, 5 * MIB), (9 * MIB, 1)])
-    covered = list(extents.normalise(harness.covered(data)))
+    covered = list(extents.merge(sorted(harness.covered(data))))
     assert covered == [(512, 1536), (ODD - 512, 512)]
 
 

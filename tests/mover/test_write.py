@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bareos_vmsnap.mover.client.mover import Mover, MoverError
-from bareos_vmsnap.stream.writer import SegmentWriter
+from tests.stream.segment_writer import SegmentWriter
 
 from . import harness
 from .harness import KIB, MIB

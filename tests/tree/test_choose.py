@@ -35,8 +35,7 @@ def test_jobs_that_began_within_the_same_second() -> None:
     """The older one's state must not come back. The long proof is quick enough to see that."""
     manifests = chain()
     for tree in manifests:
-        (point,) = tree.timepoints.values()
-        tree.timepoints = {point.id: dataclasses.replace(point, taken="2026-11-22T10:00:00")}
+        tree.timepoint = dataclasses.replace(tree.point, taken="2026-11-22T10:00:00")
     for order in (manifests, manifests[::-1]):
         assert choose.timepoint(order, None)[1].id == "T3"
 

@@ -78,7 +78,7 @@ def test_a_newer_manifest_is_told_apart() -> None:
         (("vm",), [], r"\.vm: expected an object"),
         (("nodes", "T1.2", "base"), "T1.9", "not in the block tree"),
         (("nodes", "T1.2", "base"), "T1.2", "not in the block tree"),
-        (("timepoints", "T1", "state"), "gone", "not in the block tree"),
+        (("timepoint", "state"), "gone", "not in the block tree"),
         (("configs",), {}, "contradicts itself"),
     ],
 )

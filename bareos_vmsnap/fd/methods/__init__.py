@@ -12,10 +12,10 @@ from typing import Callable
 
 from bareos_vmsnap import method_names
 from bareos_vmsnap.fd.methods import allocated, cbt, compare, full, link
-from bareos_vmsnap.fd.methods.edge import Edge, Found
+from bareos_vmsnap.fd.methods.edge import DiskEdge, Reading
 from bareos_vmsnap.tree.ladder import Rung
 
-METHODS: dict[str, Callable[[Edge, Rung], Found]] = {
+METHODS: dict[str, Callable[[DiskEdge, Rung], Reading]] = {
     method_names.CBT: cbt.find,
     method_names.ALLOCATED: allocated.find,
     method_names.COMPARE: compare.find,
@@ -23,4 +23,4 @@ METHODS: dict[str, Callable[[Edge, Rung], Found]] = {
     method_names.FULL: full.find,
 }
 
-__all__ = ["METHODS", "Edge", "Found"]
+__all__ = ["METHODS", "DiskEdge", "Reading"]

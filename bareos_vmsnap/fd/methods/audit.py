@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 
 from bareos_vmsnap import errors, extents, method_names
 from bareos_vmsnap.extents import CBT_BLOCK
-from bareos_vmsnap.fd.methods.edge import Edge, Found
+from bareos_vmsnap.fd.methods.edge import DiskEdge, Reading
 from bareos_vmsnap.mover import client
 from bareos_vmsnap.mover.client import Launcher
 from bareos_vmsnap.mover.plan import ReadPlan
@@ -45,7 +45,7 @@ class CbtWrong(errors.VmsnapError):
     """CBT calls blocks unchanged that differ."""
 
 
-def check(edge: Edge, areas: cbt.Extents) -> None:
+def check(edge: DiskEdge, areas: cbt.Extents) -> None:
     """Compare some blocks CBT calls unchanged, if an audit is wanted and the base can be read.
 
     Raises CbtWrong if one differs: the next method of the ladder is used then; errors.BackupError,
@@ -55,7 +55,7 @@ def check(edge: Edge, areas: cbt.Extents) -> None:
     if not reader.options.audit or edge.base is None:
         return
     blocks = sample(areas, edge.disk.capacity, reader.options.audit, random.Random())
-    plan = edge.plan(Found(Rung(method_names.AUDIT, ""), (), 0, base=edge.describe_base()))
+    plan = edge.plan(Reading(Rung(method_names.AUDIT, ""), (), 0, base=edge.describe_base()))
     found = differing(plan, blocks, reader.cancel, reader.launcher)
     if found:
         raise CbtWrong(

@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 from bareos_vmsnap.fd.methods import audit
-from bareos_vmsnap.fd.methods.edge import Edge, Found
+from bareos_vmsnap.fd.methods.edge import DiskEdge, Reading
 from bareos_vmsnap.tree.ladder import Rung
 
 
-def find(edge: Edge, rung: Rung) -> Found:
+def find(edge: DiskEdge, rung: Rung) -> Reading:
     """Raises cbt.CbtRefused, also if an audit finds CBT wrong; errors.BackupError, errors.Canceled."""
     change_id = edge.task.segment.base_change_id
     assert change_id is not None
     areas = edge.reader.changed_areas(edge.task.snapshot, edge.disk, change_id)
     audit.check(edge, areas)
-    return Found(rung, areas, areas.total)
+    return Reading(rung, areas, areas.total)

@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-from bareos_vmsnap.fd.methods.edge import Edge, Found
+from bareos_vmsnap.fd.methods.edge import DiskEdge, Reading
 from bareos_vmsnap.tree.ladder import Rung
 
 
-def find(edge: Edge, rung: Rung) -> Found:
+def find(edge: DiskEdge, rung: Rung) -> Reading:
     """The mover compares what any of the two disks has allocated."""
-    return Found(rung, (), edge.disk.capacity, base=edge.describe_base())
+    return Reading(rung, (), edge.disk.capacity, base=edge.describe_base())

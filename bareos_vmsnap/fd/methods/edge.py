@@ -17,7 +17,7 @@ from bareos_vmsnap.tree.segment_header import Disk
 
 
 @dataclass(frozen=True)
-class Found:
+class Reading:
     """What a mover is to read, as far as a method decides it.
 
     `extents` are sorted (start, length) in bytes, `changed` how many bytes they are at most;
@@ -32,7 +32,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Edge:
+class DiskEdge:
     """A planned segment, and the means to look at its disk. `header`: the segment's, so far."""
 
     task: plan_backup.Task
@@ -56,7 +56,7 @@ class Edge:
         assert self.base is not None
         return self.reader.describe(*self.base)
 
-    def plan(self, found: Found) -> ReadPlan:
+    def plan(self, found: Reading) -> ReadPlan:
         """The plan of the mover that reads the segment."""
         plan = self.reader.plan(self.task.snapshot, self.disk, self.header, found.rung.method)
         return replace(plan, base=found.base, link=found.link)

@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-from bareos_vmsnap.fd.methods.edge import Edge, Found
+from bareos_vmsnap.fd.methods.edge import DiskEdge, Reading
 from bareos_vmsnap.tree.ladder import Rung
 
 
-def find(edge: Edge, rung: Rung) -> Found:
+def find(edge: DiskEdge, rung: Rung) -> Reading:
     """The mover leaves out what its server calls a hole."""
-    return Found(rung, (), edge.disk.capacity)
+    return Reading(rung, (), edge.disk.capacity)

@@ -8,7 +8,7 @@ VMware promises that for local disks only (facts of VDDK's single-link option): 
 from __future__ import annotations
 
 from bareos_vmsnap import errors
-from bareos_vmsnap.fd.methods.edge import Edge, Found
+from bareos_vmsnap.fd.methods.edge import DiskEdge, Reading
 from bareos_vmsnap.mover import client
 from bareos_vmsnap.tree.ladder import Rung
 
@@ -17,13 +17,13 @@ class NoLink(errors.VmsnapError):
     """A snapshot's own file cannot be opened without its parents."""
 
 
-def find(edge: Edge, rung: Rung) -> Found:
+def find(edge: DiskEdge, rung: Rung) -> Reading:
     """Raises NoLink, errors.Canceled."""
     reader = edge.reader
     if not reader.opens_single_links:
         raise NoLink("no link: transport=nbd needs nbd_link_uri for it")
     link = reader.describe(edge.task.snapshot, edge.disk, single_link=True)
-    found = Found(rung, (), edge.disk.capacity, link=link)
+    found = Reading(rung, (), edge.disk.capacity, link=link)
     with client.Mover.read(edge.plan(found), launcher=reader.launcher) as mover:
         try:
             mover.wait_ready(client.OPEN_TIMEOUT, canceled=reader.canceled)

@@ -20,8 +20,8 @@ import sys
 import traceback
 from typing import NamedTuple, NoReturn
 
+from bareos_vmsnap.mover import handle_words
 from bareos_vmsnap.mover.child import process
-from bareos_vmsnap.mover.client import launch
 
 _MESSAGE = 4096
 _DESCRIPTORS = 6  # plan, data, report, lifeline, standard error, handle
@@ -75,7 +75,7 @@ class ForkServer:
         self._children[alive] = self._clients[handle] = child
         self._poll.register(alive, select.POLLIN)
         self._poll.register(handle, select.POLLIN)
-        _tell(child, launch.PID, pid)
+        _tell(child, handle_words.PID, pid)
         return True
 
     def _become_mover(
@@ -105,7 +105,7 @@ class ForkServer:
         del self._children[child.alive]
         if self._clients.pop(child.handle.fileno(), None) is not None:
             self._poll.unregister(child.handle)
-        _tell(child, launch.STATUS, os.waitstatus_to_exitcode(status))
+        _tell(child, handle_words.STATUS, os.waitstatus_to_exitcode(status))
         child.handle.close()
 
     def _listen(self, child: _Child) -> None:
@@ -113,9 +113,9 @@ class ForkServer:
             word = child.handle.recv(1)
         except ConnectionResetError:
             word = b""
-        if word == launch.TERMINATE:
+        if word == handle_words.TERMINATE:
             os.kill(child.pid, signal.SIGTERM)
-        elif word == launch.KILL:
+        elif word == handle_words.KILL:
             try:
                 os.killpg(child.pid, signal.SIGKILL)
             except ProcessLookupError:  # it leads no group yet

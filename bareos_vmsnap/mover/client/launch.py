@@ -22,13 +22,10 @@ import weakref
 from collections.abc import Sequence
 from typing import BinaryIO, Optional, Protocol
 
+from bareos_vmsnap.mover import handle_words
 from bareos_vmsnap.mover.report import MoverError
 from bareos_vmsnap.processes.spawn import ProcessError, ending, interpreter, spawn
 
-# What a client says on a mover's handle: send that signal.
-TERMINATE, KILL = b"t", b"k"
-# What it is sent there, each followed by a number.
-PID, STATUS = b"pid ", b"status "
 _MESSAGE = 64
 _CLOSE_TIMEOUT = 5.0  # seconds
 
@@ -188,10 +185,10 @@ class _Forked:
         return self._status
 
     def terminate(self) -> None:
-        self._say(TERMINATE)
+        self._say(handle_words.TERMINATE)
 
     def kill(self) -> None:
-        self._say(KILL)
+        self._say(handle_words.KILL)
 
     def ending(self) -> str:
         return "the process that started it is gone" if self._lost else ending(self._status)
@@ -225,11 +222,11 @@ class _Forked:
             return
         except ConnectionResetError:
             message = b""
-        if message.startswith(PID):
-            self._pid = int(message[len(PID) :])
+        if message.startswith(handle_words.PID):
+            self._pid = int(message[len(handle_words.PID) :])
             return
         self._lost = not message
-        self._status = int(message[len(STATUS) :]) if message else self._LOST
+        self._status = int(message[len(handle_words.STATUS) :]) if message else self._LOST
         self._handle.close()
 
 
