@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Optional, Union
 
-from vmsnap_lab.vcenter.snapshots.tree import Snapshot
 from vmsnap_lab.vcenter.vm import buses, files, power
 from vmsnap_lab.vcenter.vm.machine import VirtualMachine
+from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
 
 USER = ""  # what the guest does is nobody's doing, as the event history sees it
 

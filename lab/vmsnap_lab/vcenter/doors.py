@@ -13,9 +13,9 @@ from vmsnap_lab.storage import Door, StorageError
 from vmsnap_lab.vcenter.vm import buses, power
 
 if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.snapshots.tree import Snapshot
     from vmsnap_lab.vcenter.vcenter import VCenter
     from vmsnap_lab.vcenter.vm.machine import VirtualMachine
+    from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
 
 CURRENT = "current"
 SINGLE_LINK = "-single"

@@ -20,26 +20,25 @@ from vmsnap_lab.vcenter.habits import Habits
 from vmsnap_lab.vcenter.inventory import build
 from vmsnap_lab.vcenter.inventory.datacenters import Datacenter
 from vmsnap_lab.vcenter.inventory.datastores import Datastore
-from vmsnap_lab.vcenter.inventory.entity import ManagedEntity
+from vmsnap_lab.vcenter.inventory.file_manager import FileManager
+from vmsnap_lab.vcenter.inventory.managed_entity import ManagedEntity
+from vmsnap_lab.vcenter.inventory.search_index import SearchIndex
 from vmsnap_lab.vcenter.objects import Objects
+from vmsnap_lab.vcenter.operations import snapshots, virtual_machines
 from vmsnap_lab.vcenter.services import privileges
 from vmsnap_lab.vcenter.services.authorization import AuthorizationManager
 from vmsnap_lab.vcenter.services.events import EventManager
-from vmsnap_lab.vcenter.services.file_manager import FileManager
 from vmsnap_lab.vcenter.services.options import OptionManager
-from vmsnap_lab.vcenter.services.search_index import SearchIndex
 from vmsnap_lab.vcenter.services.service import ServiceInstance
 from vmsnap_lab.vcenter.services.sessions import SessionManager
 from vmsnap_lab.vcenter.services.tasks import TaskManager
 from vmsnap_lab.vcenter.services.views import ViewManager
-from vmsnap_lab.vcenter.snapshots import operations as snapshot_operations
 from vmsnap_lab.vcenter.soap.dispatch import Dispatcher
-from vmsnap_lab.vcenter.vm import operations as vm_operations
 from vmsnap_lab.vcenter.vm.machine import VirtualMachine
 from vmsnap_lab.vcenter.vm.registration import Shelved
 
 # Imported for what they add to the kinds of objects they are about.
-OPERATIONS = (vm_operations, snapshot_operations)
+OPERATIONS = (virtual_machines, snapshots)
 
 
 class VCenter:

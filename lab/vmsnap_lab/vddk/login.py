@@ -7,8 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Optional
 
-from vmsnap_lab.vcenter.snapshots.tree import Snapshot
 from vmsnap_lab.vcenter.vm.machine import VirtualMachine
+from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
 from vmsnap_lab.vddk.vix import VixError, VixFailure
 from vmsnap_lab.vddk.wire import Request
 

@@ -15,8 +15,8 @@ from vmsnap_lab.vcenter.collector.filters import Filter
 from vmsnap_lab.vcenter.managed import Managed, operation
 
 if TYPE_CHECKING:
+    from vmsnap_lab.vcenter.services.call import Call
     from vmsnap_lab.vcenter.services.sessions import Session
-    from vmsnap_lab.vcenter.soap.call import Call
     from vmsnap_lab.vcenter.vcenter import VCenter
 
 Collector = vmodl.query.PropertyCollector

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from pyVmomi import vim
 
-from vmsnap_lab.vcenter.inventory import names
+from vmsnap_lab.vcenter import entity_names
 from vmsnap_lab.vcenter.inventory.browser import DatastoreBrowser
-from vmsnap_lab.vcenter.inventory.entity import ManagedEntity, check_free
+from vmsnap_lab.vcenter.inventory.managed_entity import ManagedEntity, check_free
 from vmsnap_lab.vcenter.managed import operation
 from vmsnap_lab.vcenter.vm import creation
 
 if TYPE_CHECKING:
     from vmsnap_lab.vcenter.inventory.folders import Folder
-    from vmsnap_lab.vcenter.soap.call import Call
+    from vmsnap_lab.vcenter.services.call import Call
     from vmsnap_lab.vcenter.vcenter import VCenter
 
 GIB = 1 << 30
@@ -184,7 +184,7 @@ class ResourcePool(ManagedEntity):
 
     @operation("CreateResourcePool")
     def create_resource_pool(self, call: Call, name: str, spec: Any) -> ResourcePool:
-        escaped = names.checked(name)
+        escaped = entity_names.checked(name)
         check_free(self, escaped)
         pool = ResourcePool(self.vcenter, escaped, self, self.owner)
         self.resourcePool.append(pool)
@@ -194,7 +194,7 @@ class ResourcePool(ManagedEntity):
     def create_vapp(
         self, call: Call, name: str, resources: Any, config: Any, folder: Optional[Folder]
     ) -> VirtualApp:
-        escaped = names.checked(name)
+        escaped = entity_names.checked(name)
         check_free(self, escaped)
         if folder is not None:
             check_free(folder, escaped)

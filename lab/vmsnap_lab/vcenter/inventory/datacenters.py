@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from pyVmomi import vim
 
-from vmsnap_lab.vcenter.inventory import names
-from vmsnap_lab.vcenter.inventory.entity import ManagedEntity, check_free
+from vmsnap_lab.vcenter import entity_names
 from vmsnap_lab.vcenter.inventory.folders import (
     DatastoreFolder,
     Folder,
     HostFolder,
     NetworkFolder,
 )
+from vmsnap_lab.vcenter.inventory.managed_entity import ManagedEntity, check_free
 from vmsnap_lab.vcenter.managed import operation
-from vmsnap_lab.vcenter.vm.folder import VmFolder
+from vmsnap_lab.vcenter.operations.vm_folders import VmFolder
 
 if TYPE_CHECKING:
     from vmsnap_lab.vcenter.inventory.datastores import Datastore
-    from vmsnap_lab.vcenter.soap.call import Call
+    from vmsnap_lab.vcenter.services.call import Call
     from vmsnap_lab.vcenter.vcenter import VCenter
 
 
@@ -33,7 +33,7 @@ class DatacenterFolder(Folder):
 
     @operation("CreateDatacenter")
     def create_datacenter(self, call: Call, name: str) -> Datacenter:
-        escaped = names.checked(name)
+        escaped = entity_names.checked(name)
         check_free(self, escaped)
         return Datacenter(self.vcenter, escaped, self)
 

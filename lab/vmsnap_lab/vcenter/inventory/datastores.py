@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from pyVmomi import vim
 
 from vmsnap_lab.vcenter.inventory.browser import DatastoreBrowser
-from vmsnap_lab.vcenter.inventory.entity import ManagedEntity
+from vmsnap_lab.vcenter.inventory.managed_entity import ManagedEntity
 from vmsnap_lab.vcenter.managed import operation
 
 if TYPE_CHECKING:
     from vmsnap_lab.vcenter.inventory.folders import Folder
-    from vmsnap_lab.vcenter.soap.call import Call
+    from vmsnap_lab.vcenter.services.call import Call
     from vmsnap_lab.vcenter.vcenter import VCenter
 
 TIB = 1 << 40

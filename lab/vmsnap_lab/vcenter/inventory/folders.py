@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Optional, TypeVar
 
 from pyVmomi import vim, vmodl
 
-from vmsnap_lab.vcenter.inventory import names
-from vmsnap_lab.vcenter.inventory.entity import ManagedEntity, check_free
+from vmsnap_lab.vcenter import entity_names
+from vmsnap_lab.vcenter.inventory.managed_entity import ManagedEntity, check_free
 from vmsnap_lab.vcenter.managed import operation
 
 if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.soap.call import Call
+    from vmsnap_lab.vcenter.services.call import Call
     from vmsnap_lab.vcenter.vcenter import VCenter
 
 Kind = TypeVar("Kind", bound="Folder")
@@ -55,7 +55,7 @@ class Folder(ManagedEntity):
 
     def subfolder(self: Kind, name: str) -> Kind:
         """A new folder of the same kind. Raises InvalidName, DuplicateName."""
-        escaped = names.checked(name)
+        escaped = entity_names.checked(name)
         check_free(self, escaped)
         folder = type(self)(self.vcenter, escaped, self)
         self.add(folder)

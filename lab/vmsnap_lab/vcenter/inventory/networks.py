@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyVmomi import vim
 
-from vmsnap_lab.vcenter.inventory.entity import ManagedEntity
+from vmsnap_lab.vcenter.inventory.managed_entity import ManagedEntity
 
 if TYPE_CHECKING:
     from vmsnap_lab.vcenter.inventory.folders import Folder

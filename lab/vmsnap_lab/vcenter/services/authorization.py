@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Optional
 from pyVmomi import vim
 
 from vmsnap_lab.vcenter import faults
-from vmsnap_lab.vcenter.inventory.entity import ManagedEntity
+from vmsnap_lab.vcenter.inventory.managed_entity import ManagedEntity
 from vmsnap_lab.vcenter.managed import Managed, operation
 from vmsnap_lab.vcenter.services import privileges
 from vmsnap_lab.vcenter.services.permissions import Permissions
 
 if TYPE_CHECKING:
+    from vmsnap_lab.vcenter.services.call import Call
     from vmsnap_lab.vcenter.services.sessions import Session
-    from vmsnap_lab.vcenter.soap.call import Call
     from vmsnap_lab.vcenter.vcenter import VCenter
 
 

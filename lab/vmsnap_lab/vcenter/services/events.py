@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from pyVmomi import vim
 
-from vmsnap_lab.vcenter.inventory import entity as entities
+from vmsnap_lab.vcenter.inventory import managed_entity
 from vmsnap_lab.vcenter.managed import Managed, operation
 from vmsnap_lab.vcenter.services import history
 
 if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.inventory.entity import ManagedEntity
+    from vmsnap_lab.vcenter.inventory.managed_entity import ManagedEntity
+    from vmsnap_lab.vcenter.services.call import Call
     from vmsnap_lab.vcenter.services.sessions import Session
     from vmsnap_lab.vcenter.services.tasks import Task
-    from vmsnap_lab.vcenter.soap.call import Call
     from vmsnap_lab.vcenter.vcenter import VCenter
 
 MOST = 1000  # events in one answer of QueryEvents
@@ -78,7 +78,7 @@ class EventManager(Managed):
             host = getattr(entity, "host", None)
             if host is not None:
                 event.host = vim.event.HostEventArgument(name=host.name, host=host.ref)
-        datacenter = entities.datacenter_of(entity)
+        datacenter = managed_entity.datacenter_of(entity)
         if datacenter is not None:
             event.datacenter = vim.event.DatacenterEventArgument(
                 name=datacenter.name, datacenter=datacenter.ref

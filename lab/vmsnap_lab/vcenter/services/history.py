@@ -13,8 +13,8 @@ from vmsnap_lab.vcenter import faults
 from vmsnap_lab.vcenter.managed import Managed, operation
 
 if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.inventory.entity import ManagedEntity
-    from vmsnap_lab.vcenter.soap.call import Call
+    from vmsnap_lab.vcenter.inventory.managed_entity import ManagedEntity
+    from vmsnap_lab.vcenter.services.call import Call
     from vmsnap_lab.vcenter.vcenter import VCenter
 
 Kind = TypeVar("Kind", bound="HistoryCollector")

@@ -11,7 +11,7 @@ from pyVmomi import vim
 from vmsnap_lab.vcenter.managed import Managed, operation
 
 if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.soap.call import Call
+    from vmsnap_lab.vcenter.services.call import Call
     from vmsnap_lab.vcenter.vcenter import VCenter
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, Optional
 from pyVmomi import vim
 
 from vmsnap_lab.vcenter import faults
-from vmsnap_lab.vcenter.inventory.entity import ManagedEntity
+from vmsnap_lab.vcenter.inventory.managed_entity import ManagedEntity
 from vmsnap_lab.vcenter.services import privileges
 
 FIRST_ROLE = 101  # of those that clients make

@@ -12,7 +12,7 @@ from pyVmomi import vim
 from vmsnap_lab.vcenter.managed import Managed, operation
 
 if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.soap.call import Call
+    from vmsnap_lab.vcenter.services.call import Call
     from vmsnap_lab.vcenter.vcenter import VCenter
 
 VERSION, BUILD, API_VERSION = "8.0.3", "24022515", "8.0.3.0"

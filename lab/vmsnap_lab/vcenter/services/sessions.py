@@ -19,7 +19,7 @@ from vmsnap_lab.vcenter import faults
 from vmsnap_lab.vcenter.managed import Managed, operation
 
 if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.soap.call import Call, Caller
+    from vmsnap_lab.vcenter.services.call import Call, Caller
     from vmsnap_lab.vcenter.vcenter import VCenter
 
 LOCALE = "en_US"

@@ -12,8 +12,8 @@ from vmsnap_lab.vcenter.managed import operation
 from vmsnap_lab.vcenter.services import history
 
 if TYPE_CHECKING:
+    from vmsnap_lab.vcenter.services.call import Call
     from vmsnap_lab.vcenter.services.tasks import Task
-    from vmsnap_lab.vcenter.soap.call import Call
 
 _TIMES = {
     vim.TaskFilterSpec.TimeOption.queuedTime: "queueTime",

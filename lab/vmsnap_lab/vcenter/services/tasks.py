@@ -14,12 +14,12 @@ from pyVmomi import vim, vmodl
 
 from vmsnap_lab.storage import StorageError
 from vmsnap_lab.vcenter import faults, properties
-from vmsnap_lab.vcenter.inventory.entity import ManagedEntity
+from vmsnap_lab.vcenter.inventory.managed_entity import ManagedEntity
 from vmsnap_lab.vcenter.managed import Managed, operation
 from vmsnap_lab.vcenter.services.task_history import TaskHistoryCollector
 
 if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.soap.call import Call
+    from vmsnap_lab.vcenter.services.call import Call
     from vmsnap_lab.vcenter.vcenter import VCenter
     from vmsnap_lab.vcenter.vm.machine import VirtualMachine
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from pyVmomi import vim
 
 from vmsnap_lab.vcenter import faults
-from vmsnap_lab.vcenter.inventory.entity import ManagedEntity
+from vmsnap_lab.vcenter.inventory.managed_entity import ManagedEntity
 from vmsnap_lab.vcenter.managed import Managed, operation
 from vmsnap_lab.vcenter.services import privileges
 
 if TYPE_CHECKING:
+    from vmsnap_lab.vcenter.services.call import Call
     from vmsnap_lab.vcenter.services.sessions import Session
-    from vmsnap_lab.vcenter.soap.call import Call
     from vmsnap_lab.vcenter.vcenter import VCenter
 
 _CONTAINERS = (

@@ -11,7 +11,6 @@ from pyVmomi import vim, vmodl
 from vmsnap_lab.storage import StorageError
 from vmsnap_lab.vcenter import datastore_files, faults
 from vmsnap_lab.vcenter.snapshots import rename
-from vmsnap_lab.vcenter.snapshots.tree import Snapshot
 from vmsnap_lab.vcenter.vm import (
     buses,
     config,
@@ -21,6 +20,7 @@ from vmsnap_lab.vcenter.vm import (
     power,
     tracking,
 )
+from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
 
 if TYPE_CHECKING:
     from vmsnap_lab.vcenter.vm.machine import VirtualMachine

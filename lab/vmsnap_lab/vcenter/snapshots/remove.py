@@ -6,12 +6,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Callable
 
-from vmsnap_lab.vcenter.snapshots import consolidation
-from vmsnap_lab.vcenter.vm import disk_files, files
+from vmsnap_lab.vcenter.vm import consolidation, disk_files, files
 
 if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.snapshots.tree import Snapshot
     from vmsnap_lab.vcenter.vm.machine import VirtualMachine
+    from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
 
 Progress = Callable[[int], None]
 

@@ -12,7 +12,7 @@ from vmsnap_lab.vcenter.services import tasks
 from vmsnap_lab.vcenter.vm import files
 
 if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.snapshots.tree import Snapshot
+    from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
 
 
 def rename(snapshot: Snapshot, name: Optional[str], description: Optional[str]) -> None:

@@ -11,10 +11,10 @@ from pyVmomi import vim, vmodl
 
 from vmsnap_lab.storage import StorageError
 from vmsnap_lab.vcenter import datastore_files, faults
-from vmsnap_lab.vcenter.snapshots import consolidation
 from vmsnap_lab.vcenter.vm import (
     buses,
     config,
+    consolidation,
     disk_devices,
     disk_files,
     files,
@@ -24,8 +24,8 @@ from vmsnap_lab.vcenter.vm import (
 )
 
 if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.snapshots.tree import Snapshot
     from vmsnap_lab.vcenter.vm.machine import VirtualMachine
+    from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
 
 
 def revert(vm: VirtualMachine, snapshot: Snapshot, suppress_power_on: bool, *, user: str) -> None:

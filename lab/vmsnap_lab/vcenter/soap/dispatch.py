@@ -14,8 +14,8 @@ from pyVmomi import VmomiSupport, vmodl
 from vmsnap_lab.storage import StorageError
 from vmsnap_lab.vcenter import faults, properties
 from vmsnap_lab.vcenter.managed import Managed
+from vmsnap_lab.vcenter.services.call import Call, Caller
 from vmsnap_lab.vcenter.soap import request, response
-from vmsnap_lab.vcenter.soap.call import Call, Caller
 
 if TYPE_CHECKING:
     from vmsnap_lab.vcenter.vcenter import VCenter

@@ -14,8 +14,8 @@ from pyVmomi import vim, vmodl
 
 from vmsnap_lab.storage import StorageError
 from vmsnap_lab.vcenter import faults
-from vmsnap_lab.vcenter.snapshots.tree import Snapshot
 from vmsnap_lab.vcenter.vm import buses, disk_devices, power
+from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
 
 if TYPE_CHECKING:
     from vmsnap_lab.vcenter.vm.machine import VirtualMachine

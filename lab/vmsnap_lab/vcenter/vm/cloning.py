@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pyVmomi import vim, vmodl
 
 from vmsnap_lab.storage import StorageError
-from vmsnap_lab.vcenter import datastore_files, faults
-from vmsnap_lab.vcenter.inventory import entity, names
+from vmsnap_lab.vcenter import datastore_files, entity_names, faults
+from vmsnap_lab.vcenter.inventory import managed_entity
 from vmsnap_lab.vcenter.vm import (
     buses,
     config,
@@ -28,8 +28,8 @@ from vmsnap_lab.vcenter.vm import (
 )
 
 if TYPE_CHECKING:
+    from vmsnap_lab.vcenter.operations.vm_folders import VmFolder
     from vmsnap_lab.vcenter.vcenter import VCenter
-    from vmsnap_lab.vcenter.vm.folder import VmFolder
 
 
 def clone(
@@ -43,8 +43,8 @@ def clone(
     vcenter = source.vcenter
     _check_supported(spec)
     with vcenter.lock:
-        escaped = names.checked(name)
-        entity.check_free(folder, escaped)
+        escaped = entity_names.checked(name)
+        managed_entity.check_free(folder, escaped)
         origin = source.live
         if spec.snapshot is not None:
             snapshot: Any = vcenter.objects.find(spec.snapshot)
@@ -64,7 +64,7 @@ def clone(
     with vcenter.lock:
         if any(child.name == escaped for child in folder.children()):
             _discard(vcenter, paths.values(), home)  # somebody took the name meanwhile
-            entity.check_free(folder, escaped)
+            managed_entity.check_free(folder, escaped)
         live = _configuration(source, origin, home, base, paths)
         live.name = escaped
         host: Any = pool.owner.host[0]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from pyVmomi import vim, vmodl
 
-from vmsnap_lab.vcenter import datastore_files, faults
-from vmsnap_lab.vcenter.inventory import entity, names
+from vmsnap_lab.vcenter import datastore_files, entity_names, faults
+from vmsnap_lab.vcenter.inventory import managed_entity
 from vmsnap_lab.vcenter.vm import (
     config,
     devices,
@@ -24,8 +24,8 @@ from vmsnap_lab.vcenter.vm.site import Site
 
 if TYPE_CHECKING:
     from vmsnap_lab.vcenter.inventory.compute import HostSystem, ResourcePool
-    from vmsnap_lab.vcenter.soap.call import Call
-    from vmsnap_lab.vcenter.vm.folder import VmFolder
+    from vmsnap_lab.vcenter.operations.vm_folders import VmFolder
+    from vmsnap_lab.vcenter.services.call import Call
 
 
 LONGEST_FILE_NAME = 150  # bytes, which leaves room for the suffixes of disks
@@ -54,8 +54,8 @@ def create(
     """
     place: Any = folder if folder is not None else pool
     with place.vcenter.lock:
-        name = names.checked(spec.name or "")
-        entity.check_free(place, name)
+        name = entity_names.checked(spec.name or "")
+        managed_entity.check_free(place, name)
         site = _site(place, name, spec)
         made_folder = not place.vcenter.files.is_folder(site.home)
         if made_folder:
@@ -118,7 +118,7 @@ def _site(place: Any, name: str, spec: Any) -> Site:
     vcenter = place.vcenter
     datastore, inner = datastore_files.split(path)
     base = file_name(name)
-    site = Site(vcenter, entity.datacenter_of(place), "", base, running=False)
+    site = Site(vcenter, managed_entity.datacenter_of(place), "", base, running=False)
     site.datastore(datastore)
     site.check_space(path)
     if inner.endswith(".vmx"):

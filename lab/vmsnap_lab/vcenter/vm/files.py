@@ -12,8 +12,8 @@ from vmsnap_lab.vcenter.vm import buses
 from vmsnap_lab.vcenter.vm.config import option
 
 if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.snapshots.tree import Snapshot
     from vmsnap_lab.vcenter.vm.machine import VirtualMachine
+    from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
 
 BIOS_NVRAM_SIZE, EFI_NVRAM_SIZE = 8684, 270840  # bytes, as ESXi makes them
 

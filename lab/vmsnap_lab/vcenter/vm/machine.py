@@ -13,9 +13,8 @@ from pyVmomi import vim
 
 from vmsnap_lab.storage import StorageError
 from vmsnap_lab.vcenter import datastore_files
-from vmsnap_lab.vcenter.inventory import entity
+from vmsnap_lab.vcenter.inventory import managed_entity
 from vmsnap_lab.vcenter.inventory.folders import Folder
-from vmsnap_lab.vcenter.snapshots.tree import Snapshot, SnapshotTree
 from vmsnap_lab.vcenter.vm import (
     config,
     files,
@@ -26,6 +25,7 @@ from vmsnap_lab.vcenter.vm import (
     status,
 )
 from vmsnap_lab.vcenter.vm.site import Site
+from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot, SnapshotTree
 
 if TYPE_CHECKING:
     from vmsnap_lab.vcenter.inventory.compute import HostSystem, ResourcePool
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from vmsnap_lab.vcenter.vcenter import VCenter
 
 
-class VirtualMachine(entity.ManagedEntity):
-    """State and properties; what clients can do with a VM is in `vm.operations`.
+class VirtualMachine(managed_entity.ManagedEntity):
+    """State and properties; what clients can do with a VM is in `vcenter.operations`.
 
     live: the configuration now; replaced, never changed. disk_files: all disk files that are
     the VM's to merge and delete, hidden links of deleted snapshots included. busy: the task
@@ -147,7 +147,7 @@ class VirtualMachine(entity.ManagedEntity):
         path = self.live.files.vmPathName
         return Site(
             self.vcenter,
-            entity.datacenter_of(self),
+            managed_entity.datacenter_of(self),
             datastore_files.folder_of(path),
             files.base_of(path),
             running=self.powerState != power.OFF,

@@ -11,10 +11,10 @@ from pyVmomi import vim, vmodl
 
 from vmsnap_lab.storage import StorageError
 from vmsnap_lab.vcenter import faults
-from vmsnap_lab.vcenter.snapshots import consolidation
 from vmsnap_lab.vcenter.vm import (
     buses,
     config,
+    consolidation,
     devices,
     disk_files,
     files,
@@ -24,7 +24,7 @@ from vmsnap_lab.vcenter.vm import (
 )
 
 if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.soap.call import Call
+    from vmsnap_lab.vcenter.services.call import Call
     from vmsnap_lab.vcenter.vm.machine import VirtualMachine
 
 Disk = vim.vm.device.VirtualDisk

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Optional
 from pyVmomi import vim, vmodl
 
 from vmsnap_lab.storage import StorageError
-from vmsnap_lab.vcenter import datastore_files, faults
-from vmsnap_lab.vcenter.inventory import entity, names
-from vmsnap_lab.vcenter.snapshots.tree import Snapshot, SnapshotTree
+from vmsnap_lab.vcenter import datastore_files, entity_names, faults
+from vmsnap_lab.vcenter.inventory import managed_entity
 from vmsnap_lab.vcenter.vm import files, locks, machine, power
+from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot, SnapshotTree
 
 if TYPE_CHECKING:
     from vmsnap_lab.vcenter.inventory.compute import HostSystem, ResourcePool
-    from vmsnap_lab.vcenter.vm.folder import VmFolder
+    from vmsnap_lab.vcenter.operations.vm_folders import VmFolder
 
 
 @dataclass
@@ -72,8 +72,8 @@ def register(
             raise vmodl.fault.NotSupported(
                 msg=f"The simulation only registers what it had before, and not {path}"
             )
-        escaped = names.checked(name or shelved.live.name)
-        entity.check_free(folder, escaped)
+        escaped = entity_names.checked(name or shelved.live.name)
+        managed_entity.check_free(folder, escaped)
         del vcenter.shelf[path]
         owner = pool.owner if pool is not None else _any_owner(folder)
         vm = machine.VirtualMachine(
@@ -168,7 +168,7 @@ def _adopt(vm: machine.VirtualMachine, old: SnapshotTree) -> None:
 
 def _any_owner(folder: VmFolder) -> Any:
     """A compute resource of the folder's datacenter, for a template without a pool."""
-    datacenter = entity.datacenter_of(folder)
+    datacenter = managed_entity.datacenter_of(folder)
     for candidate in datacenter.hostFolder.descendants():
         if issubclass(candidate.TYPE, vim.ComputeResource):
             return candidate

@@ -10,7 +10,7 @@ from pyVmomi import vim, vmodl
 
 from vmsnap_lab.storage import StorageError
 from vmsnap_lab.vcenter import datastore_files, faults
-from vmsnap_lab.vcenter.inventory import entity
+from vmsnap_lab.vcenter.inventory import managed_entity
 from vmsnap_lab.vcenter.vm import buses, files, power
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def relocate(vm: VirtualMachine, spec: Any, *, user: str) -> None:
         if spec.folder is not None:
             folder = vm.vcenter.objects.find(spec.folder)
         if folder is not vm.parent:
-            entity.check_free(folder, vm.name)
+            managed_entity.check_free(folder, vm.name)
         moves = _moves(vm, spec)
         source = _source(vm)
     for datastore, paths in moves.items():
@@ -139,7 +139,7 @@ def _reset_tracking(vm: VirtualMachine) -> None:
 def _source(vm: VirtualMachine) -> dict[str, Any]:
     """The fields in which events tell where a VM came from."""
     datastore = vm.vcenter.datastore_of(vm.live.files.vmPathName)
-    datacenter = entity.datacenter_of(vm)
+    datacenter = managed_entity.datacenter_of(vm)
     return {
         "sourceHost": vim.event.HostEventArgument(name=vm.host.name, host=vm.host.ref),
         "sourceDatacenter": vim.event.DatacenterEventArgument(

@@ -16,7 +16,7 @@ from pyVmomi import vim, vmodl
 
 from vmsnap_lab.storage import StorageError
 from vmsnap_lab.vcenter import datastore_files
-from vmsnap_lab.vcenter.services.file_manager import PRIVILEGE
+from vmsnap_lab.vcenter.inventory.file_manager import PRIVILEGE
 
 if TYPE_CHECKING:
     from vmsnap_lab.vcenter.vcenter import VCenter

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from pyVmomi import VmomiSupport
 
-from vmsnap_lab.vcenter.soap.call import Caller
+from vmsnap_lab.vcenter.services.call import Caller
 from vmsnap_lab.vcenter.web import folder
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from vmsnap_lab.vcenter.managed import Managed, operation
 
 if TYPE_CHECKING:
     from vmsnap_lab.vcenter.inventory.datacenters import Datacenter
-    from vmsnap_lab.vcenter.soap.call import Call
+    from vmsnap_lab.vcenter.services.call import Call
 
 PRIVILEGE = "Datastore.FileManagement"
 

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from pyVmomi import vim
 
-from vmsnap_lab.vcenter import datastore_files
-from vmsnap_lab.vcenter.inventory import names
+from vmsnap_lab.vcenter import datastore_files, entity_names
 from vmsnap_lab.vcenter.inventory.compute import HostSystem
-from vmsnap_lab.vcenter.inventory.entity import ManagedEntity, datacenter_of
+from vmsnap_lab.vcenter.inventory.managed_entity import ManagedEntity, datacenter_of
 from vmsnap_lab.vcenter.managed import Managed, operation
 from vmsnap_lab.vcenter.services import privileges
 
 if TYPE_CHECKING:
     from vmsnap_lab.vcenter.inventory.datacenters import Datacenter
-    from vmsnap_lab.vcenter.soap.call import Call
+    from vmsnap_lab.vcenter.services.call import Call
 
 
 class SearchIndex(Managed):
@@ -33,7 +32,7 @@ class SearchIndex(Managed):
             if found is None:
                 return None
             if part:
-                found = _child(found, names.escape(part))
+                found = _child(found, entity_names.escape(part))
         return self._visible(call, found)
 
     def _visible(self, call: Call, entity: Optional[ManagedEntity]) -> Optional[ManagedEntity]:
@@ -43,7 +42,7 @@ class SearchIndex(Managed):
 
     @operation("FindChild")
     def find_child(self, call: Call, entity: ManagedEntity, name: str) -> Optional[ManagedEntity]:
-        return self._visible(call, _child(entity, names.escape(name)))
+        return self._visible(call, _child(entity, entity_names.escape(name)))
 
     @operation("FindByUuid")
     def find_by_uuid(

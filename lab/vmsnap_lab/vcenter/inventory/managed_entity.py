@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from pyVmomi import vim, vmodl
 
-from vmsnap_lab.vcenter.inventory import names
+from vmsnap_lab.vcenter import entity_names
 from vmsnap_lab.vcenter.managed import Managed, operation
 
 if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.soap.call import Call
+    from vmsnap_lab.vcenter.services.call import Call
     from vmsnap_lab.vcenter.vcenter import VCenter
 
 
@@ -32,7 +32,7 @@ class ManagedEntity(Managed):
         self, vcenter: VCenter, moid: str, name: str, parent: Optional[ManagedEntity]
     ) -> None:
         super().__init__(vcenter, moid)
-        self.name = names.escape(name)
+        self.name = entity_names.escape(name)
         self.parent = parent
 
     @property
@@ -85,7 +85,7 @@ class ManagedEntity(Managed):
 
     def check_new_name(self, name: str) -> str:
         """The escaped form of a name this entity could take."""
-        escaped = names.checked(name, self.ref)
+        escaped = entity_names.checked(name, self.ref)
         if escaped != self.name and self.container is not None:
             check_free(self.container, escaped)
         return escaped

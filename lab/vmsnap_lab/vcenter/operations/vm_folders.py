@@ -15,7 +15,7 @@ from vmsnap_lab.vcenter.vm import creation, registration
 
 if TYPE_CHECKING:
     from vmsnap_lab.vcenter.inventory.compute import HostSystem, ResourcePool
-    from vmsnap_lab.vcenter.soap.call import Call
+    from vmsnap_lab.vcenter.services.call import Call
 
 
 class VmFolder(Folder):

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from vmsnap_lab.vcenter.managed import operation_of
 from vmsnap_lab.vcenter.snapshots import remove, rename, revert
-from vmsnap_lab.vcenter.snapshots.tree import Snapshot
+from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
 
 if TYPE_CHECKING:
     from vmsnap_lab.vcenter.inventory.compute import HostSystem
-    from vmsnap_lab.vcenter.soap.call import Call
+    from vmsnap_lab.vcenter.services.call import Call
 
 
 @operation_of(Snapshot, "RevertToSnapshot_Task")

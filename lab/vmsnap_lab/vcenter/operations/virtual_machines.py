@@ -11,10 +11,11 @@ from pyVmomi import vim, vmodl
 from vmsnap_lab.vcenter import faults
 from vmsnap_lab.vcenter.managed import operation_of
 from vmsnap_lab.vcenter.services import tasks
-from vmsnap_lab.vcenter.snapshots import consolidation, create, remove, revert
+from vmsnap_lab.vcenter.snapshots import create, remove, revert
 from vmsnap_lab.vcenter.vm import (
     changed_areas,
     cloning,
+    consolidation,
     power,
     reconfiguration,
     registration,
@@ -24,9 +25,9 @@ from vmsnap_lab.vcenter.vm.machine import VirtualMachine
 
 if TYPE_CHECKING:
     from vmsnap_lab.vcenter.inventory.compute import HostSystem, ResourcePool
-    from vmsnap_lab.vcenter.snapshots.tree import Snapshot
-    from vmsnap_lab.vcenter.soap.call import Call
-    from vmsnap_lab.vcenter.vm.folder import VmFolder
+    from vmsnap_lab.vcenter.operations.vm_folders import VmFolder
+    from vmsnap_lab.vcenter.services.call import Call
+    from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
 
 
 def _check_idle(vm: VirtualMachine) -> None:
