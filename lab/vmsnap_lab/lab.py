@@ -25,7 +25,7 @@ from vmsnap_lab.vcenter.habits import Habits
 from vmsnap_lab.vcenter.inventory import build
 from vmsnap_lab.vcenter.vcenter import VCenter
 from vmsnap_lab.vcenter.web.server import Server
-from vmsnap_lab.vddk import vddk
+from vmsnap_lab.vddk.login import Address
 from vmsnap_lab.vddk.vddk import Vddk
 
 USERS = {"vcenter": "administrator@vsphere.local", "esxi": "root"}
@@ -101,7 +101,10 @@ class Lab:
     def vddk(self) -> Vddk:
         """Raises BuildError where the library cannot be built."""
         if self._vddk is None:
-            self._vddk = vddk.make(self, self._directory, self._doors)
+            address = Address(self.host, self.port, self.thumbprint)
+            self._vddk = Vddk(
+                self.vcenter, self.store, address, self._directory / "vddk", self._doors / "vddk"
+            )
             self._stack.callback(self._vddk.close)
         return self._vddk
 

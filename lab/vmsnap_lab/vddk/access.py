@@ -7,23 +7,20 @@ What vCenter keeps is kept until EndAccess of the same identity, whatever become
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from vmsnap_lab.vcenter.vcenter import VCenter
+from vmsnap_lab.vcenter.vm.machine import VirtualMachine
 from vmsnap_lab.vddk import login
 from vmsnap_lab.vddk.habits import VddkHabits
+from vmsnap_lab.vddk.login import Address
 from vmsnap_lab.vddk.vix import VixError, VixFailure
 from vmsnap_lab.vddk.wire import Request
-
-if TYPE_CHECKING:
-    from vmsnap_lab.lab import Lab
-    from vmsnap_lab.vcenter.vm.machine import VirtualMachine
 
 DISABLE, ENABLE, LICENSES = "Global.DisableMethods", "Global.EnableMethods", "Global.Licenses"
 
 
-def prepare(lab: Lab, request: Request, habits: VddkHabits) -> None:
-    """Raises VixFailure. The lab's vCenter is locked by the caller."""
-    vm = _logged_in(lab, request, DISABLE)
+def prepare(vcenter: VCenter, address: Address, request: Request, habits: VddkHabits) -> None:
+    """Raises VixFailure. The caller holds the vCenter's lock."""
+    vm = _logged_in(vcenter, address, request, DISABLE)
     identity = request.fields["identity"]
     if vm.busy is not None and "relocate" in vm.busy.info.descriptionId.lower():
         raise VixFailure(VixError.FAIL, f"VixDiskLibVim: {vm.moid} is being migrated.")
@@ -37,23 +34,25 @@ def prepare(lab: Lab, request: Request, habits: VddkHabits) -> None:
     holders.append(identity)
 
 
-def end(lab: Lab, request: Request) -> None:
+def end(vcenter: VCenter, address: Address, request: Request) -> None:
     """Raises VixFailure. Who holds nothing may end all the same, to clean up."""
-    vm = _logged_in(lab, request, ENABLE)
+    vm = _logged_in(vcenter, address, request, ENABLE)
     holders = vm.migration_disabled_by
     if request.fields["identity"] in holders:
         holders.remove(request.fields["identity"])
 
 
-def _logged_in(lab: Lab, request: Request, privilege: str) -> VirtualMachine:
-    login.check_thumbprint(lab, request.fields.get("thumbprint"))
-    user, vm = login.check_vm(lab, request)
-    if not lab.vcenter.is_vcenter:
+def _logged_in(
+    vcenter: VCenter, address: Address, request: Request, privilege: str
+) -> VirtualMachine:
+    login.check_thumbprint(address, request.fields.get("thumbprint"))
+    user, vm = login.check_vm(vcenter, address, request)
+    if not vcenter.is_vcenter:
         raise VixFailure(
             VixError.NOT_SUPPORTED, "VDDK: HostAgent is not a vCenter, cannot disable svmotion."
         )
     for wanted in (privilege, LICENSES):
-        if not lab.vcenter.authorization.has(user, wanted, vm):
+        if not vcenter.authorization.has(user, wanted, vm):
             raise VixFailure(
                 VixError.HOST_USER_PERMISSIONS,
                 f"VixDiskLibVim: Not authorized: {wanted} on {vm.moid}.",

@@ -40,7 +40,7 @@ class _Listener(ThreadingHTTPServer):
     def server_bind(self) -> None:
         """Without asking for the name of the address: a bare system has nobody who knows it."""
         socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = self.server_address[:2]
+        self.server_name, self.server_port = ADDRESS, self.server_address[1]
 
     def get_request(self) -> Any:
         connection, address = super().get_request()
