@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Optional, Union
 
-from vmsnap_lab.vcenter.vm import buses, files, power
-from vmsnap_lab.vcenter.vm.machine import VirtualMachine
+from vmsnap_lab.vcenter.vm import buses, file_paths, power
 from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
+from vmsnap_lab.vcenter.vm.virtual_machine import VirtualMachine
 
 USER = ""  # what the guest does is nobody's doing, as the event history sees it
 
@@ -59,10 +59,10 @@ class Guest:
         return self.vm.vcenter.store.sha256(self.path(key, snapshot))
 
     def nvram(self) -> bytes:
-        return self.vm.vcenter.files.read(files.nvram_path(self.vm.live))
+        return self.vm.vcenter.files.read(file_paths.nvram_path(self.vm.live))
 
     def write_nvram(self, content: bytes) -> None:
-        self.vm.vcenter.files.write(files.nvram_path(self.vm.live), content)
+        self.vm.vcenter.files.write(file_paths.nvram_path(self.vm.live), content)
 
     def power_on(self) -> None:
         power.power_on(self.vm, user=USER)

@@ -8,7 +8,7 @@ What vCenter keeps is kept until EndAccess of the same identity, whatever become
 from __future__ import annotations
 
 from vmsnap_lab.vcenter.vcenter import VCenter
-from vmsnap_lab.vcenter.vm.machine import VirtualMachine
+from vmsnap_lab.vcenter.vm.machine import Machine
 from vmsnap_lab.vddk import login
 from vmsnap_lab.vddk.habits import VddkHabits
 from vmsnap_lab.vddk.login import Address
@@ -42,9 +42,7 @@ def end(vcenter: VCenter, address: Address, request: Request) -> None:
         holders.remove(request.fields["identity"])
 
 
-def _logged_in(
-    vcenter: VCenter, address: Address, request: Request, privilege: str
-) -> VirtualMachine:
+def _logged_in(vcenter: VCenter, address: Address, request: Request, privilege: str) -> Machine:
     login.check_thumbprint(address, request.fields.get("thumbprint"))
     user, vm = login.check_vm(vcenter, address, request)
     if not vcenter.is_vcenter:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Optional
 
 from vmsnap_lab.vcenter.vcenter import VCenter
-from vmsnap_lab.vcenter.vm.machine import VirtualMachine
+from vmsnap_lab.vcenter.vm.machine import Machine
 from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
 from vmsnap_lab.vddk.vix import VixError, VixFailure
 from vmsnap_lab.vddk.wire import Request
@@ -32,7 +32,7 @@ class Login:
     """What ConnectEx was given and found good."""
 
     user: str
-    vm: VirtualMachine
+    vm: Machine
     snapshot: Optional[Snapshot]
     read_only: bool
 
@@ -51,7 +51,7 @@ def check(vcenter: VCenter, address: Address, request: Request) -> Login:
     return Login(user, vm, snapshot, read_only)
 
 
-def check_vm(vcenter: VCenter, address: Address, request: Request) -> tuple[str, VirtualMachine]:
+def check_vm(vcenter: VCenter, address: Address, request: Request) -> tuple[str, Machine]:
     """The user and the VM. Raises VixFailure. The caller holds the vCenter's lock."""
     _check_server(address, request)
     return _authenticate(vcenter, request), _find_vm(vcenter, request.fields["vm"])
@@ -96,14 +96,14 @@ def _authenticate(vcenter: VCenter, request: Request) -> str:
     return session.user
 
 
-def _find_vm(vcenter: VCenter, spec: str) -> VirtualMachine:
+def _find_vm(vcenter: VCenter, spec: str) -> Machine:
     name, _, moid = spec.partition("=")
     if name != "moref":
         raise VixFailure(
             VixError.INVALID_ARG, f"VixDiskLib: Cannot use the VM specification {spec}."
         )
     vm = vcenter.objects.get(moid)
-    if not isinstance(vm, VirtualMachine):
+    if not isinstance(vm, Machine):
         raise VixFailure(
             VixError.VM_NOT_FOUND,
             f"VixDiskLibVim: Failed to find the VM {moid}: ManagedObjectNotFound.",
@@ -111,7 +111,7 @@ def _find_vm(vcenter: VCenter, spec: str) -> VirtualMachine:
     return vm
 
 
-def _find_snapshot(vcenter: VCenter, vm: VirtualMachine, moid: Optional[str]) -> Optional[Snapshot]:
+def _find_snapshot(vcenter: VCenter, vm: Machine, moid: Optional[str]) -> Optional[Snapshot]:
     if moid is None:
         return None
     found = vcenter.objects.get(moid)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from pyVmomi import vmodl
 
@@ -13,11 +13,9 @@ from vmsnap_lab.vcenter import faults
 from vmsnap_lab.vcenter.collector import content, selection
 from vmsnap_lab.vcenter.collector.filters import Filter
 from vmsnap_lab.vcenter.managed import Managed, operation
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.services.call import Call
-    from vmsnap_lab.vcenter.services.sessions import Session
-    from vmsnap_lab.vcenter.vcenter import VCenter
+from vmsnap_lab.vcenter.services.call import Call
+from vmsnap_lab.vcenter.services.hub import ServiceHub
+from vmsnap_lab.vcenter.services.session import Session
 
 Collector = vmodl.query.PropertyCollector
 MOST_UPDATES = 100  # objects in one answer
@@ -36,8 +34,9 @@ class PropertyCollector(Managed):
     """The one of the service, with filters per session, or one a client made for itself."""
 
     TYPE = vmodl.query.PropertyCollector
+    vcenter: ServiceHub
 
-    def __init__(self, vcenter: VCenter, moid: str, owner: Optional[Session] = None) -> None:
+    def __init__(self, vcenter: ServiceHub, moid: str, owner: Optional[Session] = None) -> None:
         super().__init__(vcenter, moid)
         self._owner = owner
         self._states: dict[Session, _Watch] = {}
@@ -93,7 +92,10 @@ class PropertyCollector(Managed):
         return result
 
     def _read(self, call: Call, wanted: dict[Managed, list[str]]) -> list[Any]:
-        return [content.content(managed, paths, call.session) for managed, paths in wanted.items()]
+        return [
+            content.content(self.vcenter, managed, paths, call.session)
+            for managed, paths in wanted.items()
+        ]
 
     # Watching
 
@@ -105,7 +107,7 @@ class PropertyCollector(Managed):
     def _watch(self, session: Session) -> _Watch:
         return self._states.setdefault(session, _Watch())
 
-    def forget(self, session: Session, dropped: Filter) -> None:
+    def _forget(self, session: Session, dropped: Filter) -> None:
         watch = self._watch(session)
         watch.filters = [known for known in watch.filters if known is not dropped]
 
@@ -113,8 +115,8 @@ class PropertyCollector(Managed):
     def create_filter(self, call: Call, spec: Any, partial: bool) -> Filter:
         assert call.session is not None
         for managed in selection.objects(self.vcenter, spec):
-            content.content(managed, selection.paths(managed, spec), call.session)
-        created = Filter(self, call.session, spec, partial)
+            content.content(self.vcenter, managed, selection.paths(managed, spec), call.session)
+        created = Filter(self.vcenter, call.session, spec, partial, self._forget)
         self._watch(call.session).filters.append(created)
         return created
 

@@ -5,17 +5,15 @@
 from __future__ import annotations
 
 import fnmatch
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyVmomi import vim
 
 from vmsnap_lab.vcenter import faults
 from vmsnap_lab.vcenter.datastore_files import Entry, split
 from vmsnap_lab.vcenter.managed import Managed, operation
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.services.call import Call
-    from vmsnap_lab.vcenter.vcenter import VCenter
+from vmsnap_lab.vcenter.services.call import Call
+from vmsnap_lab.vcenter.services.hub import ServiceHub
 
 _KINDS = {
     ".vmx": vim.host.DatastoreBrowser.VmConfigInfo,
@@ -31,7 +29,7 @@ class DatastoreBrowser(Managed):
 
     TYPE = vim.host.DatastoreBrowser
 
-    def __init__(self, vcenter: VCenter, moid: str, datastore: list[Any]) -> None:
+    def __init__(self, vcenter: ServiceHub, moid: str, datastore: list[Any]) -> None:
         super().__init__(vcenter, moid)
         self.datastore = datastore
 

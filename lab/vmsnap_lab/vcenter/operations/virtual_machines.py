@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from pyVmomi import vim, vmodl
 
 from vmsnap_lab.vcenter import faults
+from vmsnap_lab.vcenter.inventory.compute import HostSystem, ResourcePool
+from vmsnap_lab.vcenter.inventory.folders import VmFolder
 from vmsnap_lab.vcenter.managed import operation_of
-from vmsnap_lab.vcenter.services import tasks
+from vmsnap_lab.vcenter.services.call import Call
+from vmsnap_lab.vcenter.services.task import in_progress
 from vmsnap_lab.vcenter.snapshots import create, remove, revert
 from vmsnap_lab.vcenter.vm import (
     changed_areas,
@@ -21,19 +24,14 @@ from vmsnap_lab.vcenter.vm import (
     registration,
     relocation,
 )
-from vmsnap_lab.vcenter.vm.machine import VirtualMachine
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.inventory.compute import HostSystem, ResourcePool
-    from vmsnap_lab.vcenter.operations.vm_folders import VmFolder
-    from vmsnap_lab.vcenter.services.call import Call
-    from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
+from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
+from vmsnap_lab.vcenter.vm.virtual_machine import VirtualMachine
 
 
 def _check_idle(vm: VirtualMachine) -> None:
     """For what is no task itself. Raises TaskInProgress."""
     if vm.busy is not None:
-        raise tasks.in_progress(vm.busy)
+        raise in_progress(vm.busy)
 
 
 # Snapshots

@@ -1,32 +1,42 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""One call on its way through the simulation."""
+"""A call of a SOAP method, as the operation sees it that answers it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import Any, Callable, Optional, Protocol
 
 from vmsnap_lab.vcenter.managed import Managed
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.services.sessions import Session
-    from vmsnap_lab.vcenter.services.tasks import Task
-    from vmsnap_lab.vcenter.vcenter import VCenter
-    from vmsnap_lab.vcenter.vm.machine import VirtualMachine
+from vmsnap_lab.vcenter.services.session import Caller, Session
 
 
-@dataclass
-class Caller:
-    """Where a request comes from."""
+class Authorization(Protocol):
+    """What a call needs of the AuthorizationManager."""
 
-    address: str
-    user_agent: str
+    def require(
+        self, session: Optional[Session], privilege: Optional[str], managed: Managed
+    ) -> None: ...
+
+
+class Tasks(Protocol):
+    """What a call needs of the TaskManager."""
+
+    def start(
+        self,
+        call: Call,
+        entity: Optional[Managed],
+        work: Callable[[Any], Any],
+        *,
+        cancelable: bool,
+        exclusive: Any,
+    ) -> Any: ...
 
 
 @dataclass
 class Call:
-    vcenter: VCenter
+    authorization: Authorization
+    tasks: Tasks
     session: Optional[Session]  # None before login
     caller: Caller
     method: Any  # pyVmomi's description of the method
@@ -36,18 +46,16 @@ class Call:
         return self.session.user if self.session is not None else ""
 
     def require(self, privilege: str, managed: Managed) -> None:
-        """Raises NoPermission where the caller lacks `privilege` on the object."""
-        self.vcenter.authorization.require(self.session, privilege, managed)
+        """Raises NoPermission if the caller lacks `privilege` on the object."""
+        self.authorization.require(self.session, privilege, managed)
 
     def start(
         self,
         entity: Optional[Managed],
-        work: Callable[[Task], Any],
+        work: Callable[[Any], Any],
         *,
         cancelable: bool = False,
-        exclusive: Optional[VirtualMachine] = None,
-    ) -> Task:
+        exclusive: Any = None,
+    ) -> Any:
         """Run `work` as a task of this call's method; see `TaskManager.start`."""
-        return self.vcenter.tasks.start(
-            self, entity, work, cancelable=cancelable, exclusive=exclusive
-        )
+        return self.tasks.start(self, entity, work, cancelable=cancelable, exclusive=exclusive)

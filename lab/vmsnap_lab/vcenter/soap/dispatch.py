@@ -7,18 +7,17 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 from pyVmomi import VmomiSupport, vmodl
 
 from vmsnap_lab.storage import StorageError
 from vmsnap_lab.vcenter import faults, properties
 from vmsnap_lab.vcenter.managed import Managed
-from vmsnap_lab.vcenter.services.call import Call, Caller
+from vmsnap_lab.vcenter.services.call import Call
+from vmsnap_lab.vcenter.services.hub import ServiceHub
+from vmsnap_lab.vcenter.services.session import Caller
 from vmsnap_lab.vcenter.soap import request, response
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.vcenter import VCenter
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +35,7 @@ class Answer(NamedTuple):
 class Dispatcher:
     """Answers SOAP requests: session, receiver, privilege, operation, in this order."""
 
-    def __init__(self, vcenter: VCenter) -> None:
+    def __init__(self, vcenter: ServiceHub) -> None:
         self._vcenter = vcenter
 
     def answer(self, body: bytes, soap_action: str, cookie: str, caller: Caller) -> Answer:
@@ -46,7 +45,13 @@ class Dispatcher:
             decoded = request.decode(body, soap_action)
             version = decoded.version
             session = self._vcenter.sessions.find(cookie)
-            call = Call(self._vcenter, session, caller, decoded.method)
+            call = Call(
+                self._vcenter.authorization,
+                self._vcenter.tasks,
+                session,
+                caller,
+                decoded.method,
+            )
             with self._vcenter.sessions.serving(session):
                 encoded = self._run(call, decoded)
             opened = call.session if call.session is not session else None

@@ -4,29 +4,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from pyVmomi import vim, vmodl
 
-from vmsnap_lab.vcenter import datastore_files, entity_names, faults
-from vmsnap_lab.vcenter.inventory import managed_entity
+from vmsnap_lab.vcenter import datastore_files, entity, entity_names, faults
+from vmsnap_lab.vcenter.inventory.compute import HostSystem, ResourcePool
+from vmsnap_lab.vcenter.inventory.folders import VmFolder
+from vmsnap_lab.vcenter.services.call import Call
 from vmsnap_lab.vcenter.vm import (
     config,
     devices,
     disk_files,
+    doors,
+    file_paths,
     files,
     hardware,
-    machine,
     reconfiguration,
     tracking,
 )
 from vmsnap_lab.vcenter.vm.site import Site
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.inventory.compute import HostSystem, ResourcePool
-    from vmsnap_lab.vcenter.operations.vm_folders import VmFolder
-    from vmsnap_lab.vcenter.services.call import Call
-
+from vmsnap_lab.vcenter.vm.virtual_machine import VirtualMachine
 
 LONGEST_FILE_NAME = 150  # bytes, which leaves room for the suffixes of disks
 
@@ -46,7 +44,7 @@ def create(
     host: Optional[HostSystem],
     *,
     user: str,
-) -> machine.VirtualMachine:
+) -> VirtualMachine:
     """A new VM in `folder`, or without one in the vApp `pool`.
 
     Raises InvalidName, DuplicateName, InvalidDatastore, InvalidArgument and all that a
@@ -55,7 +53,7 @@ def create(
     place: Any = folder if folder is not None else pool
     with place.vcenter.lock:
         name = entity_names.checked(spec.name or "")
-        managed_entity.check_free(place, name)
+        entity.check_free(place, name)
         site = _site(place, name, spec)
         made_folder = not place.vcenter.files.is_folder(site.home)
         if made_folder:
@@ -76,7 +74,7 @@ def _create(
     pool: ResourcePool,
     host: Optional[HostSystem],
     user: str,
-) -> machine.VirtualMachine:
+) -> VirtualMachine:
     vcenter = place.vcenter
     vmx_path = f"{site.home}/{site.base}.vmx"
     host = _host(pool, host)
@@ -85,19 +83,19 @@ def _create(
     if config.option(live, "nvram") is None:
         nvram = vim.option.OptionValue(key="nvram", value=f"{site.base}.nvram")
         live.extraConfig = config.with_options(live.extraConfig, [nvram])
-    datastore_files.split(files.nvram_path(live))  # before disks are made
+    datastore_files.split(file_paths.nvram_path(live))  # before disks are made
     editor = devices.DeviceEditor(site, [])
     editor.apply(spec.deviceChange)
     editor.devices += _labelled(hardware.default_devices(editor.devices))
     live.hardware.device = editor.finish()
     live.extraConfig = tracking.options(live)
     editor.files.carry_out(vcenter)
-    vm = machine.VirtualMachine(vcenter, vcenter.vm_moid(), name, place, live, pool, host)
+    vm = VirtualMachine(vcenter, vcenter.vm_moid(), name, place, live, pool, host)
     vm.disk_files.update(disk_files.config_paths(live))
-    vcenter.files.write(files.nvram_path(live), files.new_nvram(live.uuid, live.firmware))
+    vcenter.files.write(file_paths.nvram_path(live), files.new_nvram(live.uuid, live.firmware))
     files.write_config(vm)
     tracking.apply(vm)
-    vcenter.doors.sync(vm)
+    doors.sync(vm)
     vcenter.events.post(
         vim.event.VmCreatedEvent(template=False), f"Created {name}", user=user, entity=vm
     )
@@ -118,14 +116,14 @@ def _site(place: Any, name: str, spec: Any) -> Site:
     vcenter = place.vcenter
     datastore, inner = datastore_files.split(path)
     base = file_name(name)
-    site = Site(vcenter, managed_entity.datacenter_of(place), "", base, running=False)
+    site = Site(vcenter, entity.datacenter_of(place), "", base, running=False)
     site.datastore(datastore)
     site.check_space(path)
     if inner.endswith(".vmx"):
         if "/" not in inner:
             raise faults.invalid_argument("configSpec.files.vmPathName", "A VM needs a folder")
         site.home = datastore_files.folder_of(path)
-        site.base = files.base_of(path)
+        site.base = file_paths.base_of(path)
         if vcenter.files.exists(path):
             raise faults.already_exists(path)
         return site

@@ -4,17 +4,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyVmomi import vim, vmodl
 
 from vmsnap_lab.vcenter import faults
 from vmsnap_lab.vcenter.vm import buses, locks, tracking
+from vmsnap_lab.vcenter.vm.machine import POWERED_OFF, Machine
 
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.vm.machine import VirtualMachine
-
-ON, OFF, SUSPENDED = "poweredOn", "poweredOff", "suspended"
+ON, OFF, SUSPENDED = "poweredOn", POWERED_OFF, "suspended"
 
 _EVENTS = {
     ON: (vim.event.VmPoweredOnEvent, "is powered on"),
@@ -23,7 +21,7 @@ _EVENTS = {
 }
 
 
-def check(vm: VirtualMachine, *allowed: str, wanted: str = "") -> None:
+def check(vm: Machine, *allowed: str, wanted: str = "") -> None:
     """Raises InvalidPowerState unless the VM is in one of the states."""
     if vm.powerState not in allowed:
         raise vim.fault.InvalidPowerState(
@@ -34,7 +32,7 @@ def check(vm: VirtualMachine, *allowed: str, wanted: str = "") -> None:
         )
 
 
-def power_on(vm: VirtualMachine, *, user: str) -> None:
+def power_on(vm: Machine, *, user: str) -> None:
     """Raises InvalidPowerState, NotSupported (template), FileNotFound, FileLocked."""
     check(vm, OFF, SUSPENDED, wanted=ON)
     locks.check_closed(vm, [disk.backing.fileName for disk in buses.disks(vm.live.hardware.device)])
@@ -49,19 +47,19 @@ def power_on(vm: VirtualMachine, *, user: str) -> None:
         settle(vm, ON, user=user)
 
 
-def power_off(vm: VirtualMachine, *, user: str) -> None:
+def power_off(vm: Machine, *, user: str) -> None:
     with vm.vcenter.lock:
         check(vm, ON, SUSPENDED, wanted=OFF)
         settle(vm, OFF, user=user)
 
 
-def suspend(vm: VirtualMachine, *, user: str) -> None:
+def suspend(vm: Machine, *, user: str) -> None:
     with vm.vcenter.lock:
         check(vm, ON, wanted=SUSPENDED)
         settle(vm, SUSPENDED, user=user)
 
 
-def reset(vm: VirtualMachine, *, user: str) -> None:
+def reset(vm: Machine, *, user: str) -> None:
     with vm.vcenter.lock:
         check(vm, ON)
         vm.boot_time = vm.vcenter.now()
@@ -73,7 +71,7 @@ def reset(vm: VirtualMachine, *, user: str) -> None:
         )
 
 
-def settle(vm: VirtualMachine, state: str, *, user: str) -> Any:
+def settle(vm: Machine, state: str, *, user: str) -> Any:
     """Enter a power state and log it; no checks."""
     vm.powerState = state
     vm.boot_time = vm.vcenter.now() if state == ON else None

@@ -5,27 +5,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyVmomi import vim, vmodl
 
 from vmsnap_lab.storage import StorageError
 from vmsnap_lab.vcenter import faults
+from vmsnap_lab.vcenter.services.call import Call
 from vmsnap_lab.vcenter.vm import (
     buses,
     config,
     consolidation,
     devices,
     disk_files,
+    doors,
     files,
     locks,
     power,
     tracking,
 )
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.services.call import Call
-    from vmsnap_lab.vcenter.vm.machine import VirtualMachine
+from vmsnap_lab.vcenter.vm.machine import Machine
 
 Disk = vim.vm.device.VirtualDisk
 Operation = vim.vm.device.VirtualDeviceSpec.Operation
@@ -50,7 +49,7 @@ _PRIVILEGES = (
 )
 
 
-def check_privileges(call: Call, vm: VirtualMachine, spec: Any) -> None:
+def check_privileges(call: Call, vm: Machine, spec: Any) -> None:
     """What a spec needs depends on what is in it. Raises NoPermission."""
     for name, privilege in _PRIVILEGES:
         if getattr(spec, name) not in (None, []):
@@ -77,7 +76,7 @@ def device_privileges(change: Any) -> Iterator[str]:
         yield "VirtualMachine.Config.AddNewDisk"
 
 
-def reconfigure(vm: VirtualMachine, spec: Any, *, user: str) -> None:
+def reconfigure(vm: Machine, spec: Any, *, user: str) -> None:
     """All of a spec, or nothing of it.
 
     Raises ConcurrentAccess, InvalidArgument, InvalidName, DuplicateName, InvalidPowerState,
@@ -105,7 +104,7 @@ def reconfigure(vm: VirtualMachine, spec: Any, *, user: str) -> None:
         if vm.powerState == power.OFF:
             _apply_tracking(vm)
         files.write_config(vm)
-        vm.vcenter.doors.sync(vm)
+        doors.sync(vm)
         vm.vcenter.events.post(
             vim.event.VmReconfiguredEvent(template=bool(new.template), configSpec=spec),
             f"Reconfigured {vm.name}",
@@ -114,7 +113,7 @@ def reconfigure(vm: VirtualMachine, spec: Any, *, user: str) -> None:
         )
 
 
-def _doomed(vm: VirtualMachine, spec: Any) -> Iterator[str]:
+def _doomed(vm: Machine, spec: Any) -> Iterator[str]:
     """Files of disks that the spec wants destroyed."""
     for change in spec.deviceChange:
         if change.operation == Operation.remove and change.fileOperation is not None:
@@ -123,7 +122,7 @@ def _doomed(vm: VirtualMachine, spec: Any) -> Iterator[str]:
                 yield disk.backing.fileName
 
 
-def _check(vm: VirtualMachine, spec: Any) -> None:
+def _check(vm: Machine, spec: Any) -> None:
     live = vm.live
     if spec.changeVersion and spec.changeVersion != live.changeVersion:
         raise vim.fault.ConcurrentAccess(
@@ -150,14 +149,14 @@ def _check(vm: VirtualMachine, spec: Any) -> None:
         power.check(vm, power.OFF)
 
 
-def _apply_tracking(vm: VirtualMachine) -> None:
+def _apply_tracking(vm: Machine) -> None:
     try:
         tracking.apply(vm)
     except StorageError as error:
         raise faults.from_storage(error, vm.live.files.vmPathName) from error
 
 
-def _drop_disks(vm: VirtualMachine, old: Any, plan: disk_files.FilePlan) -> None:
+def _drop_disks(vm: Machine, old: Any, plan: disk_files.FilePlan) -> None:
     """Let go of the files of disks that were taken away, or delete them."""
     for device in old.hardware.device:
         if getattr(device.backing, "fileName", None) in plan.release:

@@ -10,19 +10,18 @@ for people to look at, and never read. So only what this vCenter had before can 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from pyVmomi import vim, vmodl
 
 from vmsnap_lab.storage import StorageError
-from vmsnap_lab.vcenter import datastore_files, entity_names, faults
-from vmsnap_lab.vcenter.inventory import managed_entity
-from vmsnap_lab.vcenter.vm import files, locks, machine, power
+from vmsnap_lab.vcenter import datastore_files, entity, entity_names, faults
+from vmsnap_lab.vcenter.inventory.compute import HostSystem, ResourcePool
+from vmsnap_lab.vcenter.inventory.folders import VmFolder
+from vmsnap_lab.vcenter.vm import doors, files, locks, power
+from vmsnap_lab.vcenter.vm.machine import Machine
 from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot, SnapshotTree
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.inventory.compute import HostSystem, ResourcePool
-    from vmsnap_lab.vcenter.operations.vm_folders import VmFolder
+from vmsnap_lab.vcenter.vm.virtual_machine import VirtualMachine
 
 
 @dataclass
@@ -35,7 +34,7 @@ class Shelved:
     needs_consolidation: bool
 
 
-def unregister(vm: machine.VirtualMachine, *, user: str) -> None:
+def unregister(vm: Machine, *, user: str) -> None:
     """Raises InvalidPowerState unless the VM is off."""
     with vm.vcenter.lock:
         power.check(vm, power.OFF)
@@ -54,7 +53,7 @@ def register(
     host: Optional[HostSystem],
     *,
     user: str,
-) -> machine.VirtualMachine:
+) -> VirtualMachine:
     """The VM of a configuration file, under new ids for itself and its snapshots.
 
     Raises InvalidDatastore, FileNotFound, AlreadyExists, DuplicateName, InvalidName,
@@ -73,10 +72,10 @@ def register(
                 msg=f"The simulation only registers what it had before, and not {path}"
             )
         escaped = entity_names.checked(name or shelved.live.name)
-        managed_entity.check_free(folder, escaped)
+        entity.check_free(folder, escaped)
         del vcenter.shelf[path]
         owner = pool.owner if pool is not None else _any_owner(folder)
-        vm = machine.VirtualMachine(
+        vm = VirtualMachine(
             vcenter,
             vcenter.vm_moid(),
             escaped,
@@ -90,7 +89,7 @@ def register(
         _adopt(vm, shelved.tree)
         vm.set_template(as_template, pool)
         files.write_config(vm)
-        vcenter.doors.sync(vm)
+        doors.sync(vm)
         vcenter.events.post(
             vim.event.VmRegisteredEvent(template=as_template),
             f"Registered {vm.name}",
@@ -100,7 +99,7 @@ def register(
         return vm
 
 
-def destroy(vm: machine.VirtualMachine, *, user: str) -> None:
+def destroy(vm: Machine, *, user: str) -> None:
     """Delete a VM with its files. Raises InvalidPowerState, FileLocked."""
     power.check(vm, power.OFF)
     locks.check_closed(vm, sorted(vm.disk_files))
@@ -115,7 +114,7 @@ def destroy(vm: machine.VirtualMachine, *, user: str) -> None:
         vm.vcenter.files.delete_folder_if_empty(folder)
 
 
-def _delete_disks(vm: machine.VirtualMachine) -> None:
+def _delete_disks(vm: Machine) -> None:
     """Leaves first. What others build on stays on the datastore."""
     store = vm.vcenter.store
     left = {path for path in vm.disk_files if store.exists(path)}
@@ -131,7 +130,7 @@ def _delete_disks(vm: machine.VirtualMachine) -> None:
             left.discard(path)
 
 
-def _leave(vm: machine.VirtualMachine, user: str) -> None:
+def _leave(vm: Machine, user: str) -> None:
     vm.vcenter.events.post(
         vim.event.VmRemovedEvent(template=bool(vm.live.template)),
         f"Removed {vm.name}",
@@ -142,10 +141,10 @@ def _leave(vm: machine.VirtualMachine, user: str) -> None:
         vm.vcenter.objects.remove(snapshot)
     vm.leave_folder()
     vm.vcenter.objects.remove(vm)
-    vm.vcenter.doors.close(vm)
+    vm.vcenter.doors.close(vm.moid)
 
 
-def _adopt(vm: machine.VirtualMachine, old: SnapshotTree) -> None:
+def _adopt(vm: Machine, old: SnapshotTree) -> None:
     """The same tree, as objects of the VM that was registered."""
     vm.tree = SnapshotTree.continuing(old)
     anew: dict[Snapshot, Snapshot] = {}
@@ -168,7 +167,7 @@ def _adopt(vm: machine.VirtualMachine, old: SnapshotTree) -> None:
 
 def _any_owner(folder: VmFolder) -> Any:
     """A compute resource of the folder's datacenter, for a template without a pool."""
-    datacenter = managed_entity.datacenter_of(folder)
+    datacenter = entity.datacenter_of(folder)
     for candidate in datacenter.hostFolder.descendants():
         if issubclass(candidate.TYPE, vim.ComputeResource):
             return candidate

@@ -9,18 +9,16 @@ Tracking").
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyVmomi import vim
 
 from vmsnap_lab.vcenter.vm import buses, disk_devices
 from vmsnap_lab.vcenter.vm.config import option, with_options
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.vm.machine import VirtualMachine
+from vmsnap_lab.vcenter.vm.machine import Machine
 
 
-def apply(vm: VirtualMachine) -> None:
+def apply(vm: Machine) -> None:
     """Start or stop tracking on the leaf of every disk as the configuration says."""
     store = vm.vcenter.store
     for device in buses.disks(vm.live.hardware.device):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import html
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 from urllib.parse import quote, urlencode
 
 from pyVmomi import vim, vmodl
@@ -17,9 +17,7 @@ from pyVmomi import vim, vmodl
 from vmsnap_lab.storage import StorageError
 from vmsnap_lab.vcenter import datastore_files
 from vmsnap_lab.vcenter.inventory.file_manager import PRIVILEGE
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.vcenter import VCenter
+from vmsnap_lab.vcenter.vcenter import VCenter
 
 BROWSE = "Datastore.Browse"
 

@@ -11,12 +11,11 @@ import ssl
 import sys
 import threading
 from http.server import ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
+from vmsnap_lab.vcenter.soap.dispatch import Dispatcher
+from vmsnap_lab.vcenter.vcenter import VCenter
 from vmsnap_lab.vcenter.web.handler import Handler
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.vcenter import VCenter
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +31,7 @@ class _Listener(ThreadingHTTPServer):
 
     def __init__(self, port: int, context: ssl.SSLContext, vcenter: VCenter) -> None:
         self.vcenter = vcenter
+        self.dispatcher = Dispatcher(vcenter)
         self._context = context
         self._connections: set[Any] = set()
         self._lock = threading.Lock()
