@@ -24,7 +24,7 @@ from vmsnap_lab.vcenter import certificates
 from vmsnap_lab.vcenter.habits import Habits
 from vmsnap_lab.vcenter.inventory import build
 from vmsnap_lab.vcenter.vcenter import VCenter
-from vmsnap_lab.vcenter.web.server import Server
+from vmsnap_lab.vcenter.web.server import WebServer
 from vmsnap_lab.vddk.login import Address
 from vmsnap_lab.vddk.vddk import Vddk
 
@@ -81,7 +81,7 @@ class Lab:
             self.vcenter.add_user(self.user, self.password)
             made = certificates.ensure(directory / "tls")
             self.ca_file, self.thumbprint = made.ca, made.thumbprint
-            self.server = Server(self.vcenter, made.server_context(), port)
+            self.server = WebServer(self.vcenter, made.server_context(), port)
             stack.callback(self.server.stop)
             self.server.start()
             self._stack = stack.pop_all()

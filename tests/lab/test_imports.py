@@ -13,7 +13,7 @@ NAME = "vmsnap_lab"
 VCENTER = f"{NAME}.vcenter"
 # From the ground up. What stands in a row imports from rows above it here, and nothing beside it.
 LAYERS = (
-    ("certificates", "doors", "entity_names", "faults", "habits", "objects"),
+    ("certificates", "door_keeper", "entity_names", "faults", "habits", "registry"),
     ("datastore_files",),
     ("world",),
     ("managed",),

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
-from vmsnap_lab.demo.portrait import Face
+from vmsnap_lab.demo.fingerprints import NodeFingerprint
 from vmsnap_lab.filedaemon import JobResult, Message
 
 _COLOURS = {"M_WARNING": "yellow", "M_ERROR": "red", "M_FATAL": "bold red"}
@@ -62,7 +62,9 @@ class Show:
         here.add("[bold green]● the VM stands here")
         self.console.print(root)
 
-    def comparison(self, before: Sequence[Face], after: Sequence[Face]) -> bool:
+    def comparison(
+        self, before: Sequence[NodeFingerprint], after: Sequence[NodeFingerprint]
+    ) -> bool:
         """Print the proof, a row for every node and disk; return whether all is the same."""
         table = Table(title="Before and after", title_justify="left")
         for column in (
@@ -93,7 +95,7 @@ def _label(node: Any, size: Optional[int]) -> str:
     return f"{escape(node.name)}{words} ({told}{disks})"
 
 
-def _rows(table: Table, old: Optional[Face], new: Optional[Face]) -> bool:
+def _rows(table: Table, old: Optional[NodeFingerprint], new: Optional[NodeFingerprint]) -> bool:
     face = old or new
     assert face is not None
     same_node = old is not None and new is not None and _without_disks(old) == _without_disks(new)
@@ -122,5 +124,5 @@ def _rows(table: Table, old: Optional[Face], new: Optional[Face]) -> bool:
     return all_same
 
 
-def _without_disks(face: Face) -> tuple[object, ...]:
+def _without_disks(face: NodeFingerprint) -> tuple[object, ...]:
     return (face.path, face.name, face.description, face.current, face.cpus, face.memory_mb)

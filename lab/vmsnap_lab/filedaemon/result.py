@@ -19,7 +19,7 @@ class Message(NamedTuple):
 
 
 @dataclass
-class Call:
+class PluginCall:
     """A call of one of the plugin's entry points.
 
     `arguments` and `outcome` (what the plugin left in the packet) hold only what is the same each
@@ -42,7 +42,7 @@ class Call:
         detail = self.arguments.get("event") or self.arguments.get("func")
         return f"{self.name} {detail}" if detail else self.name
 
-    def same_as(self, other: Call) -> bool:
+    def same_as(self, other: PluginCall) -> bool:
         mine = (self.name, self.arguments, self.result, self.raised, self.outcome, self.thread)
         return mine == (
             other.name,
@@ -89,7 +89,7 @@ class CatalogObject:
 
 
 @dataclass(frozen=True)
-class Job:
+class CatalogJob:
     """A job in the catalog. Times in seconds since the epoch; `type` B backup, R restore, C copy."""
 
     jobid: int
@@ -121,6 +121,6 @@ class JobResult:
     bytes: int
     messages: list[Message]
     files: list[CatalogFile]
-    trace: list[Call]
+    trace: list[PluginCall]
     crash: Optional[str] = None
     hazards: tuple[str, ...] = ()

@@ -39,7 +39,9 @@ def console_options(options: str) -> str:
     return options.replace("\\", "")
 
 
-def base_job(jobs: Sequence[result.Job], name: str, level: str) -> Optional[result.Job]:
+def base_job(
+    jobs: Sequence[result.CatalogJob], name: str, level: str
+) -> Optional[result.CatalogJob]:
     """The job that an Incremental or Differential of that name builds on; None without a Full.
 
     A Differential builds on the newest Full, an Incremental on the newest job of any level. Jobs
@@ -52,10 +54,10 @@ def base_job(jobs: Sequence[result.Job], name: str, level: str) -> Optional[resu
     return fulls[-1] if level == "D" else done[-1]
 
 
-def current_jobs(jobs: Sequence[result.Job], name: str) -> list[result.Job]:
+def current_jobs(jobs: Sequence[result.CatalogJob], name: str) -> list[result.CatalogJob]:
     """The newest Full, the newest Differential after it, the Incrementals after both; oldest first."""
     done = _usable(jobs, name)
-    chain: list[result.Job] = []
+    chain: list[result.CatalogJob] = []
     for job in done:
         if job.level == "F":
             chain = [job]
@@ -67,8 +69,8 @@ def current_jobs(jobs: Sequence[result.Job], name: str) -> list[result.Job]:
 
 
 def restore_jobs(
-    jobs: Sequence[result.Job], name: str, jobids: Optional[Sequence[int]]
-) -> list[result.Job]:
+    jobs: Sequence[result.CatalogJob], name: str, jobids: Optional[Sequence[int]]
+) -> list[result.CatalogJob]:
     """The jobs to restore from, oldest first: those given, or the current ones of that name.
 
     Raises LookupError.
@@ -82,7 +84,7 @@ def restore_jobs(
     return sorted(found, key=lambda job: (job.start_time, job.jobid))
 
 
-def _usable(jobs: Sequence[result.Job], name: str) -> list[result.Job]:
+def _usable(jobs: Sequence[result.CatalogJob], name: str) -> list[result.CatalogJob]:
     """Backups of that name that ended well, oldest first; a VirtualFull follows what it was made of."""
     found = [job for job in jobs if job.name == name and job.type == "B" and job.status in "TW"]
     return sorted(found, key=lambda job: (job.start_time, job.jobid))

@@ -24,7 +24,7 @@ from pathlib import Path
 from vmsnap_lab.storage import unix_sockets
 from vmsnap_lab.storage.claims import GRACE
 from vmsnap_lab.storage.errors import Kind, StorageError
-from vmsnap_lab.storage.server import Image, Server
+from vmsnap_lab.storage.nbd_server import Image, NbdServer
 
 _BACKLOG = 128
 _TICK = 0.1
@@ -70,7 +70,7 @@ class Entrance:
         self.path = path
         self.listener = listener
         self.resolve = resolve
-        self.server: Server | None = None
+        self.server: NbdServer | None = None
         self.closed = False
         self.waits = False  # a client is pending, the disk is in use by an operation
         self.since = time.monotonic()
@@ -239,11 +239,11 @@ class Doors:
         """Start a server. False: the door has been closed meanwhile."""
         with self._lock:
             if not entrance.closed:
-                entrance.server = Server(entrance.listener, image, self._keep, cache="writeback")
+                entrance.server = NbdServer(entrance.listener, image, self._keep, cache="writeback")
                 entrance.since = time.monotonic()
             return not entrance.closed
 
-    def _farewell(self, entrance: Entrance, server: Server) -> None:
+    def _farewell(self, entrance: Entrance, server: NbdServer) -> None:
         """After a server's end, listen again."""
         with self._lock:
             if entrance.closed or entrance.server is not server:
@@ -256,7 +256,7 @@ class Doors:
         if complaint:
             self._refuse(entrance, "corrupt", complaint)
 
-    def _dismiss(self, entrance: Entrance, server: Server) -> None:
+    def _dismiss(self, entrance: Entrance, server: NbdServer) -> None:
         server.stop()
         server.close()
         self._leave(entrance)

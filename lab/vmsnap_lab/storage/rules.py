@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vmsnap_lab.storage.catalog import Catalog, Disk
 from vmsnap_lab.storage.claims import Use
+from vmsnap_lab.storage.disk_catalog import Disk, DiskCatalog
 from vmsnap_lab.storage.errors import StorageError
 
 SECTOR = 512
@@ -21,7 +21,7 @@ MAX_CAPACITY = 62 << 40
 class Rules:
     """The rules for the disks of a catalog."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: DiskCatalog) -> None:
         self._catalog = catalog
 
     def new_name(self, path: str) -> str:

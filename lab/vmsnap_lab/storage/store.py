@@ -11,17 +11,17 @@ from types import TracebackType
 
 import nbd
 
-from vmsnap_lab.storage import guest
-from vmsnap_lab.storage.catalog import Catalog, Disk
+from vmsnap_lab.storage import guest_io
 from vmsnap_lab.storage.claims import Claims
+from vmsnap_lab.storage.disk_catalog import Disk, DiskCatalog
 from vmsnap_lab.storage.doors import Door, Doors, Entrance, Refusal
 from vmsnap_lab.storage.errors import StorageError
 from vmsnap_lab.storage.lifecycle import Lifecycle
+from vmsnap_lab.storage.nbd_server import Image
 from vmsnap_lab.storage.paths import Datastores
 from vmsnap_lab.storage.qemu_img import QemuImg
 from vmsnap_lab.storage.rootlock import RootLock
 from vmsnap_lab.storage.rules import Rules, check_capacity, check_range
-from vmsnap_lab.storage.server import Image
 from vmsnap_lab.storage.templates import Templates
 from vmsnap_lab.storage.tracking import CbtHabits, Extent, Tracking
 
@@ -53,7 +53,7 @@ class DiskStore:
         self._lock = RootLock(root)
         try:
             self._qemu_img = QemuImg(self._lock.inherited)
-            self._catalog = Catalog(Datastores(root, datastores))
+            self._catalog = DiskCatalog(Datastores(root, datastores))
             templates = Templates(self._catalog.datastores.root / ".templates", self._qemu_img)
             self._tracking = Tracking(self._catalog, self._qemu_img, habits or CbtHabits())
             self._lifecycle = Lifecycle(self._catalog, self._tracking, templates, self._qemu_img)
@@ -243,7 +243,7 @@ class DiskStore:
     def write_zeros(self, path: str, offset: int, length: int) -> None:
         self.write_many(path, [(offset, length)])
 
-    def write_many(self, path: str, writes: Sequence[tuple[int, guest.Payload]]) -> None:
+    def write_many(self, path: str, writes: Sequence[tuple[int, guest_io.Payload]]) -> None:
         """Write to a leaf as the guest does; a number stands for that many bytes of zeros.
 
         Raises StorageError "bad-offset", and "locked" for a frozen disk.
@@ -252,18 +252,18 @@ class DiskStore:
             for offset, payload in writes:
                 length = payload if isinstance(payload, int) else len(payload)
                 check_range(disk, offset, length)
-            guest.write(handle, writes)
+            guest_io.write(handle, writes)
 
     def read(self, path: str, offset: int, length: int) -> bytes:
         """Raises StorageError "bad-offset"."""
         with self._session(path) as (disk, handle):
             check_range(disk, offset, length)
-            return guest.read(handle, offset, length)
+            return guest_io.read(handle, offset, length)
 
     def sha256(self, path: str) -> str:
         """The digest of a disk's whole content, in hexadecimal digits."""
         with self._session(path) as (_, handle):
-            return guest.sha256(handle)
+            return guest_io.sha256(handle)
 
     def allocated(self, path: str, single_link: bool = False) -> Extents:
         """What the chain, or the disk's own file alone, has allocated, written zeros included."""
@@ -322,6 +322,6 @@ class DiskStore:
         hold = self._changing if writable else self._reading
         with (
             hold(path) as disk,
-            guest.session(Image(disk.file, writable), self._lock.inherited) as handle,
+            guest_io.session(Image(disk.file, writable), self._lock.inherited) as handle,
         ):
             yield disk, handle

@@ -12,8 +12,8 @@ snapshots: creating, deleting, renaming and reverting to them.
 vm: a VM with its snapshot tree, hardware and files, and what becomes of it.
 inventory: datacenters, folders, hosts, datastores, networks. collector: PropertyCollector.
 services: sessions, rights, events, tasks, views.
-entity, properties, managed: what managed objects are. world: what they share. objects, doors,
-datastore_files: its registry, and its ways to disks and files.
+entity, properties, managed: what managed objects are. world: what they share. registry,
+door_keeper, datastore_files: the objects by id, and the ways to their disks and files.
 
 Below all of them is the storage, with the disks. What a class does not simulate, its docstring
 lists; it raises NotSupported.

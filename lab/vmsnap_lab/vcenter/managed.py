@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, ClassVar, Optional, TypeVar
 
-from vmsnap_lab.vcenter.objects import moid_of
+from vmsnap_lab.vcenter.registry import moid_of
 from vmsnap_lab.vcenter.world import World
 
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -15,9 +15,9 @@ from pyVmomi import vim
 
 from vmsnap_lab.storage import DiskStore
 from vmsnap_lab.vcenter.datastore_files import DatastoreFiles
-from vmsnap_lab.vcenter.doors import DoorKeeper
+from vmsnap_lab.vcenter.door_keeper import DoorKeeper
 from vmsnap_lab.vcenter.habits import Habits
-from vmsnap_lab.vcenter.objects import Objects
+from vmsnap_lab.vcenter.registry import Registry
 
 
 class World:
@@ -49,7 +49,7 @@ class World:
         self.changed = threading.Condition(self.lock)
         self.closing = threading.Event()
         self.clock: Callable[[], datetime.datetime] = _utc_now
-        self.objects = Objects()
+        self.objects = Registry()
         self.doors = DoorKeeper(store, doors)
         self.files = DatastoreFiles(store, datastores)
         self.shelf: dict[str, Any] = {}

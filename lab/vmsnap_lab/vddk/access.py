@@ -11,14 +11,16 @@ from vmsnap_lab.vcenter.vcenter import VCenter
 from vmsnap_lab.vcenter.vm.machine import Machine
 from vmsnap_lab.vddk import login
 from vmsnap_lab.vddk.habits import VddkHabits
+from vmsnap_lab.vddk.library_messages import LibraryRequest
 from vmsnap_lab.vddk.login import Address
 from vmsnap_lab.vddk.vix import VixError, VixFailure
-from vmsnap_lab.vddk.wire import Request
 
 DISABLE, ENABLE, LICENSES = "Global.DisableMethods", "Global.EnableMethods", "Global.Licenses"
 
 
-def prepare(vcenter: VCenter, address: Address, request: Request, habits: VddkHabits) -> None:
+def prepare(
+    vcenter: VCenter, address: Address, request: LibraryRequest, habits: VddkHabits
+) -> None:
     """Raises VixFailure. The caller holds the vCenter's lock."""
     vm = _logged_in(vcenter, address, request, DISABLE)
     identity = request.fields["identity"]
@@ -34,7 +36,7 @@ def prepare(vcenter: VCenter, address: Address, request: Request, habits: VddkHa
     holders.append(identity)
 
 
-def end(vcenter: VCenter, address: Address, request: Request) -> None:
+def end(vcenter: VCenter, address: Address, request: LibraryRequest) -> None:
     """Raises VixFailure. Who holds nothing may end all the same, to clean up."""
     vm = _logged_in(vcenter, address, request, ENABLE)
     holders = vm.migration_disabled_by
@@ -42,7 +44,9 @@ def end(vcenter: VCenter, address: Address, request: Request) -> None:
         holders.remove(request.fields["identity"])
 
 
-def _logged_in(vcenter: VCenter, address: Address, request: Request, privilege: str) -> Machine:
+def _logged_in(
+    vcenter: VCenter, address: Address, request: LibraryRequest, privilege: str
+) -> Machine:
     login.check_thumbprint(address, request.fields.get("thumbprint"))
     user, vm = login.check_vm(vcenter, address, request)
     if not vcenter.is_vcenter:

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
+from vmsnap_lab.vddk.library_messages import LibraryRequest
 from vmsnap_lab.vddk.pages import Counts
 from vmsnap_lab.vddk.vix import VixError
-from vmsnap_lab.vddk.wire import Request
 
 SECRETS = frozenset(("password", "cookie", "key"))
 
 
 @dataclass
-class Call:
+class LibraryCall:
     """A call of the library but reads, writes, flushes and queries, of which Close has the counts.
 
     arguments: as the library got them; of secrets, only that they were given ("***").
@@ -45,7 +45,7 @@ class Process:
     environment: Mapping[str, str]
 
 
-def without_secrets(request: Request) -> Mapping[str, str]:
+def without_secrets(request: LibraryRequest) -> Mapping[str, str]:
     return {key: "***" if key in SECRETS else value for key, value in request.fields.items()}
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Callable, Optional, Union
 
 from vmsnap_lab.vcenter.vcenter import VCenter
-from vmsnap_lab.vddk import access, disks, login, transports, wire
-from vmsnap_lab.vddk.calls import Call, Process, describe_process, without_secrets
+from vmsnap_lab.vddk import access, disks, library_messages, login, transports
+from vmsnap_lab.vddk.calls import LibraryCall, Process, describe_process, without_secrets
 from vmsnap_lab.vddk.habits import VddkHabits
+from vmsnap_lab.vddk.library_messages import LibraryRequest
 from vmsnap_lab.vddk.open_disks import OpenDisk, OpenDisks
 from vmsnap_lab.vddk.vix import VixError, VixFailure
-from vmsnap_lab.vddk.wire import Request
 
 Fields = list[tuple[str, Union[str, int]]]
 
@@ -31,7 +31,7 @@ class Library:
     habits: VddkHabits
     disks: OpenDisks
     numbers: Iterator[int]
-    calls: list[Call] = field(default_factory=list)
+    calls: list[LibraryCall] = field(default_factory=list)
     processes: list[Process] = field(default_factory=list)
     plain_files: dict[str, Path] = field(default_factory=dict)
 
@@ -43,7 +43,9 @@ class Connection:
         self._library = library
         self._process = process
         self._number: Optional[int] = None
-        self._request: Optional[Request] = None  # ConnectEx's, where that was not checked yet
+        self._request: Optional[LibraryRequest] = (
+            None  # ConnectEx's, where that was not checked yet
+        )
         self._login: Optional[login.Login] = None
         self._thumbprint: Optional[str] = None
         self._modes: tuple[str, ...] = ()
@@ -51,11 +53,11 @@ class Connection:
         self._disks: dict[int, OpenDisk] = {}
 
     def answer(self, line: str) -> bytes:
-        request = wire.parse(line)
-        call = Call(request.name, without_secrets(request), self._number, self._process)
+        request = library_messages.parse(line)
+        call = LibraryCall(request.name, without_secrets(request), self._number, self._process)
         if request.name != "Refused":
             self._library.calls.append(call)
-        answers: dict[str, Callable[[Request, Call], Fields]] = {
+        answers: dict[str, Callable[[LibraryRequest, LibraryCall], Fields]] = {
             "InitEx": self._initialise,
             "ConnectEx": self._connect,
             "Open": self._open,
@@ -75,24 +77,24 @@ class Connection:
                 raise VixFailure(error)
         except VixFailure as failure:
             call.error = failure.error
-            return wire.answer(failure.error, (), failure.warnings)
+            return library_messages.answer(failure.error, (), failure.warnings)
         call.error = VixError.OK
         call.connection = self._number
-        return wire.answer(VixError.OK, fields)
+        return library_messages.answer(VixError.OK, fields)
 
     def abandon(self) -> None:
         """The socket has ended: so has all that was open."""
         for disk in list(self._disks.values()):
-            call = Call("Lost", {"disk": str(disk.number)}, self._number, self._process)
+            call = LibraryCall("Lost", {"disk": str(disk.number)}, self._number, self._process)
             self._shut(disk, call)
             call.error = VixError.HOST_TCP_CONN_LOST
             self._library.calls.append(call)
 
-    def _initialise(self, request: Request, call: Call) -> Fields:
+    def _initialise(self, request: LibraryRequest, call: LibraryCall) -> Fields:
         self._library.processes.append(describe_process(self._process))
         return []
 
-    def _prepare(self, request: Request, call: Call) -> Fields:
+    def _prepare(self, request: LibraryRequest, call: LibraryCall) -> Fields:
         time.sleep(self._library.habits.prepare_delay)
         with self._library.vcenter.lock:
             access.prepare(
@@ -100,13 +102,13 @@ class Connection:
             )
         return []
 
-    def _end(self, request: Request, call: Call) -> Fields:
+    def _end(self, request: LibraryRequest, call: LibraryCall) -> Fields:
         time.sleep(self._library.habits.end_delay)
         with self._library.vcenter.lock:
             access.end(self._library.vcenter, self._library.address, request)
         return []
 
-    def _connect(self, request: Request, call: Call) -> Fields:
+    def _connect(self, request: LibraryRequest, call: LibraryCall) -> Fields:
         self._modes = transports.requested(request.fields.get("transports"))
         self._thumbprint = request.fields.get("thumbprint")
         self._buffers = request.number("buffers")
@@ -118,7 +120,7 @@ class Connection:
         self._number = next(self._library.numbers)
         return []
 
-    def _open(self, request: Request, call: Call) -> Fields:
+    def _open(self, request: LibraryRequest, call: LibraryCall) -> Fields:
         library, habits = self._library, self._library.habits
         time.sleep(habits.open_delay)
         login.check_thumbprint(library.address, self._thumbprint)
@@ -160,7 +162,7 @@ class Connection:
             fields.append(("file", str(library.plain_files[disk.path])))
         return fields if target.parent is None else [*fields, ("parent", target.parent)]
 
-    def _explain_refusal(self, request: Request, call: Call) -> Fields:
+    def _explain_refusal(self, request: LibraryRequest, call: LibraryCall) -> Fields:
         """The storage has turned the library away, so Open fails after all."""
         disk = self._disks[request.number("disk")]
         refusal = self._library.disks.refusal(disk)
@@ -180,16 +182,16 @@ class Connection:
             f"open '{disk.path}': {reason}{said}",
         )
 
-    def _close(self, request: Request, call: Call) -> Fields:
+    def _close(self, request: LibraryRequest, call: LibraryCall) -> Fields:
         self._shut(self._disks[request.number("disk")], call)
         return []
 
-    def _disconnect(self, request: Request, call: Call) -> Fields:
+    def _disconnect(self, request: LibraryRequest, call: LibraryCall) -> Fields:
         for disk in list(self._disks.values()):
             self._shut(disk, call)
         return []
 
-    def _shut(self, disk: OpenDisk, call: Call) -> None:
+    def _shut(self, disk: OpenDisk, call: LibraryCall) -> None:
         del self._disks[disk.number]
         call.counts = disk.ledger.counts()
         self._library.disks.close(disk)

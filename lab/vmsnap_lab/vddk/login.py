@@ -10,8 +10,8 @@ from typing import NamedTuple, Optional
 from vmsnap_lab.vcenter.vcenter import VCenter
 from vmsnap_lab.vcenter.vm.machine import Machine
 from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
+from vmsnap_lab.vddk.library_messages import LibraryRequest
 from vmsnap_lab.vddk.vix import VixError, VixFailure
-from vmsnap_lab.vddk.wire import Request
 
 READ = "VirtualMachine.Provisioning.DiskRandomRead"
 WRITE = "VirtualMachine.Provisioning.DiskRandomAccess"
@@ -37,7 +37,7 @@ class Login:
     read_only: bool
 
 
-def check(vcenter: VCenter, address: Address, request: Request) -> Login:
+def check(vcenter: VCenter, address: Address, request: LibraryRequest) -> Login:
     """Raises VixFailure. The caller holds the vCenter's lock."""
     user, vm = check_vm(vcenter, address, request)
     snapshot = _find_snapshot(vcenter, vm, request.fields.get("snapshot"))
@@ -51,7 +51,7 @@ def check(vcenter: VCenter, address: Address, request: Request) -> Login:
     return Login(user, vm, snapshot, read_only)
 
 
-def check_vm(vcenter: VCenter, address: Address, request: Request) -> tuple[str, Machine]:
+def check_vm(vcenter: VCenter, address: Address, request: LibraryRequest) -> tuple[str, Machine]:
     """The user and the VM. Raises VixFailure. The caller holds the vCenter's lock."""
     _check_server(address, request)
     return _authenticate(vcenter, request), _find_vm(vcenter, request.fields["vm"])
@@ -63,7 +63,7 @@ def check_thumbprint(address: Address, thumbprint: Optional[str]) -> None:
         raise VixFailure(VixError.FAIL)
 
 
-def _check_server(address: Address, request: Request) -> None:
+def _check_server(address: Address, request: LibraryRequest) -> None:
     server, port = request.fields["server"], request.number("port") or HTTPS
     if server not in (address.host, "localhost"):
         raise VixFailure(
@@ -76,7 +76,7 @@ def _check_server(address: Address, request: Request) -> None:
         )
 
 
-def _authenticate(vcenter: VCenter, request: Request) -> str:
+def _authenticate(vcenter: VCenter, request: LibraryRequest) -> str:
     """The user's name."""
     sessions = vcenter.sessions
     cookie = request.fields.get("cookie")

@@ -24,7 +24,7 @@ LEDGER = (
 )
 
 
-class Page:
+class SharedPage:
     """A file of one page in shared memory; aligned words change at once, not byte by byte."""
 
     def __init__(self, path: Path) -> None:
@@ -45,7 +45,7 @@ class Page:
         self.path.unlink(missing_ok=True)
 
 
-class Switches(Page):
+class Switches(SharedPage):
     def turn(self, name: str, value: int) -> None:
         self.set(SWITCHES.index(name), value)
 
@@ -84,7 +84,7 @@ class Counts(NamedTuple):
     last_call: int
 
 
-class Ledger(Page):
+class Ledger(SharedPage):
     def counts(self) -> Counts:
         return Counts(*(self.get(word) for word in range(len(Counts._fields))))
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from vmsnap_lab.storage import DiskStore
 from vmsnap_lab.vcenter.vcenter import VCenter
 from vmsnap_lab.vddk import build
-from vmsnap_lab.vddk.calls import Call
+from vmsnap_lab.vddk.calls import LibraryCall
 from vmsnap_lab.vddk.connection import Connection, Library
 from vmsnap_lab.vddk.habits import VddkHabits
 from vmsnap_lab.vddk.login import Address
@@ -117,7 +117,7 @@ class Vddk:
         """Break the connection to a disk, as a network does; the library notices."""
         self._library.disks.drop(disk)
 
-    def named(self, name: str) -> list[Call]:
+    def named(self, name: str) -> list[LibraryCall]:
         """The calls of that name, oldest first."""
         return [call for call in self.calls if call.name == name]
 

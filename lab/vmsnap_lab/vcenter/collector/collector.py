@@ -22,7 +22,7 @@ MOST_UPDATES = 100  # objects in one answer
 LONGEST_WAIT = 1800.0  # seconds an answer may take where the client sets no limit
 
 
-class Page:
+class Retrieval:
     """What is left of a RetrievePropertiesEx: objects and the paths wanted of each."""
 
     def __init__(self, wanted: dict[Managed, list[str]], most: int) -> None:
@@ -40,7 +40,7 @@ class PropertyCollector(Managed):
         super().__init__(vcenter, moid)
         self._owner = owner
         self._states: dict[Session, _Watch] = {}
-        self._pages: dict[str, Page] = {}
+        self._pages: dict[str, Retrieval] = {}
 
     # Reading
 
@@ -55,7 +55,7 @@ class PropertyCollector(Managed):
             if options.maxObjects < 1:
                 raise faults.invalid_argument("options.maxObjects")
             most = min(most, options.maxObjects)
-        return self._page(call, Page(self._select(specs), most))
+        return self._page(call, Retrieval(self._select(specs), most))
 
     @operation("ContinueRetrievePropertiesEx")
     def continue_retrieve_ex(self, call: Call, token: str) -> Any:
@@ -65,7 +65,7 @@ class PropertyCollector(Managed):
     def cancel_retrieve_ex(self, call: Call, token: str) -> None:
         self._take(token)
 
-    def _take(self, token: str) -> Page:
+    def _take(self, token: str) -> Retrieval:
         page = self._pages.pop(token, None)
         if page is None:
             raise faults.invalid_argument("token")
@@ -79,7 +79,7 @@ class PropertyCollector(Managed):
                 known += [path for path in selection.paths(managed, spec) if path not in known]
         return wanted
 
-    def _page(self, call: Call, page: Page) -> Any:
+    def _page(self, call: Call, page: Retrieval) -> Any:
         """Some objects, with a token where there are more; None where there are none."""
         alive = [item for item in page.wanted.items() if item[0] in self.vcenter.objects]
         if not alive:
@@ -88,7 +88,7 @@ class PropertyCollector(Managed):
         result = Collector.RetrieveResult(objects=self._read(call, now))
         if left:
             result.token = self.vcenter.objects.new_moid("token-")
-            self._pages[result.token] = Page(left, page.most)
+            self._pages[result.token] = Retrieval(left, page.most)
         return result
 
     def _read(self, call: Call, wanted: dict[Managed, list[str]]) -> list[Any]:

@@ -11,7 +11,7 @@ from pyVmomi import vmodl
 
 from vmsnap_lab.vcenter import properties
 from vmsnap_lab.vcenter.managed import Managed
-from vmsnap_lab.vcenter.objects import moid_of
+from vmsnap_lab.vcenter.registry import moid_of
 from vmsnap_lab.vcenter.world import World
 
 Collector = vmodl.query.PropertyCollector

@@ -11,7 +11,7 @@ from pyVmomi import vim
 from vmsnap_lab.vcenter import entity as entities
 from vmsnap_lab.vcenter.entity import Entity
 from vmsnap_lab.vcenter.managed import Managed, operation
-from vmsnap_lab.vcenter.objects import moid_of
+from vmsnap_lab.vcenter.registry import moid_of
 from vmsnap_lab.vcenter.services import history
 from vmsnap_lab.vcenter.services.call import Call
 from vmsnap_lab.vcenter.world import World

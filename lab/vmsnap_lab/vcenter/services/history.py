@@ -12,7 +12,7 @@ from pyVmomi import vim
 from vmsnap_lab.vcenter import faults
 from vmsnap_lab.vcenter.entity import Entity
 from vmsnap_lab.vcenter.managed import Managed, operation
-from vmsnap_lab.vcenter.objects import moid_of
+from vmsnap_lab.vcenter.registry import moid_of
 from vmsnap_lab.vcenter.services.call import Call
 from vmsnap_lab.vcenter.world import World
 

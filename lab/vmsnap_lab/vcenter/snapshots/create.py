@@ -15,8 +15,8 @@ from vmsnap_lab.vcenter.vm import (
     buses,
     config,
     disk_devices,
+    disk_doors,
     disk_files,
-    doors,
     file_paths,
     files,
     power,
@@ -64,7 +64,7 @@ def create(
         vm.disk_files.update(paths.values())
         vm.vcenter.files.write(file_paths.snapshot_data_path(vm.live, snapshot.id), b"")
         files.write_snapshot_list(vm)
-        doors.sync(vm)
+        disk_doors.sync(vm)
         return snapshot
 
 

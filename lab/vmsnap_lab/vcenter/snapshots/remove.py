@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Callable
 
-from vmsnap_lab.vcenter.vm import consolidation, disk_files, doors, file_paths, files
+from vmsnap_lab.vcenter.vm import consolidation, disk_doors, disk_files, file_paths, files
 from vmsnap_lab.vcenter.vm.machine import Machine
 from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
 
@@ -42,7 +42,7 @@ def _remove(vm: Machine, doomed: list[Snapshot], consolidate: bool, progress: Pr
             paths += disk_files.config_paths(snapshot.frozen)
             vm.vcenter.files.delete_if_there(file_paths.snapshot_data_path(vm.live, snapshot.id))
         files.write_snapshot_list(vm)
-        doors.sync(vm)
+        disk_doors.sync(vm)
         if not consolidate:
             vm.needs_consolidation = bool(consolidation.redundant(vm))
     if consolidate:

@@ -16,8 +16,8 @@ from vmsnap_lab.vcenter.vm import (
     config,
     consolidation,
     disk_devices,
+    disk_doors,
     disk_files,
-    doors,
     file_paths,
     files,
     locks,
@@ -55,7 +55,7 @@ def revert(vm: Machine, snapshot: Snapshot, suppress_power_on: bool, *, user: st
         files.write_config(vm)
         vm.needs_consolidation = bool(consolidation.redundant(vm))
         _restore_power(vm, snapshot.state, suppress_power_on, user)
-        doors.sync(vm)
+        disk_doors.sync(vm)
 
 
 def _given_up(vm: Machine) -> list[str]:

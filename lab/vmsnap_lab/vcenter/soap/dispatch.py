@@ -67,7 +67,7 @@ class Dispatcher:
             log.exception("The simulation failed")
             return Answer(FAULT, response.encode_fault(faults.internal(error), version), None)
 
-    def _run(self, call: Call, decoded: request.Request) -> bytes:
+    def _run(self, call: Call, decoded: request.SoapRequest) -> bytes:
         if decoded.method is request.FETCH:
             return self._fetch(call, decoded)
         method = decoded.method
@@ -86,7 +86,7 @@ class Dispatcher:
             method.wsdlName, value, method.result, method.resultFlags, decoded.version
         )
 
-    def _fetch(self, call: Call, decoded: request.Request) -> bytes:
+    def _fetch(self, call: Call, decoded: request.SoapRequest) -> bytes:
         """One property: what pyVmomi asks for when an attribute is read."""
         name = decoded.arguments[0]
         info = _property_info(decoded.target, name)

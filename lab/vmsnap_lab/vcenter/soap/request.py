@@ -15,7 +15,7 @@ SEPARATOR = SoapAdapter.NS_SEP
 BODY_DEPTH = 2
 
 
-class Request(NamedTuple):
+class SoapRequest(NamedTuple):
     target: Any  # reference to the receiver
     method: Any  # pyVmomi's description of the method
     arguments: list[Any]  # one per parameter, None where unset
@@ -34,7 +34,7 @@ FETCH = VmomiSupport.Object(
 )
 
 
-def decode(body: bytes, soap_action: str) -> Request:
+def decode(body: bytes, soap_action: str) -> SoapRequest:
     """Raises vmodl.fault.InvalidRequest for anything that is not a call of a known method."""
     envelope = _Envelope()
     try:
@@ -68,7 +68,7 @@ class _Envelope(SoapAdapter.ExpatDeserializerNSHandlers):
         SoapAdapter.SetHandlers(self._parser, SoapAdapter.GetHandlers(self))
         self._parser.Parse(body, True)
 
-    def request(self, version: str) -> Request:
+    def request(self, version: str) -> SoapRequest:
         if self._method is None:
             raise vmodl.fault.InvalidRequest(msg="The request has no method")
         given: dict[str, list[Any]] = {}
@@ -82,7 +82,7 @@ class _Envelope(SoapAdapter.ExpatDeserializerNSHandlers):
             raise vmodl.fault.InvalidRequest(
                 msg=f"{self._method.wsdlName} has no parameter {sorted(given)[0]}"
             )
-        return Request(targets[0], self._method, arguments, version)
+        return SoapRequest(targets[0], self._method, arguments, version)
 
     def StartElementHandler(self, tag: str, attributes: dict[str, str]) -> None:
         namespace, _, name = tag.rpartition(SEPARATOR)

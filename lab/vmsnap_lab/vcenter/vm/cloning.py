@@ -20,8 +20,8 @@ from vmsnap_lab.vcenter.vm import (
     config,
     creation,
     disk_devices,
+    disk_doors,
     disk_files,
-    doors,
     file_paths,
     files,
     nics,
@@ -74,7 +74,7 @@ def clone(source: Machine, folder: VmFolder, name: str, spec: Any, *, user: str)
         vcenter.files.write(file_paths.nvram_path(live), files.new_nvram(live.uuid, live.firmware))
         files.write_config(vm)
         tracking.apply(vm)
-        doors.sync(vm)
+        disk_doors.sync(vm)
         vcenter.events.post(
             vim.event.VmCreatedEvent(template=bool(spec.template)),
             f"Cloned {source.name} to {vm.name}",

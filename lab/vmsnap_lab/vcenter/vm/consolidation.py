@@ -13,7 +13,7 @@ from typing import Callable, Optional
 
 from vmsnap_lab.storage import StorageError
 from vmsnap_lab.vcenter import faults
-from vmsnap_lab.vcenter.vm import disk_files, doors, tracking
+from vmsnap_lab.vcenter.vm import disk_doors, disk_files, tracking
 from vmsnap_lab.vcenter.vm.machine import Machine
 
 
@@ -68,7 +68,7 @@ def consolidate(
     with vm.vcenter.lock:
         tracking.apply(vm)
         vm.needs_consolidation = bool(redundant(vm))
-        doors.sync(vm)
+        disk_doors.sync(vm)
     if locked:
         raise faults.locked(locked[0])
 

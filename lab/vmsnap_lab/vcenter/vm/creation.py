@@ -15,8 +15,8 @@ from vmsnap_lab.vcenter.services.call import Call
 from vmsnap_lab.vcenter.vm import (
     config,
     devices,
+    disk_doors,
     disk_files,
-    doors,
     file_paths,
     files,
     hardware,
@@ -95,7 +95,7 @@ def _create(
     vcenter.files.write(file_paths.nvram_path(live), files.new_nvram(live.uuid, live.firmware))
     files.write_config(vm)
     tracking.apply(vm)
-    doors.sync(vm)
+    disk_doors.sync(vm)
     vcenter.events.post(
         vim.event.VmCreatedEvent(template=False), f"Created {name}", user=user, entity=vm
     )

@@ -15,13 +15,13 @@ from vmsnap_lab.vcenter.vm import disk_files
 from vmsnap_lab.vcenter.vm.disk_files import FilePlan
 from vmsnap_lab.vcenter.vm.site import Site
 
-Disk = vim.vm.device.VirtualDisk
+VirtualDisk = vim.vm.device.VirtualDisk
 Operation = vim.vm.device.VirtualDeviceSpec.Operation
 FileOperation = vim.vm.device.VirtualDeviceSpec.FileOperation
 BACKINGS = (
-    Disk.FlatVer2BackingInfo,
-    Disk.SeSparseBackingInfo,
-    Disk.RawDiskMappingVer1BackingInfo,
+    VirtualDisk.FlatVer2BackingInfo,
+    VirtualDisk.SeSparseBackingInfo,
+    VirtualDisk.RawDiskMappingVer1BackingInfo,
 )
 MODES = vim.vm.device.VirtualDiskOption.DiskMode.values
 SECTOR = 512
@@ -36,7 +36,7 @@ def is_independent(device: Any) -> bool:
 def is_physical_rdm(device: Any) -> bool:
     backing = device.backing
     return (
-        isinstance(backing, Disk.RawDiskMappingVer1BackingInfo)
+        isinstance(backing, VirtualDisk.RawDiskMappingVer1BackingInfo)
         and backing.compatibilityMode == "physicalMode"
     )
 
@@ -135,7 +135,7 @@ def _path(site: Site, plan: FilePlan, backing: Any) -> str:
 def _wanted_capacity(device: Any, index: int) -> int:
     """In bytes. Raises InvalidDeviceSpec."""
     capacity = device.capacityInBytes or device.capacityInKB * 1024
-    if isinstance(device.backing, Disk.RawDiskMappingVer1BackingInfo):
+    if isinstance(device.backing, VirtualDisk.RawDiskMappingVer1BackingInfo):
         capacity = capacity or LUN_SIZE
     disagree = device.capacityInKB and device.capacityInKB != capacity // 1024
     if not 0 < capacity <= LARGEST or capacity % SECTOR or disagree:

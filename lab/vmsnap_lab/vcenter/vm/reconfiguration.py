@@ -17,8 +17,8 @@ from vmsnap_lab.vcenter.vm import (
     config,
     consolidation,
     devices,
+    disk_doors,
     disk_files,
-    doors,
     files,
     locks,
     power,
@@ -26,7 +26,7 @@ from vmsnap_lab.vcenter.vm import (
 )
 from vmsnap_lab.vcenter.vm.machine import Machine
 
-Disk = vim.vm.device.VirtualDisk
+VirtualDisk = vim.vm.device.VirtualDisk
 Operation = vim.vm.device.VirtualDeviceSpec.Operation
 
 _PRIVILEGES = (
@@ -61,14 +61,14 @@ def check_privileges(call: Call, vm: Machine, spec: Any) -> None:
 
 def device_privileges(change: Any) -> Iterator[str]:
     """The privileges that one device change needs on the VM or its folder."""
-    if not isinstance(change.device, Disk):
+    if not isinstance(change.device, VirtualDisk):
         edit = change.operation == Operation.edit
         yield f"VirtualMachine.Config.{'EditDevice' if edit else 'AddRemoveDevice'}"
     elif change.operation == Operation.remove:
         yield "VirtualMachine.Config.RemoveDisk"
     elif change.operation == Operation.edit:
         yield "VirtualMachine.Config.DiskExtend"
-    elif isinstance(change.device.backing, Disk.RawDiskMappingVer1BackingInfo):
+    elif isinstance(change.device.backing, VirtualDisk.RawDiskMappingVer1BackingInfo):
         yield "VirtualMachine.Config.RawDevice"
     elif change.fileOperation is None:
         yield "VirtualMachine.Config.AddExistingDisk"
@@ -104,7 +104,7 @@ def reconfigure(vm: Machine, spec: Any, *, user: str) -> None:
         if vm.powerState == power.OFF:
             _apply_tracking(vm)
         files.write_config(vm)
-        doors.sync(vm)
+        disk_doors.sync(vm)
         vm.vcenter.events.post(
             vim.event.VmReconfiguredEvent(template=bool(new.template), configSpec=spec),
             f"Reconfigured {vm.name}",

@@ -18,7 +18,7 @@ from vmsnap_lab.storage import StorageError
 from vmsnap_lab.vcenter import datastore_files, entity, entity_names, faults
 from vmsnap_lab.vcenter.inventory.compute import HostSystem, ResourcePool
 from vmsnap_lab.vcenter.inventory.folders import VmFolder
-from vmsnap_lab.vcenter.vm import doors, files, locks, power
+from vmsnap_lab.vcenter.vm import disk_doors, files, locks, power
 from vmsnap_lab.vcenter.vm.machine import Machine
 from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot, SnapshotTree
 from vmsnap_lab.vcenter.vm.virtual_machine import VirtualMachine
@@ -89,7 +89,7 @@ def register(
         _adopt(vm, shelved.tree)
         vm.set_template(as_template, pool)
         files.write_config(vm)
-        doors.sync(vm)
+        disk_doors.sync(vm)
         vcenter.events.post(
             vim.event.VmRegisteredEvent(template=as_template),
             f"Registered {vm.name}",

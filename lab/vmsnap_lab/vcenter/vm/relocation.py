@@ -11,7 +11,7 @@ from pyVmomi import vim, vmodl
 from vmsnap_lab.storage import StorageError
 from vmsnap_lab.vcenter import datastore_files, entity, faults
 from vmsnap_lab.vcenter.inventory.datastores import datastore_of
-from vmsnap_lab.vcenter.vm import buses, doors, files, power
+from vmsnap_lab.vcenter.vm import buses, disk_doors, files, power
 from vmsnap_lab.vcenter.vm.machine import Machine
 
 
@@ -48,7 +48,7 @@ def relocate(vm: Machine, spec: Any, *, user: str) -> None:
         if moves and vm.vcenter.habits.relocate_resets_tracking:
             _reset_tracking(vm)
         files.write_config(vm)
-        doors.sync(vm)
+        disk_doors.sync(vm)
         _log(vm, source, user)
 
 

@@ -13,7 +13,7 @@ from vmsnap_lab.vcenter.inventory.datastores import datastore_of
 from vmsnap_lab.vcenter.vm import buses
 from vmsnap_lab.vcenter.world import World
 
-Disk = vim.vm.device.VirtualDisk
+VirtualDisk = vim.vm.device.VirtualDisk
 
 
 def rendered(vcenter: World, moid: str, config: Any) -> Any:
@@ -24,7 +24,7 @@ def rendered(vcenter: World, moid: str, config: Any) -> Any:
     shown = copy.copy(config)
     shown.hardware = copy.copy(config.hardware)
     shown.hardware.device = [
-        _disk(vcenter, moid, device) if isinstance(device, Disk) else device
+        _disk(vcenter, moid, device) if isinstance(device, VirtualDisk) else device
         for device in config.hardware.device
     ]
     datastores = {

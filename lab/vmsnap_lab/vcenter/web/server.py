@@ -73,7 +73,7 @@ class _Listener(ThreadingHTTPServer):
                 continue  # gone already
 
 
-class Server:
+class WebServer:
     """start and stop may be called again and again; the port stays the same."""
 
     def __init__(self, vcenter: VCenter, context: ssl.SSLContext, port: int = 0) -> None:

@@ -47,7 +47,7 @@ class Image:
         return [*access, "json:" + json.dumps(image)]
 
 
-class Server:
+class NbdServer:
     """Started by the constructor; ends by itself when its last client has disconnected.
 
     It also ends when the thread that started it does, the lab being killed included: then it is

@@ -22,7 +22,7 @@ class Identified(Protocol):
 Kind = TypeVar("Kind", bound=Identified)
 
 
-class Objects:
+class Registry:
     """All managed objects by id. Ids are never used twice, as in a real vCenter."""
 
     def __init__(self) -> None:

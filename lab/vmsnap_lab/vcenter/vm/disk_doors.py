@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 
 from vmsnap_lab.storage import Door, StorageError
-from vmsnap_lab.vcenter.doors import Resolve
+from vmsnap_lab.vcenter.door_keeper import Resolve
 from vmsnap_lab.vcenter.vm import buses, power
 from vmsnap_lab.vcenter.vm.machine import Machine
 from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot

@@ -14,7 +14,7 @@ from vmsnap_lab.lab import Lab
 
 
 @dataclass(frozen=True)
-class Face:
+class NodeFingerprint:
     """One node: what must be the same after a restore. `path` tells its place among siblings."""
 
     path: tuple[int, ...]
@@ -26,11 +26,11 @@ class Face:
     disks: tuple[tuple[str, int, str], ...]  # (slot, capacity in bytes, SHA-256)
 
 
-def take(vm: Any, guest: Guest) -> list[Face]:
+def take(vm: Any, guest: Guest) -> list[NodeFingerprint]:
     """The faces of all snapshots in tree order, and at last that of the VM's own state."""
     info = vm.snapshot
     current = info.currentSnapshot._moId if info and info.currentSnapshot else None
-    faces: list[Face] = []
+    faces: list[NodeFingerprint] = []
     roots = info.rootSnapshotList if info else []
     pending: list[tuple[tuple[int, ...], Any]] = [((n,), root) for n, root in enumerate(roots)]
     while pending:
@@ -38,11 +38,11 @@ def take(vm: Any, guest: Guest) -> list[Face]:
         moref = tree.snapshot._moId
         config = tree.snapshot.config
         faces.append(
-            _face(path, tree.name, tree.description, moref == current, config, guest, moref)
+            _fingerprint(path, tree.name, tree.description, moref == current, config, guest, moref)
         )
         below = enumerate(tree.childSnapshotList or [])
         pending = [((*path, n), child) for n, child in below] + pending
-    faces.append(_face((), "(current state)", "", False, vm.config, guest, None))
+    faces.append(_fingerprint((), "(current state)", "", False, vm.config, guest, None))
     return faces
 
 
@@ -60,7 +60,7 @@ def sizes(vm: Any, lab: Lab) -> dict[str, int]:
     return taken
 
 
-def _face(
+def _fingerprint(
     path: tuple[int, ...],
     name: str,
     description: str,
@@ -68,7 +68,7 @@ def _face(
     config: Any,
     guest: Guest,
     moref: Optional[str],
-) -> Face:
+) -> NodeFingerprint:
     disks = [d for d in config.hardware.device if isinstance(d, vim.vm.device.VirtualDisk)]
     digests = tuple(
         (
@@ -79,4 +79,6 @@ def _face(
         for d in disks
     )
     hardware = config.hardware
-    return Face(path, name, description or "", current, hardware.numCPU, hardware.memoryMB, digests)
+    return NodeFingerprint(
+        path, name, description or "", current, hardware.numCPU, hardware.memoryMB, digests
+    )
