@@ -23,6 +23,7 @@ from vmsnap_lab.storage import DiskStore
 from vmsnap_lab.vcenter import certificates
 from vmsnap_lab.vcenter.habits import Habits
 from vmsnap_lab.vcenter.inventory import build
+from vmsnap_lab.vcenter.registry import moid_of
 from vmsnap_lab.vcenter.vcenter import VCenter
 from vmsnap_lab.vcenter.web.server import WebServer
 from vmsnap_lab.vddk.login import Address
@@ -175,7 +176,7 @@ class Lab:
         )
         made = place.CreateVM_Task(spec, self._pool(content, pool, folder))
         task.WaitForTask(made)
-        guest = self.guest(made.info.result._moId)
+        guest = self.guest(moid_of(made.info.result))
         if powered_on:
             guest.power_on()
         return guest

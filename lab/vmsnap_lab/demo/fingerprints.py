@@ -11,6 +11,7 @@ from pyVmomi import vim
 
 from vmsnap_lab.guest import Guest
 from vmsnap_lab.lab import Lab
+from vmsnap_lab.vcenter.registry import moid_of
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,13 @@ class NodeFingerprint:
 def take(vm: Any, guest: Guest) -> list[NodeFingerprint]:
     """The faces of all snapshots in tree order, and at last that of the VM's own state."""
     info = vm.snapshot
-    current = info.currentSnapshot._moId if info and info.currentSnapshot else None
+    current = moid_of(info.currentSnapshot) if info and info.currentSnapshot else None
     faces: list[NodeFingerprint] = []
     roots = info.rootSnapshotList if info else []
     pending: list[tuple[tuple[int, ...], Any]] = [((n,), root) for n, root in enumerate(roots)]
     while pending:
         path, tree = pending.pop(0)
-        moref = tree.snapshot._moId
+        moref = moid_of(tree.snapshot)
         config = tree.snapshot.config
         faces.append(
             _fingerprint(path, tree.name, tree.description, moref == current, config, guest, moref)
@@ -56,7 +57,7 @@ def sizes(vm: Any, lab: Lab) -> dict[str, int]:
         devices: list[Any] = tree.snapshot.config.hardware.device
         disks = (d for d in devices if isinstance(d, vim.vm.device.VirtualDisk))
         files: list[Any] = [getattr(disk.backing, "fileName", "") for disk in disks]
-        taken[tree.snapshot._moId] = sum(lab.store.size_on_datastore(file) for file in files)
+        taken[moid_of(tree.snapshot)] = sum(lab.store.size_on_datastore(file) for file in files)
     return taken
 
 

@@ -14,6 +14,7 @@ from rich.tree import Tree
 
 from vmsnap_lab.demo.fingerprints import NodeFingerprint
 from vmsnap_lab.filedaemon import JobResult, Message
+from vmsnap_lab.vcenter.registry import moid_of
 
 _COLOURS = {"M_WARNING": "yellow", "M_ERROR": "red", "M_FATAL": "bold red"}
 
@@ -50,14 +51,14 @@ class Show:
     def tree(self, vm: Any, sizes: dict[str, int]) -> None:
         """The snapshot tree with what each snapshot's own files take on the datastore."""
         info = vm.snapshot
-        current = info.currentSnapshot._moId if info and info.currentSnapshot else None
+        current = moid_of(info.currentSnapshot) if info and info.currentSnapshot else None
         root = Tree(f"   [bold]{escape(vm.name)}")
         pending = [(root, node) for node in (info.rootSnapshotList if info else [])]
         here = root
         while pending:
             branch, node = pending.pop(0)
-            twig = branch.add(_label(node, sizes.get(node.snapshot._moId)))
-            here = twig if node.snapshot._moId == current else here
+            twig = branch.add(_label(node, sizes.get(moid_of(node.snapshot))))
+            here = twig if moid_of(node.snapshot) == current else here
             pending += [(twig, child) for child in node.childSnapshotList or []]
         here.add("[bold green]● the VM stands here")
         self.console.print(root)

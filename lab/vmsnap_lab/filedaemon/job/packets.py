@@ -39,7 +39,7 @@ def read_save_packet(packet: bareosfd.SavePacket, item: items.SaveItem) -> None:
     item.link = _text(packet.link, wrong_link)
     if not isinstance(packet.statp, bareosfd.StatPacket):
         raise BadPacket(RuntimeError("PyStatPacketToNative() failed"))
-    item.stat = dict(packet.statp._values)
+    item.stat = _packets.values_of(packet.statp)
     item.type = packet.type
     if not isinstance(packet.flags, bytearray):
         raise BadPacket(TypeError("flags need to be of type bytearray"))

@@ -65,6 +65,11 @@ def make(kind: type[_PacketType], **values: Any) -> _PacketType:
     return packet
 
 
+def values_of(packet: Packet) -> dict[str, Any]:
+    """The values of all members, by name."""
+    return dict(packet._values)
+
+
 def _members(cls: type) -> dict[str, Member]:
     return {
         name: member
