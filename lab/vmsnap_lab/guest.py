@@ -11,7 +11,7 @@ from vmsnap_lab.vcenter.vm import buses, file_paths, power
 from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
 from vmsnap_lab.vcenter.vm.virtual_machine import VirtualMachine
 
-USER = ""  # what the guest does is nobody's doing, as the event history sees it
+USER = ""  # events of what a guest does itself have no user
 
 
 class Guest:
@@ -71,7 +71,7 @@ class Guest:
         power.power_off(self.vm, user=USER)
 
     def crash(self) -> None:
-        """Power failure: off at once, and change tracking has lost its place."""
+        """Power failure: off at once, and change tracking starts again under a new UUID."""
         power.power_off(self.vm, user=USER)
         store = self.vm.vcenter.store
         for key in self.disks:

@@ -42,9 +42,9 @@ class Lab:
     thumbprint: SHA-1 of its certificate. user, password: an administrator. nbd_uri: template
     of the NBD URI of a disk, with `{vm}`, `{snapshot}` (an id, or "current") and `{disk}` (the
     device's key); nbd_single_link_uri: the same for a disk's own file without its parents.
-    vddk: the same disks for nbdkit's vddk plugin; started when it is asked for.
+    vddk: the same disks for nbdkit's vddk plugin; started when first used.
     habits: how the vCenter behaves; may be changed at any time. store: the storage.
-    vcenter: the models, for what tests want to see or do behind the API's back.
+    vcenter: the models, for tests that look or change things without the API.
     """
 
     def __init__(
@@ -56,9 +56,9 @@ class Lab:
         flavour: str = "vcenter",
         port: int = 0,
     ) -> None:
-        """`directory` is made where it is missing.
+        """`directory` is made if it does not exist.
 
-        Raises ValueError for an unknown flavour, OSError where the port is taken.
+        Raises ValueError for an unknown flavour, OSError if the port is taken.
         """
         if flavour not in USERS:
             raise ValueError(f"flavour must be one of {', '.join(USERS)}, not {flavour!r}")
@@ -100,7 +100,7 @@ class Lab:
 
     @property
     def vddk(self) -> Vddk:
-        """Raises BuildError where the library cannot be built."""
+        """Raises BuildError if the library cannot be built."""
         if self._vddk is None:
             address = Address(self.host, self.port, self.thumbprint)
             self._vddk = Vddk(
@@ -156,7 +156,7 @@ class Lab:
     ) -> Guest:
         """A VM with disks of these capacities (bytes) on a SCSI controller, made through the API.
 
-        folder, pool: inventory paths. What is not given is the first there is.
+        folder, pool: inventory paths. Without a path it is the first one.
         """
         content = self._client()
         first = self.vcenter.datacenters()[0]
@@ -206,7 +206,7 @@ class Lab:
 
 @contextlib.contextmanager
 def _doors_folder(directory: Path) -> Any:
-    """Where the sockets go: a folder of their own where the lab's path is too long for them."""
+    """The folder for sockets: outside of the lab's if the lab's path is too long for them."""
     folder = directory / "doors"
     if len(os.fsencode(folder)) + DOOR_LENGTH <= LONGEST_SOCKET_PATH:
         shutil.rmtree(folder, ignore_errors=True)

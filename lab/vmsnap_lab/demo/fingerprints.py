@@ -16,7 +16,7 @@ from vmsnap_lab.vcenter.registry import moid_of
 
 @dataclass(frozen=True)
 class NodeFingerprint:
-    """One node: what must be the same after a restore. `path` tells its place among siblings."""
+    """One node: what must be the same after a restore. path: its place in the tree, by position."""
 
     path: tuple[int, ...]
     name: str

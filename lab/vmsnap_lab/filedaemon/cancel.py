@@ -9,7 +9,7 @@ from typing import Callable, Optional
 
 
 class Cancel:
-    """Cancels a job, or kills its file daemon, at a chosen moment or at request().
+    """Cancels a job, or kills its file daemon, at a moment of its run or at request().
 
     Arguments:
         at: the label of a call into the plugin (`PluginCall.label`, as in `plugin_io IO_READ` or
@@ -41,7 +41,7 @@ class Cancel:
         return self._stored is not None
 
     def reached(self) -> None:
-        """The chosen moment has come, or is past."""
+        """The moment has come, or is past."""
         self.request()
 
     def request(self) -> None:

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """The loopback file daemon: drives a Bareos Python plugin as bareos-fd does, without Bareos.
 
-It plays Director, storage daemon and catalog as well, as far as a plugin notices them. Its directory
-holds `catalog.sqlite`, `volumes/`, `working/` and the folder of the file daemon's configuration.
+It plays Director, storage daemon and catalog as well, as far as a plugin notices them. Its
+directory holds `catalog.sqlite`, `volumes/`, `working/` and the file daemon's configuration.
 
 Deviations from Bareos 25.1, beyond those that the modules below name:
 * The Director waits until the file daemon has finished, also after a cancel, and loses no message.
@@ -69,8 +69,8 @@ class FileDaemon(archive.Archive):
         """Run a backup job to its end.
 
         Arguments:
-            plugin: the Plugin line of the FileSet, or several: `python3:module_name=...:option=value`.
-            level: Full, Incremental or Differential; the latter become Full where no Full exists.
+            plugin: the FileSet's Plugin line, or several: `python3:module_name=...:name=value`.
+            level: Full, Incremental or Differential; without a Full all become Full.
             sparse: the FileSet has `Sparse = yes`.
             base: the job to build on, instead of the Director's choice.
             on_message: called for each message of the job log, as it comes.
@@ -79,10 +79,10 @@ class FileDaemon(archive.Archive):
         letter, previous = self._base_of(name, level, base)
         job = self._catalog.add_job(name, "B", letter)
         running = self._run(job, on_message, cancel, environment)
-        running.tell("M_INFO", f"Start Backup JobId {job.jobid}, Job={job.unique_name}")
+        running.log("M_INFO", f"Start Backup JobId {job.jobid}, Job={job.unique_name}")
         if letter != selection.level_letter(level):
             text = "No prior or suitable Full backup found in catalog. Doing FULL backup."
-            running.tell("M_INFO", text)
+            running.log("M_INFO", text)
         orders = job_process.SentOrders(self._order(job, "backup", self._plugin_lines(plugin)))
         orders.job["sparse"] = sparse
         if previous is not None:
@@ -130,7 +130,7 @@ class FileDaemon(archive.Archive):
         options = selection.console_options(plugin_options)
         job = self._catalog.add_job("RestoreFiles", "R", "F")
         running = self._run(job, on_message, cancel, environment)
-        running.tell("M_INFO", f"Start Restore Job {job.unique_name}")
+        running.log("M_INFO", f"Start Restore Job {job.unique_name}")
         orders = job_process.SentOrders(self._order(job, "restore", []))
         orders.job.update(level=" ", where=where, plugin_options=options)
         orders.job["replace"] = selection.replace_letter(replace)
@@ -141,7 +141,7 @@ class FileDaemon(archive.Archive):
         status = running.status(outcome)
         if outcome.files != len(files):
             text = f"File count mismatch: expected={len(files)} , restored={outcome.files}"
-            running.tell("M_WARNING", text)
+            running.log("M_WARNING", text)
             status = "W" if status == "T" else status
         return running.finish(status, outcome, [stored.file for stored in files])
 
@@ -199,7 +199,7 @@ class FileDaemon(archive.Archive):
         spooling: storage_side.BackupSpool,
     ) -> result.JobResult:
         for text in spooling.errors:
-            running.tell("M_ERROR", text)
+            running.log("M_ERROR", text)
             outcome.errors += 1
         status = running.status(outcome)
         if spooling.crash is not None:

@@ -24,7 +24,7 @@ _BOOT = (
     "from vmsnap_lab.filedaemon.job import main; "
     "sys.path.pop(0); main.main(int(sys.argv[2]), int(sys.argv[3]))"
 )
-_STDERR_TAIL = 4000  # bytes of a dead process' last words
+_STDERR_TAIL = 4000  # bytes of a dead process' standard error
 
 
 class LoopbackError(Exception):
@@ -33,7 +33,7 @@ class LoopbackError(Exception):
 
 @dataclass
 class SentOrders:
-    """What a job process is told; `job` has the fields of the job's side (control.JobDefinition)."""
+    """What a job process gets; `job` has the fields of control.JobDefinition."""
 
     job: dict[str, Any]
     objects: Sequence[result.CatalogObject] = ()
@@ -42,7 +42,7 @@ class SentOrders:
 
 @dataclass
 class Outcome:
-    """How the job's process ended. `status` is None when it died before it could tell."""
+    """How the job's process ended. `status` is None if it died before it could report it."""
 
     status: Optional[str] = None
     errors: int = 0
@@ -94,7 +94,7 @@ class JobProcess:
             try:
                 self._attend(process, frames.Channel(director), orders)
             except BaseException:
-                process.kill()  # nobody listens to it any more
+                process.kill()  # it has nobody left to report to
                 raise
             finally:
                 process.wait()
@@ -131,7 +131,7 @@ class JobProcess:
         try:
             _send_orders(channel, orders)
         except OSError:
-            return  # it died at once; why is on its standard error
+            return  # it died at once; the reason is on its standard error
         self._canceling.attach(lambda: self._cancel(process, channel))
         while (frame := channel.receive()) is not None:
             if self._outcome.status is None:  # what comes after the end is lost

@@ -48,7 +48,7 @@ class JobRun:
         self._listener = on_message
         self._messages: list[result.Message] = []
 
-    def tell(self, type: str, text: str, origin: str = "director") -> None:
+    def log(self, type: str, text: str, origin: str = "director") -> None:
         """Add a message to the job log."""
         self._on_message(result.Message(type, text, origin))
 
@@ -76,7 +76,7 @@ class JobRun:
         if outcome.canceled:
             return "A"
         if outcome.status is None:
-            self.tell("M_FATAL", "Network error with FD: it went away without a job status")
+            self.log("M_FATAL", "Network error with FD: it went away without a job status")
             return "f"
         return outcome.status
 
@@ -89,7 +89,7 @@ class JobRun:
         """Enter the end of the job into the catalog, unless it is an estimate."""
         job = self.job
         text = _ENDS[status].format(_KINDS[job.type])
-        self.tell("M_ERROR" if status in "Ef" else "M_INFO", f"Termination: {text}")
+        self.log("M_ERROR" if status in "Ef" else "M_INFO", f"Termination: {text}")
         if job.jobid:
             self._catalog.end_job(job.jobid, status, outcome.files, outcome.bytes, outcome.errors)
             self._catalog.add_messages(job.jobid, self._messages)

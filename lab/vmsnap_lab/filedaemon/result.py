@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What the loopback file daemon tells of its jobs and of what they stored."""
+"""Jobs of the loopback file daemon, and what they stored, for its callers."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ class CatalogFile:
 
 @dataclass(frozen=True)
 class CatalogObject:
-    """A restore object in the catalog. `length` is that of the data in bytes; `stored` is what Bareos
-    keeps: the data, or with `compression` 1 their zlib form."""
+    """A restore object in the catalog. `length`: of the data, in bytes; `stored`: what Bareos
+    keeps, the data or with `compression` 1 their zlib form."""
 
     jobid: int
     name: str
@@ -90,7 +90,7 @@ class CatalogObject:
 
 @dataclass(frozen=True)
 class CatalogJob:
-    """A job in the catalog. Times in seconds since the epoch; `type` B backup, R restore, C copy."""
+    """A job in the catalog. `type`: B backup, R restore, C copy. Time: seconds since the epoch."""
 
     jobid: int
     name: str
@@ -108,9 +108,9 @@ class CatalogJob:
 class JobResult:
     """How a job ended. `status`: T ok, W warnings, E error, f fatal error, A canceled.
 
-    `bytes` counts what was stored or restored; of an estimate, the declared sizes. `crash` is what a
-    plugin's process said when it died, or what would have made a whole bareos-fd die. `hazards` are
-    things that this job survived and a bareos-fd may not survive.
+    `bytes`: stored or restored; of an estimate, the declared sizes. `crash`: the standard error
+    of a plugin's process that died, or what would have made a whole bareos-fd die. `hazards`:
+    what this job survived and a bareos-fd may not survive.
     """
 
     jobid: int

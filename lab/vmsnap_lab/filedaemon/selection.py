@@ -31,7 +31,7 @@ def replace_letter(policy: str) -> str:
 
 
 def console_options(options: str) -> str:
-    """What arrives of `pluginoptions=` typed into bconsole. Raises ValueError if it would not run."""
+    """What is left of `pluginoptions=` typed into bconsole. Raises ValueError if it is refused."""
     if " " in options:
         raise ValueError("bconsole does not take a space in pluginoptions")
     if len(options) > _CONSOLE_LINE:
@@ -55,7 +55,7 @@ def base_job(
 
 
 def current_jobs(jobs: Sequence[result.CatalogJob], name: str) -> list[result.CatalogJob]:
-    """The newest Full, the newest Differential after it, the Incrementals after both; oldest first."""
+    """The newest Full, the newest Differential after it, the Incrementals after both, in order."""
     done = _usable(jobs, name)
     chain: list[result.CatalogJob] = []
     for job in done:
@@ -71,7 +71,7 @@ def current_jobs(jobs: Sequence[result.CatalogJob], name: str) -> list[result.Ca
 def restore_jobs(
     jobs: Sequence[result.CatalogJob], name: str, jobids: Optional[Sequence[int]]
 ) -> list[result.CatalogJob]:
-    """The jobs to restore from, oldest first: those given, or the current ones of that name.
+    """The jobs to restore from, oldest first: those with these ids, or the current ones of a name.
 
     Raises LookupError.
     """
@@ -85,7 +85,7 @@ def restore_jobs(
 
 
 def _usable(jobs: Sequence[result.CatalogJob], name: str) -> list[result.CatalogJob]:
-    """Backups of that name that ended well, oldest first; a VirtualFull follows what it was made of."""
+    """Backups of that name that ended well, oldest first; a VirtualFull follows its sources."""
     found = [job for job in jobs if job.name == name and job.type == "B" and job.status in "TW"]
     return sorted(found, key=lambda job: (job.start_time, job.jobid))
 
@@ -108,7 +108,7 @@ def newest_versions(
 
 
 def object_order(objects: Sequence[result.CatalogObject]) -> list[result.CatalogObject]:
-    """Objects to restore first before plugin configurations, by index; jobs in the order given."""
+    """Objects to restore first before plugin configurations, by index; jobs in this order."""
     kinds = (bareosfd.FT_RESTORE_FIRST, bareosfd.FT_PLUGIN_CONFIG)
     return [
         found

@@ -18,7 +18,7 @@ from vmsnap_lab.filedaemon.bareos_modules import bareosfd
 
 
 class BackupSpool:
-    """Takes note of the records of a backup.
+    """Collects the records of a backup.
 
     Restore objects get into the catalog at once, as in Bareos; `files` is for the caller to put
     there when the job ends well. `errors` are what the Director could not take; `crash` is what it
@@ -101,7 +101,7 @@ class EstimateSpool:
 
 
 class RestoreFeed:
-    """Tells where the records of some files are, in the order given."""
+    """Sends the places of the records of some files, in that order."""
 
     def __init__(
         self, files: Sequence[catalog.StoredFile], volume_path: Callable[[int], Path]
@@ -117,7 +117,7 @@ class RestoreFeed:
                 channel.send_json(frames.READ, where)
             channel.finish()
         except (BrokenPipeError, ConnectionResetError):
-            return  # the job wants no more
+            return  # the job has ended early
 
 
 def file_of(jobid: int, record: frames.Record) -> result.CatalogFile:

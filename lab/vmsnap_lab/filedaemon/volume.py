@@ -3,7 +3,7 @@
 """Volumes: one file for each job, its records one after another.
 
 A record is a header (magic, file index, stream, length and xxh3_64 of the data) and the data. The
-sum tells that stored bytes were changed since; the changed bytes are delivered all the same.
+sum shows whether stored bytes were changed since; changed bytes are delivered all the same.
 """
 
 from __future__ import annotations
@@ -97,9 +97,9 @@ class StoredRecord(NamedTuple):
 
 
 def read(path: Path, begin: int, end: int) -> Iterator[StoredRecord]:
-    """The records between two positions; the data of one are valid until the next is asked for.
+    """The records between two positions; the data of one are valid until the next one is read.
 
-    Raises VolumeError where no record is.
+    Raises VolumeError if there is no record.
     """
     with path.open("rb", buffering=0) as file:
         if file.read(len(_LABEL)) != _LABEL:

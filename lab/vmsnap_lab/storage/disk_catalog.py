@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Which disks there are, and how they hang together, as read from their files."""
+"""Which disks there are, and which is on which, as read from their files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Disk:
 
 
 class DiskCatalog:
-    """All disks of some datastores. Whoever reads or changes it while others may, holds `lock`."""
+    """All disks of some datastores. Callers hold `lock` while other threads may change it."""
 
     def __init__(self, datastores: Datastores) -> None:
         self.datastores = datastores

@@ -45,7 +45,7 @@ def is_unfinished(file: Path) -> bool:
 
 
 def read(disk: Path) -> DiskRecord | None:
-    """The record of a disk file, or None where there is none. Raises StorageError "corrupt"."""
+    """The record of a disk file, or None. Raises StorageError "corrupt"."""
     file = file_beside(disk)
     if not file.exists():
         return None

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Making, merging, moving and deleting disk files. Whoever calls has claimed the disks.
+"""Making, merging, moving and deleting disk files. The caller has claimed the disks.
 
 Each step leaves files that make sense to a store that is opened after a kill (see DiskCatalog).
 """
@@ -62,7 +62,7 @@ class Lifecycle:
             self._qemu_img.convert(disk.file, file)
 
     def merge(self, disk: Disk, parent: Disk) -> None:
-        """Merge a disk into its parent; after a failure or a kill it can be asked for again."""
+        """Merge a disk into its parent; after a failure or a kill it can be tried again."""
         with self._catalog.lock:
             self._catalog.update(parent, replace(parent.record, absorbing=disk.path))
         self._qemu_img.commit(disk.file)
@@ -90,7 +90,7 @@ class Lifecycle:
         """Rename disks, and have them and their children find their parents."""
         with self._catalog.lock:
             disks = [self._catalog.find(path) for path in moves]
-            # Children first, so that whatever is left at any moment has its parents.
+            # Children first, so that each disk left at any moment has its parents.
             disks.sort(key=lambda disk: len(self._catalog.chain(disk.path)), reverse=True)
             steps = [
                 Move(disk.path, moves[disk.path], moves.get(disk.parent or "", disk.parent))

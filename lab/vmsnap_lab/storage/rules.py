@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """What an operation may do with disks, and which disks it uses for that.
 
-All of it is asked with the catalog's lock held. Whatever is not allowed raises StorageError.
+The caller holds the catalog's lock. What is not allowed raises StorageError.
 """
 
 from __future__ import annotations

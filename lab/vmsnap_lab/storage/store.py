@@ -111,9 +111,9 @@ class DiskStore:
 
         The content of the delta's children stays the same, that of the parent is replaced. If this
         fails, or the lab is killed meanwhile, the delta and its children are as before, the parent
-        has no valid content of its own, and the merge can be asked for again.
-        Raises StorageError "has-children" where the parent has another child, "bad-request" where
-        there is no parent.
+        has no valid content of its own, and the merge can be tried again.
+        Raises StorageError "has-children" if the parent has another child, "bad-request" if there
+        is no parent.
         """
         with self._claims.operation(lambda: self._rules.merging(path)):
             disk, parent = self._rules.merge_pair(path)
@@ -216,7 +216,7 @@ class DiskStore:
     def change_id(self, path: str) -> str | None:
         """The moment in which the disk was frozen, or a leaf's epoch will end.
 
-        None where the disk is not tracked, or was not when it was frozen.
+        None if the disk is not tracked, or was not when it was frozen.
         """
         with self._catalog.lock:
             track = self._catalog.find(path).record.track
@@ -227,7 +227,7 @@ class DiskStore:
     ) -> Extents:
         """What was written to the disk's chain after a moment in its past, in [start, +length).
 
-        Ascending, in whole blocks of 64 KiB except where clipped. "*" asks for all that was ever
+        Ascending, in whole blocks of 64 KiB unless clipped. "*" asks for all that was ever
         written. See CbtHabits for when this is not the truth. Raises StorageError "no-track"
         (not tracked), "no-epoch" ("*" fails), "cannot-get-changes" (another UUID, or a moment to
         come), "corrupt" (a writer was killed), "bad-change-id", "bad-offset".
@@ -272,12 +272,12 @@ class DiskStore:
             return [Extent(start, length) for start, length in found]
 
     def open_door(self, socket: Path, resolve: Callable[[], Door]) -> None:
-        """Listen at `socket`; whoever connects gets the disk that `resolve` names then.
+        """Listen at `socket`; a client that connects gets the disk that `resolve` names then.
 
         `resolve` runs on a thread that serves all doors, perhaps several times for a client; it
-        must not wait for whoever calls the store. When it raises StorageError, or the disk cannot
-        be had, the client is disconnected and the reason kept in `refusals`.
-        A door for writing lets one client in at a time, and only to a leaf that nobody has open.
+        must not wait for a caller of the store. If it raises StorageError, or the disk is not
+        available, the client is disconnected and the reason kept in `refusals`.
+        A door for writing lets one client in at a time, and only to a leaf not open elsewhere.
         """
         self._doors.open(socket, resolve)
 

@@ -16,7 +16,7 @@ _PLACEHOLDER = "./parent"
 
 
 class Templates:
-    """Empty overlays below `folder`, made by qemu-img when first needed, kept for ever."""
+    """Empty overlays below `folder`, made by qemu-img when first needed, and kept."""
 
     def __init__(self, folder: Path, qemu_img: QemuImg) -> None:
         self._folder = folder

@@ -120,7 +120,7 @@ class Tracking:
         return now.follow(sequence)
 
     def take_over(self, parent: Disk, child: Disk) -> Track | None:
-        """The track of a parent after a merge; where it becomes the leaf, its bitmap is renewed."""
+        """The track of a parent after a merge; if it becomes the leaf, its bitmap is renewed."""
         united = track.unite(parent.record.track, self.track_now(child))
         if not child.record.frozen:
             present = qcow2.read_bitmap(parent.file, BITMAP) is not None

@@ -25,14 +25,14 @@ class DoorKeeper:
 
     def sync(self, vm: str, doors: Mapping[str, Resolve]) -> None:
         """Open and close doors so that a VM has just these, by path below the VM's folder."""
-        wanted = {self.root / vm / name: resolve for name, resolve in doors.items()}
+        by_path = {self.root / vm / name: resolve for name, resolve in doors.items()}
         present = self._open.setdefault(vm, set())
-        for path in present - wanted.keys():
+        for path in present - by_path.keys():
             self._close(path)
-        for path in wanted.keys() - present:
+        for path in by_path.keys() - present:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._store.open_door(path, wanted[path])
-        self._open[vm] = set(wanted)
+            self._store.open_door(path, by_path[path])
+        self._open[vm] = set(by_path)
 
     def close(self, vm: str) -> None:
         """Close all doors of a VM that has left the inventory."""

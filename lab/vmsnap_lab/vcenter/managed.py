@@ -17,8 +17,8 @@ class Managed:
 
     `TYPE` is the pyVmomi type it stands for. A vmodl property is the attribute of the same
     name; one without attribute is unset. References may be `Managed` or lists of it.
-    Operations are functions marked with `operation` or `operation_of`; whatever has none
-    answers NotSupported.
+    Operations are functions marked with `operation` or `operation_of`; a SOAP method without
+    one answers NotSupported.
     """
 
     TYPE: ClassVar[Any] = None

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """PrepareForAccess and EndAccess: who keeps vCenter from migrating a VM.
 
-What vCenter keeps is kept until EndAccess of the same identity, whatever becomes of the process.
+vCenter keeps it until EndAccess of the same identity, even if the process dies.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def prepare(
         raise VixFailure(VixError.FAIL, f"VixDiskLibVim: {vm.moid} is being migrated.")
     holders = vm.migration_disabled_by
     if identity in holders or (holders and habits.one_holder):
-        said = (
+        warning = (
             "VixDiskLibVim: VMODL_TYPE_VIM_FAULT_METHOD_ALREADY_DISABLED_FAULT: RelocateVM_Task of "
             f"{vm.moid} is already disabled by {holders[0]}."
         )
-        raise VixFailure(VixError.FAIL, *([said] if habits.tells_already_disabled else []))
+        raise VixFailure(VixError.FAIL, *([warning] if habits.tells_already_disabled else []))
     holders.append(identity)
 
 
@@ -53,10 +53,10 @@ def _logged_in(
         raise VixFailure(
             VixError.NOT_SUPPORTED, "VDDK: HostAgent is not a vCenter, cannot disable svmotion."
         )
-    for wanted in (privilege, LICENSES):
-        if not vcenter.authorization.has(user, wanted, vm):
+    for required in (privilege, LICENSES):
+        if not vcenter.authorization.has(user, required, vm):
             raise VixFailure(
                 VixError.HOST_USER_PERMISSIONS,
-                f"VixDiskLibVim: Not authorized: {wanted} on {vm.moid}.",
+                f"VixDiskLibVim: Not authorized: {required} on {vm.moid}.",
             )
     return vm

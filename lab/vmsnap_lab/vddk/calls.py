@@ -21,10 +21,10 @@ SECRETS = frozenset(("password", "cookie", "key"))
 class LibraryCall:
     """A call of the library but reads, writes, flushes and queries, of which Close has the counts.
 
-    arguments: as the library got them; of secrets, only that they were given ("***").
+    arguments: as the library got them; "***" for each secret.
     connection: its number, None for InitEx and a ConnectEx that failed. time: seconds since the
     epoch, at the start. error: None while the call lasts. counts: what was done with the disk
-    that is closed; also there, with the name "Lost", where a process died with the disk open.
+    that is closed; also there, with the name "Lost", if a process died with the disk open.
     """
 
     name: str
@@ -50,7 +50,7 @@ def without_secrets(request: LibraryRequest) -> Mapping[str, str]:
 
 
 def describe_process(pid: int) -> Process:
-    """Raises OSError where it is gone."""
+    """Raises OSError if it is gone."""
     folder = Path("/proc", str(pid))
     environment = {}
     for entry in _strings(folder / "environ"):

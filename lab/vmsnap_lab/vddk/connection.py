@@ -43,9 +43,7 @@ class Connection:
         self._library = library
         self._process = process
         self._number: Optional[int] = None
-        self._request: Optional[LibraryRequest] = (
-            None  # ConnectEx's, where that was not checked yet
-        )
+        self._request: Optional[LibraryRequest] = None  # ConnectEx's, if that was not checked yet
         self._login: Optional[login.Login] = None
         self._thumbprint: Optional[str] = None
         self._modes: tuple[str, ...] = ()
@@ -175,11 +173,11 @@ class Connection:
         locked = refusal is not None and refusal.kind == "locked"
         opening.error = VixError.FILE_ALREADY_LOCKED if locked else VixError.FILE_ERROR
         reason = "Failed to lock the file" if locked else "the server has gone"
-        said = f": {refusal.message}" if refusal is not None else ""
+        detail = f": {refusal.message}" if refusal is not None else ""
         raise VixFailure(
             opening.error,
             "[NFC ERROR] NfcFssrvrProcessErrorMsg: received NFC error 5 from server: Failed to "
-            f"open '{disk.path}': {reason}{said}",
+            f"open '{disk.path}': {reason}{detail}",
         )
 
     def _close(self, request: LibraryRequest, call: LibraryCall) -> Fields:

@@ -29,7 +29,7 @@ class Address(NamedTuple):
 
 @dataclass(frozen=True)
 class Login:
-    """What ConnectEx was given and found good."""
+    """The arguments of ConnectEx, checked."""
 
     user: str
     vm: Machine

@@ -50,7 +50,7 @@ class Switches(SharedPage):
         self.set(SWITCHES.index(name), value)
 
     def fail(self, call: str, error: int, skip: int, times: int) -> None:
-        """The last failure asked for of a call takes the place of one still to come."""
+        """A new failure of a call takes the place of the one before."""
         first = len(SWITCHES) + 3 * FAILURES.index(call)
         self.set(first + 1, 0)
         self.set(first, skip)

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 class Vddk:
     """Serves the library until it is closed.
 
-    libdir: what nbdkit's `libdir=` wants. calls: what the library was called for, oldest first.
+    libdir: for nbdkit's `libdir=`. calls: the library's calls, oldest first.
     processes: those that initialised it. habits: may be changed at any time.
     plain_files: disks, by their datastore paths, whose data the library takes from a raw file and
         not from the storage, which then neither locks nor changes them: for measuring.

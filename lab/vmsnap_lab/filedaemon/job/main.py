@@ -38,7 +38,7 @@ def main(director_socket: int, storage_socket: int) -> None:
         os.set_inheritable(inherited, False)
     try:
         _run(director.Director(director_channel), storage_channel)
-    except Exception:  # noqa: BLE001 - whatever it is, the Director has to hear of it
+    except Exception:  # noqa: BLE001 - any failure is reported to the Director
         director_channel.send(frames.BROKEN, traceback.format_exc().encode())
 
 

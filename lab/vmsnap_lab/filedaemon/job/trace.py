@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Tells the Director of every call into the plugin, before and after."""
+"""Reports every call into the plugin to the Director, before and after."""
 
 from __future__ import annotations
 

@@ -19,15 +19,15 @@ from vmsnap_lab.vcenter.services.session import Session
 
 Collector = vmodl.query.PropertyCollector
 MOST_UPDATES = 100  # objects in one answer
-LONGEST_WAIT = 1800.0  # seconds an answer may take where the client sets no limit
+LONGEST_WAIT = 1800.0  # seconds an answer may take if the client sets no limit
 
 
 class Retrieval:
-    """What is left of a RetrievePropertiesEx: objects and the paths wanted of each."""
+    """What is left of a RetrievePropertiesEx: objects, with the paths to read of each."""
 
-    def __init__(self, wanted: dict[Managed, list[str]], most: int) -> None:
-        self.wanted = wanted
-        self.most = most
+    def __init__(self, objects: dict[Managed, list[str]], limit: int) -> None:
+        self.objects = objects
+        self.limit = limit
 
 
 class PropertyCollector(Managed):
@@ -50,12 +50,12 @@ class PropertyCollector(Managed):
 
     @operation("RetrievePropertiesEx")
     def retrieve_ex(self, call: Call, specs: list[Any], options: Any) -> Any:
-        most = self.vcenter.habits.max_objects
+        limit = self.vcenter.habits.max_objects
         if options.maxObjects is not None:
             if options.maxObjects < 1:
                 raise faults.invalid_argument("options.maxObjects")
-            most = min(most, options.maxObjects)
-        return self._page(call, Retrieval(self._select(specs), most))
+            limit = min(limit, options.maxObjects)
+        return self._page(call, Retrieval(self._select(specs), limit))
 
     @operation("ContinueRetrievePropertiesEx")
     def continue_retrieve_ex(self, call: Call, token: str) -> Any:
@@ -72,29 +72,29 @@ class PropertyCollector(Managed):
         return page
 
     def _select(self, specs: list[Any]) -> dict[Managed, list[str]]:
-        wanted: dict[Managed, list[str]] = {}
+        objects: dict[Managed, list[str]] = {}
         for spec in specs:
             for managed in selection.objects(self.vcenter, spec):
-                known = wanted.setdefault(managed, [])
+                known = objects.setdefault(managed, [])
                 known += [path for path in selection.paths(managed, spec) if path not in known]
-        return wanted
+        return objects
 
     def _page(self, call: Call, page: Retrieval) -> Any:
-        """Some objects, with a token where there are more; None where there are none."""
-        alive = [item for item in page.wanted.items() if item[0] in self.vcenter.objects]
+        """Some objects, with a token if there are more; None if there are none."""
+        alive = [item for item in page.objects.items() if item[0] in self.vcenter.objects]
         if not alive:
             return None
-        now, left = dict(alive[: page.most]), dict(alive[page.most :])
+        now, left = dict(alive[: page.limit]), dict(alive[page.limit :])
         result = Collector.RetrieveResult(objects=self._read(call, now))
         if left:
             result.token = self.vcenter.objects.new_moid("token-")
-            self._pages[result.token] = Retrieval(left, page.most)
+            self._pages[result.token] = Retrieval(left, page.limit)
         return result
 
-    def _read(self, call: Call, wanted: dict[Managed, list[str]]) -> list[Any]:
+    def _read(self, call: Call, objects: dict[Managed, list[str]]) -> list[Any]:
         return [
             content.content(self.vcenter, managed, paths, call.session)
-            for managed, paths in wanted.items()
+            for managed, paths in objects.items()
         ]
 
     # Watching
@@ -130,18 +130,18 @@ class PropertyCollector(Managed):
 
     @operation("WaitForUpdatesEx", unlocked=True)
     def wait_for_updates_ex(self, call: Call, version: Optional[str], options: Any) -> Any:
-        seconds, most = LONGEST_WAIT, MOST_UPDATES
+        seconds, limit = LONGEST_WAIT, MOST_UPDATES
         if options is not None:
             seconds = LONGEST_WAIT if options.maxWaitSeconds is None else options.maxWaitSeconds
-            most = options.maxObjectUpdates or MOST_UPDATES
-        return self._wait(call, version, float(seconds), most)
+            limit = options.maxObjectUpdates or MOST_UPDATES
+        return self._wait(call, version, float(seconds), limit)
 
     @operation("CancelWaitForUpdates")
     def cancel_wait(self, call: Call) -> None:
         assert call.session is not None
         self._watch(call.session).cancelled += 1
 
-    def _wait(self, call: Call, version: Optional[str], seconds: float, most: int) -> Any:
+    def _wait(self, call: Call, version: Optional[str], seconds: float, limit: int) -> Any:
         """The next update set; None after so many seconds without one.
 
         Raises InvalidCollectorVersion, RequestCanceled, NotAuthenticated when the session ends.
@@ -154,7 +154,7 @@ class PropertyCollector(Managed):
             known = watch.parse_version(version)
             cancelled = watch.cancelled
             while True:
-                updates = watch.updates(known, most)
+                updates = watch.updates(known, limit)
                 left = deadline - time.monotonic()
                 if updates is not None or left <= 0:
                     return updates
@@ -187,7 +187,7 @@ class PropertyCollector(Managed):
 class _Watch:
     """What one session watches through a collector.
 
-    Every change has a number; the version a client names is the last one it was told of.
+    Every change has a number; the version a client names is the last one it got.
     """
 
     def __init__(self) -> None:
@@ -196,14 +196,14 @@ class _Watch:
         self._last = 0
 
     def parse_version(self, version: Optional[str]) -> int:
-        """Raises InvalidCollectorVersion for what this collector never told."""
+        """Raises InvalidCollectorVersion for a version this collector never sent."""
         number = int(version) if version and version.isdigit() else 0
         if version and not 0 < number <= self._last:
             raise vmodl.query.InvalidCollectorVersion(msg=f"Unknown version {version}")
         return number
 
-    def updates(self, version: int, most: int) -> Optional[Any]:
-        """An UpdateSet with the oldest changes after a version; None where there are none."""
+    def updates(self, version: int, limit: int) -> Optional[Any]:
+        """An UpdateSet with the oldest changes after a version, or None."""
         for known in self.filters:
             known.refresh(self._next)
         changes = [
@@ -214,17 +214,17 @@ class _Watch:
         if not changes:
             return None
         changes.sort(key=lambda change: change[0])
-        told = changes[:most]
+        sent = changes[:limit]
         sets = {
             position: Collector.FilterUpdate(filter=self.filters[position].ref)
-            for _, position, _ in told
+            for _, position, _ in sent
         }
-        for _, position, update in told:
+        for _, position, update in sent:
             sets[position].objectSet.append(update)
         return Collector.UpdateSet(
-            version=str(told[-1][0]),
+            version=str(sent[-1][0]),
             filterSet=list(sets.values()),
-            truncated=len(told) < len(changes),
+            truncated=len(sent) < len(changes),
         )
 
     def _next(self) -> int:

@@ -40,7 +40,7 @@ class Watched:
 
 
 class Filter(Managed):
-    """Whole properties are reported, also where partial updates were asked for."""
+    """Whole properties are reported, even if the client wants partial updates."""
 
     TYPE = vmodl.query.PropertyCollector.Filter
 

@@ -45,12 +45,12 @@ def missing(vcenter: World, spec: Any) -> list[Any]:
 
 
 def paths(managed: Managed, spec: Any) -> list[str]:
-    """The property paths a filter spec wants of an object."""
-    wanted: dict[str, None] = {}
+    """The property paths of an object that a filter spec selects."""
+    selected: dict[str, None] = {}
     for property_spec in _specs_for(managed, spec):
         known = properties.names(managed) if property_spec.all else property_spec.pathSet
-        wanted.update(dict.fromkeys(known))
-    return list(wanted)
+        selected.update(dict.fromkeys(known))
+    return list(selected)
 
 
 def _specs_for(managed: Managed, spec: Any) -> list[Any]:

@@ -84,8 +84,8 @@ def _matches(entry: Entry, spec: Any) -> bool:
     patterns = spec.matchPattern or ["*"]
     if not any(fnmatch.fnmatchcase(fold(entry.name), fold(pattern)) for pattern in patterns):
         return False
-    wanted = [_of_query(query) for query in spec.query]
-    return not wanted or any(issubclass(_kind(entry), kind) for kind in wanted)
+    kinds = [_of_query(query) for query in spec.query]
+    return not kinds or any(issubclass(_kind(entry), kind) for kind in kinds)
 
 
 def _of_query(query: Any) -> Any:

@@ -25,7 +25,7 @@ REMOTE_DATASTORE = "remote1"
 
 
 def datastore_names(flavour: str, main: Sequence[str]) -> list[str]:
-    """All datastores an inventory has: the ones asked for and those of the second site."""
+    """All datastores an inventory has: those of the first site and of the second one."""
     return [*main, REMOTE_DATASTORE] if flavour == "vcenter" else list(main)
 
 

@@ -19,7 +19,7 @@ from vmsnap_lab.vcenter.services.hub import ServiceHub
 from vmsnap_lab.vcenter.world import World
 
 TIB = 1 << 40
-CAPACITY = 10 * TIB  # claimed, whatever the lab's own disk holds
+CAPACITY = 10 * TIB  # shown, independent of the lab's own disk
 LARGEST_FILE = 62 * TIB
 
 

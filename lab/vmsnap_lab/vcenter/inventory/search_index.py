@@ -40,7 +40,7 @@ class SearchIndex(Managed):
         return self._visible(call, found)
 
     def _visible(self, call: Call, entity: Optional[Entity]) -> Optional[Entity]:
-        """The entity, or None where the caller may not see it."""
+        """The entity, or None if the caller may not see it."""
         may = self.vcenter.authorization.has
         return entity if entity and may(call.user, privileges.VIEW, entity) else None
 
@@ -69,17 +69,17 @@ class SearchIndex(Managed):
         vm_search: bool,
         instance_uuid: Optional[bool],
     ) -> list[Any]:
-        wanted = uuid.lower()
+        lowered = uuid.lower()
         found: list[Any]
         if vm_search:
             found = [
                 vm
                 for vm in self.vcenter.vms()
-                if wanted == (vm.live.instanceUuid if instance_uuid else vm.live.uuid)
+                if lowered == (vm.live.instanceUuid if instance_uuid else vm.live.uuid)
             ]
         else:
             hosts = self.vcenter.objects.of_kind(HostSystem)
-            found = [host for host in hosts if host.uuid == wanted]
+            found = [host for host in hosts if host.uuid == lowered]
         return [
             entity
             for entity in found

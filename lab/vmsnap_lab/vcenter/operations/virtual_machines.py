@@ -174,7 +174,7 @@ def reset(vm: VirtualMachine, call: Call) -> Any:
 @operation_of(VirtualMachine, "ShutdownGuest")
 def shutdown_guest(vm: VirtualMachine, call: Call) -> None:
     """The guest is off at once."""
-    power.check(vm, power.ON, wanted=power.OFF)
+    power.check(vm, power.ON, requested=power.OFF)
     power.settle(vm, power.OFF, user=call.user)
 
 

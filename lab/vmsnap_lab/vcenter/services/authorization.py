@@ -37,7 +37,7 @@ class AuthorizationManager(Managed):
     def require(
         self, session: Optional[Session], privilege: Optional[str], managed: Managed
     ) -> None:
-        """Raises NoPermission; no privilege asked for means: nothing to check."""
+        """Raises NoPermission; a privilege of None needs no check."""
         if privilege is None or privilege == privileges.ANONYMOUS:
             return
         user = session.user if session is not None else ""
@@ -56,7 +56,7 @@ class AuthorizationManager(Managed):
             )
 
     def has(self, user: str, privilege: str, managed: Managed) -> bool:
-        """Whatever belongs to no entity (services, tasks, views) everybody may see."""
+        """What belongs to no entity (services, tasks, views) is visible to everybody."""
         entity = self._place(managed)
         if entity is None and privilege in privileges.SYSTEM:
             return True
@@ -134,8 +134,8 @@ class AuthorizationManager(Managed):
         self.permissions.remove_role(number, only_if_unused)
 
     @operation("SetEntityPermissions")
-    def set_entity_permissions(self, call: Call, entity: Entity, given: list[Any]) -> None:
-        for permission in given:
+    def set_entity_permissions(self, call: Call, entity: Entity, permissions: list[Any]) -> None:
+        for permission in permissions:
             if permission.group or not self._sessions.knows(permission.principal):
                 raise vim.fault.UserNotFound(
                     principal=permission.principal,
@@ -154,23 +154,23 @@ class AuthorizationManager(Managed):
 
     @operation("HasPrivilegeOnEntities")
     def has_privilege_on_entities(
-        self, call: Call, entities: list[Entity], session_id: str, wanted: list[str]
+        self, call: Call, entities: list[Entity], session_id: str, privilege_ids: list[str]
     ) -> list[Any]:
         user = self._user_of(session_id)
-        return [self._availability(entity, user, wanted) for entity in entities]
+        return [self._availability(entity, user, privilege_ids) for entity in entities]
 
     @operation("HasPrivilegeOnEntity")
     def has_privilege_on_entity(
-        self, call: Call, entity: Entity, session_id: str, wanted: list[str]
+        self, call: Call, entity: Entity, session_id: str, privilege_ids: list[str]
     ) -> list[bool]:
         user = self._user_of(session_id)
-        return [self.has(user, privilege, entity) for privilege in wanted]
+        return [self.has(user, privilege, entity) for privilege in privilege_ids]
 
     @operation("HasUserPrivilegeOnEntities")
     def has_user_privilege_on_entities(
-        self, call: Call, entities: list[Managed], user: str, wanted: list[str]
+        self, call: Call, entities: list[Managed], user: str, privilege_ids: list[str]
     ) -> list[Any]:
-        return [self._availability(entity, user, wanted) for entity in entities]
+        return [self._availability(entity, user, privilege_ids) for entity in entities]
 
     @operation("FetchUserPrivilegeOnEntities")
     def fetch_user_privileges(self, call: Call, entities: list[Entity], user: str) -> list[Any]:
@@ -184,14 +184,14 @@ class AuthorizationManager(Managed):
             )
         return results
 
-    def _availability(self, managed: Managed, user: str, wanted: list[str]) -> Any:
+    def _availability(self, managed: Managed, user: str, privilege_ids: list[str]) -> Any:
         return vim.AuthorizationManager.EntityPrivilege(
             entity=managed.ref,
             privAvailability=[
                 vim.AuthorizationManager.PrivilegeAvailability(
                     privId=privilege, isGranted=self.has(user, privilege, managed)
                 )
-                for privilege in wanted
+                for privilege in privilege_ids
             ],
         )
 

@@ -67,7 +67,7 @@ class EventManager(Managed):
             self.log.clear()
 
     def _place(self, event: Any, entity: Entity) -> None:
-        """Where the event happened: datastore or VM, host, datacenter."""
+        """The event's place: datastore or VM, host, datacenter."""
         if entity.TYPE is vim.Datastore:
             event.ds = vim.event.DatastoreEventArgument(name=entity.name, datastore=entity.ref)
         elif entity.TYPE is vim.VirtualMachine:

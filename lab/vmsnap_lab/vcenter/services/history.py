@@ -88,14 +88,14 @@ def within(entity: Optional[Entity], spec: Any) -> bool:
         return True
     if entity is None:
         return False
-    wanted = moid_of(spec.entity)
-    itself = entity.moid == wanted
+    target = moid_of(spec.entity)
+    itself = entity.moid == target
     recursion = vim.event.EventFilterSpec.RecursionOption
     if spec.recursion == recursion.self:
         return itself
     below, place = False, entity.container
     while place is not None and not below:
-        below = place.moid == wanted
+        below = place.moid == target
         place = place.container if spec.recursion == recursion.all else None
     return below if spec.recursion == recursion.children else (itself or below)
 

@@ -23,7 +23,7 @@ class Role:
         self.privileges = set(granted)
 
     def grants(self, privilege: str) -> bool:
-        """An administrator has all privileges, those nobody listed included."""
+        """An administrator has all privileges, those not listed included."""
         return self.number == privileges.ADMIN_ROLE or privilege in self.privileges
 
 
@@ -67,7 +67,7 @@ class Permissions:
         self._by_entity[entity.moid] = [*kept, Permission(user.lower(), role, propagate)]
 
     def remove(self, entity: Entity, user: str) -> None:
-        """Raises NotFound where the user has none there."""
+        """Raises NotFound if the user has none on the entity."""
         kept = [known for known in self.on(entity) if known.user != user.lower()]
         if len(kept) == len(self.on(entity)):
             raise vim.fault.NotFound(msg=f"{user} has no permission on {entity.name}")

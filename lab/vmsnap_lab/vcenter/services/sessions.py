@@ -52,7 +52,7 @@ class SessionManager(Managed):
         return known is not None and hmac.compare_digest(known.encode(), password.encode())
 
     def find(self, cookie: str) -> Optional[Session]:
-        """The session of a cookie, its call counted; None where it is unknown or expired."""
+        """The session of a cookie, its call counted; None if it is unknown or expired."""
         with self.vcenter.lock:
             session = self._sessions.get(cookie)
             if session is None:
@@ -69,7 +69,7 @@ class SessionManager(Managed):
         return self._sessions.get(session.cookie) is session
 
     def check(self, session: Optional[Session], reference: Any, privilege: str) -> None:
-        """Raises NotAuthenticated where nobody is logged in."""
+        """Raises NotAuthenticated if there is no session."""
         if session is None:
             raise vim.fault.NotAuthenticated(
                 object=reference,

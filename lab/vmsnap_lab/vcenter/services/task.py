@@ -52,7 +52,7 @@ class Task(Managed):
         self.update(progress=percent)
 
     def check_cancelled(self) -> None:
-        """Raises RequestCanceled after somebody cancelled the task."""
+        """Raises RequestCanceled after a client cancelled the task."""
         if self.info.cancelled:
             raise vmodl.fault.RequestCanceled(msg="The task was canceled by a user.")
 

@@ -36,7 +36,7 @@ def create(
 ) -> Snapshot:
     """Freeze the disks and the configuration, and let the VM go on in new deltas.
 
-    Raises NotSupported (template), InvalidName, SnapshotFault and its kin, FileLocked,
+    Raises NotSupported (template), InvalidName, SnapshotFault and its subclasses, FileLocked,
     NoDiskSpace.
     """
     with vm.vcenter.lock:
@@ -101,7 +101,7 @@ def _check(vm: Machine, name: str, memory: bool) -> None:
 
 
 def _depth(vm: Machine) -> int:
-    """Levels of the tree, or deltas of the longest chain where hidden links make it longer."""
+    """Levels of the tree, or deltas of the longest chain, which hidden links may make longer."""
     levels = vm.tree.current.depth if vm.tree.current is not None else 0
     store = vm.vcenter.store
     deltas = [

@@ -22,7 +22,7 @@ def remove(
 ) -> None:
     """Delete one snapshot, or it and all below it. The other snapshots keep their content.
 
-    Raises FileLocked where its disks cannot be merged: the snapshot is gone all the same, and
+    Raises FileLocked if its disks cannot be merged: the snapshot is gone all the same, and
     the VM needs consolidation.
     """
     doomed = list(snapshot.branch()) if with_children else [snapshot]

@@ -22,7 +22,7 @@ from vmsnap_lab.vcenter.soap import request, response
 log = logging.getLogger(__name__)
 
 OK, FAULT = 200, 500
-# Methods after which nobody who waits for changes needs to look.
+# Methods that change nothing: who waits for changes is not woken.
 _READING = ("Retrieve", "Continue", "Query", "Find", "Has", "Read", "Check", "Wait", "Current")
 
 
@@ -39,7 +39,7 @@ class Dispatcher:
         self._vcenter = vcenter
 
     def answer(self, body: bytes, soap_action: str, cookie: str, caller: Caller) -> Answer:
-        """Raises ConnectionError where a habit wants the connection to break."""
+        """Raises ConnectionError if a habit lets the connection break."""
         version = VmomiSupport.newestVersions.GetName("vim")
         try:
             decoded = request.decode(body, soap_action)
@@ -99,7 +99,7 @@ class Dispatcher:
 
     @contextlib.contextmanager
     def _failing(self, method: Any) -> Iterator[None]:
-        """Fail as the habits want, before or after what is done within.
+        """Fail as the habits demand, before or after what is done within.
 
         A task's work meets its failures later, in the task.
         """

@@ -75,7 +75,7 @@ def _page(vm: Machine, areas: Any, start: int, capacity: int) -> Any:
         length = min(area.length, end - area.start)
         shown.append(DiskChangeInfo.DiskChangeExtent(start=area.start, length=length))
     if len(shown) == habits.page_areas:
-        # The page ends with its last area, as far as the caller can tell.
+        # The page ends with its last area, as the caller sees it.
         end = min(end, shown[-1].start + shown[-1].length)
     return DiskChangeInfo(startOffset=start, length=end - start, changedArea=shown)
 

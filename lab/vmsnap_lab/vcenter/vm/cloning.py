@@ -36,7 +36,7 @@ from vmsnap_lab.vcenter.vm.virtual_machine import VirtualMachine
 def clone(source: Machine, folder: VmFolder, name: str, spec: Any, *, user: str) -> VirtualMachine:
     """A new VM with the content of another one and no snapshots.
 
-    Raises InvalidName, DuplicateName, InvalidArgument, FileFault and its kin, NotSupported.
+    Raises InvalidName, DuplicateName, InvalidArgument, FileFault and its subclasses, NotSupported.
     Not simulated: linked clones, customization, disks on different datastores.
     """
     vcenter = source.vcenter
@@ -62,7 +62,7 @@ def clone(source: Machine, folder: VmFolder, name: str, spec: Any, *, user: str)
     paths = _copy_disks(source, origin, home, base)
     with vcenter.lock:
         if any(child.name == escaped for child in folder.children()):
-            _discard(vcenter, paths.values(), home)  # somebody took the name meanwhile
+            _discard(vcenter, paths.values(), home)  # another client took the name meanwhile
             entity.check_free(folder, escaped)
         live = _configuration(source, origin, home, base, paths)
         live.name = escaped
@@ -92,14 +92,14 @@ def clone(source: Machine, folder: VmFolder, name: str, spec: Any, *, user: str)
 
 def _check_supported(spec: Any) -> None:
     linked = spec.location.diskMoveType not in (None, "moveAllDiskBackingsAndDisallowSharing")
-    for name, given in (
+    for name, value in (
         ("customization", spec.customization),
         ("memory", spec.memory),
         ("location.disk", spec.location.disk),
         ("location.deviceChange", spec.location.deviceChange),
         ("location.diskMoveType", linked),
     ):
-        if given:
+        if value:
             raise vmodl.fault.NotSupported(msg=f"The simulation does not have spec.{name}")
 
 

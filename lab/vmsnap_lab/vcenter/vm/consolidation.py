@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """Merging and deleting disk files that no snapshot needs any more.
 
-What is deleted under several children stays as a link nobody sees: it can be merged once it
+What is deleted under several children stays as a hidden link: it can be merged once it
 has a single child left.
 """
 
@@ -41,9 +41,9 @@ def consolidate(
     """Merge and delete what is redundant, or what of it `only` names.
 
     Takes the simulation's lock for each change only: merging may take long. Raises FileLocked
-    where a file is open, after all the others were done; the VM then needs consolidation.
+    if a file is open, after all the others were done; the VM then needs consolidation.
     """
-    wanted = None if only is None else set(only)
+    selected = None if only is None else set(only)
     locked: list[str] = []
     done = 0
     while True:
@@ -51,7 +51,7 @@ def consolidate(
             paths = [
                 path
                 for path in redundant(vm)
-                if path not in locked and (wanted is None or path in wanted)
+                if path not in locked and (selected is None or path in selected)
             ]
             # Deleting first spares merging what is thrown away.
             paths.sort(key=lambda path: len(vm.vcenter.store.children(path)))

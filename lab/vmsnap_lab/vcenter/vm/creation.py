@@ -30,7 +30,7 @@ LONGEST_FILE_NAME = 150  # bytes, which leaves room for the suffixes of disks
 
 
 def check_privileges(call: Call, target: Any, pool: ResourcePool, spec: Any) -> None:
-    """Raises NoPermission. `target` is the folder, or the vApp where there is none."""
+    """Raises NoPermission. `target` is the folder, or the vApp if there is none."""
     call.require("Resource.AssignVMToPool", pool)
     for change in spec.deviceChange:
         for privilege in reconfiguration.device_privileges(change):
@@ -109,7 +109,7 @@ def _labelled(default: list[Any]) -> list[Any]:
 
 
 def _site(place: Any, name: str, spec: Any) -> Site:
-    """Where the VM is going to live: its folder is named by custom unless the spec says."""
+    """The place of the new VM; its folder is named after it unless the spec has a name."""
     path = spec.files.vmPathName if spec.files is not None else None
     if not path:
         raise faults.invalid_argument("configSpec.files.vmPathName")
@@ -137,18 +137,18 @@ def file_name(name: str) -> str:
     return "_" + short.lstrip(".") if short.startswith(".") else short
 
 
-def free_folder(vcenter: Any, datastore: str, wanted: str) -> str:
+def free_folder(vcenter: Any, datastore: str, name: str) -> str:
     """A folder that is not there yet: `vm`, `vm_1`, ..."""
     number = 0
     while True:
-        path = datastore_files.join(datastore, f"{wanted}_{number}" if number else wanted)
+        path = datastore_files.join(datastore, f"{name}_{number}" if number else name)
         if not vcenter.files.exists(path):
             return path
         number += 1
 
 
 def _host(pool: ResourcePool, host: Optional[HostSystem]) -> HostSystem:
-    """The host asked for, or one of the pool's. Raises InvalidArgument."""
+    """The call's host, or one of the pool's. Raises InvalidArgument."""
     hosts = pool.owner.host
     if host is None:
         return hosts[0]

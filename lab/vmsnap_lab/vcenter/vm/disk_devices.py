@@ -62,9 +62,9 @@ def operation_fault(index: int, operation: str, message: str) -> Any:
 
 
 def complete_new(site: Site, plan: FilePlan, spec: Any, index: int) -> None:
-    """Settle file and size of a disk that is being added; `plan` learns what is to be done.
+    """Settle file and size of a disk that is being added; what is to be done goes into `plan`.
 
-    Raises InvalidDeviceSpec and its kin, FileAlreadyExists, FileNotFound, NoDiskSpace.
+    Raises InvalidDeviceSpec and its subclasses, FileAlreadyExists, FileNotFound, NoDiskSpace.
     """
     device, backing = spec.device, spec.device.backing
     if not isinstance(backing, BACKINGS):
@@ -89,7 +89,7 @@ def complete_new(site: Site, plan: FilePlan, spec: Any, index: int) -> None:
 
 def _create(site: Site, plan: FilePlan, device: Any, index: int) -> None:
     backing = device.backing
-    capacity = _wanted_capacity(device, index)
+    capacity = _new_capacity(device, index)
     path = _path(site, plan, backing)
     if plan.is_taken(site.vcenter, path):
         raise faults.already_exists(path)
@@ -114,13 +114,13 @@ def _attach(site: Site, plan: FilePlan, device: Any, index: int) -> None:
 
 
 def _path(site: Site, plan: FilePlan, backing: Any) -> str:
-    """The file a new disk gets: the one asked for, or one named by the VM's custom."""
-    wanted = backing.fileName or ""
-    if not wanted and backing.datastore is not None:
-        wanted = f"[{site.vcenter.objects.find(backing.datastore).name}]"
-    if not wanted:
-        wanted = site.home
-    datastore, inner = datastore_files.split(wanted)
+    """The file of a new disk: that of its backing, or one named after the VM."""
+    target = backing.fileName or ""
+    if not target and backing.datastore is not None:
+        target = f"[{site.vcenter.objects.find(backing.datastore).name}]"
+    if not target:
+        target = site.home
+    datastore, inner = datastore_files.split(target)
     site.datastore(datastore)
     if inner.endswith(".vmdk"):
         return datastore_files.join(datastore, inner)
@@ -132,7 +132,7 @@ def _path(site: Site, plan: FilePlan, backing: Any) -> str:
     )
 
 
-def _wanted_capacity(device: Any, index: int) -> int:
+def _new_capacity(device: Any, index: int) -> int:
     """In bytes. Raises InvalidDeviceSpec."""
     capacity = device.capacityInBytes or device.capacityInKB * 1024
     if isinstance(device.backing, VirtualDisk.RawDiskMappingVer1BackingInfo):
@@ -153,7 +153,7 @@ def new_uuid() -> str:
 
 
 def edited(site: Site, plan: FilePlan, old: Any, new: Any, index: int) -> Any:
-    """The disk `old` with the changes of `new`; raises InvalidDeviceSpec and its kin."""
+    """The disk `old` with the changes of `new`; raises InvalidDeviceSpec and its subclasses."""
     device = copy.copy(old)
     backing = device.backing = copy.copy(old.backing)
     changes = new.backing
@@ -176,13 +176,13 @@ def edited(site: Site, plan: FilePlan, old: Any, new: Any, index: int) -> Any:
 
 def _edited_capacity(old: Any, new: Any, index: int) -> Optional[int]:
     """The capacity an edit asks for in bytes, None for the old one."""
-    given_bytes = new.capacityInBytes
-    bytes_changed = given_bytes is not None and given_bytes != old.capacityInBytes
+    new_bytes = new.capacityInBytes
+    bytes_changed = new_bytes is not None and new_bytes != old.capacityInBytes
     kilobytes_changed = new.capacityInKB and new.capacityInKB != old.capacityInKB
-    if bytes_changed and kilobytes_changed and given_bytes // 1024 != new.capacityInKB:
+    if bytes_changed and kilobytes_changed and new_bytes // 1024 != new.capacityInKB:
         raise spec_fault(index, "device.capacityInKB", "its two capacities disagree")
     if bytes_changed:
-        return given_bytes
+        return new_bytes
     return new.capacityInKB * 1024 if kilobytes_changed else None
 
 

@@ -56,7 +56,7 @@ class FilePlan:
         return planned or vcenter.store.exists(path)
 
     def carry_out(self, vcenter: World) -> None:
-        """Create and grow; where that fails nothing is left behind but disks already grown.
+        """Create and grow; if that fails, nothing is left behind but disks already grown.
 
         Raises the fault for what the storage refused.
         """

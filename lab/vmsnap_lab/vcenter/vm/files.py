@@ -21,7 +21,7 @@ def new_nvram(seed: str, firmware: str) -> bytes:
 
 
 def read_nvram(vm: Machine) -> Optional[bytes]:
-    """None where the file was deleted."""
+    """None if the file was deleted."""
     path = file_paths.nvram_path(vm.live)
     return vm.vcenter.files.read(path) if vm.vcenter.files.exists(path) else None
 

@@ -123,15 +123,15 @@ def storage(vm: Machine) -> Any:
         if vm.vcenter.store.exists(path):
             name = datastore_files.split(path)[0]
             taken[name] = taken.get(name, 0) + vm.vcenter.store.size_on_datastore(path)
-    wanted: dict[str, int] = {}
+    provisioned: dict[str, int] = {}
     for disk in buses.disks(vm.live.hardware.device):
         name = datastore_files.split(disk.backing.fileName)[0]
-        wanted[name] = wanted.get(name, 0) + disk.capacityInBytes
+        provisioned[name] = provisioned.get(name, 0) + disk.capacityInBytes
     usage = [
         vim.vm.StorageInfo.UsageOnDatastore(
             datastore=datastore.ref,
             committed=taken.get(datastore.name, 0),
-            uncommitted=max(0, wanted.get(datastore.name, 0) - taken.get(datastore.name, 0)),
+            uncommitted=max(0, provisioned.get(datastore.name, 0) - taken.get(datastore.name, 0)),
             unshared=taken.get(datastore.name, 0),
         )
         for datastore in vm.datastore

@@ -15,7 +15,7 @@ _STEP = 0.01
 
 
 def check_closed(vm: Machine, paths: Iterable[str]) -> None:
-    """Raises FileLocked where one of the disk files stays open.
+    """Raises FileLocked if one of the disk files stays open.
 
     To be called without the simulation's lock, as it waits.
     """

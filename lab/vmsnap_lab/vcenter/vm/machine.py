@@ -125,7 +125,7 @@ class Machine(ManagedEntity):
             self.vcenter.disk_uuids[path] = disk.backing.uuid
 
     def delete_disk_file(self, path: str) -> None:
-        """One that somebody opened at the last moment stays for consolidation."""
+        """One that was opened at the last moment stays for consolidation."""
         with contextlib.suppress(StorageError):
             self.vcenter.store.delete(path)
             self.disk_files.discard(path)

@@ -21,12 +21,12 @@ _EVENTS = {
 }
 
 
-def check(vm: Machine, *allowed: str, wanted: str = "") -> None:
+def check(vm: Machine, *allowed: str, requested: str = "") -> None:
     """Raises InvalidPowerState unless the VM is in one of the states."""
     if vm.powerState not in allowed:
         raise vim.fault.InvalidPowerState(
             existingState=vm.powerState,
-            requestedState=wanted or allowed[0],
+            requestedState=requested or allowed[0],
             msg="The attempted operation cannot be performed in the current state "
             f"({vm.powerState}).",
         )
@@ -34,12 +34,12 @@ def check(vm: Machine, *allowed: str, wanted: str = "") -> None:
 
 def power_on(vm: Machine, *, user: str) -> None:
     """Raises InvalidPowerState, NotSupported (template), FileNotFound, FileLocked."""
-    check(vm, OFF, SUSPENDED, wanted=ON)
+    check(vm, OFF, SUSPENDED, requested=ON)
     locks.check_closed(vm, [disk.backing.fileName for disk in buses.disks(vm.live.hardware.device)])
     with vm.vcenter.lock:
         if vm.live.template:
             raise vmodl.fault.NotSupported(msg=f"{vm.name} is a template")
-        check(vm, OFF, SUSPENDED, wanted=ON)
+        check(vm, OFF, SUSPENDED, requested=ON)
         for disk in buses.disks(vm.live.hardware.device):
             if not vm.vcenter.store.exists(disk.backing.fileName):
                 raise faults.not_found(disk.backing.fileName)
@@ -49,13 +49,13 @@ def power_on(vm: Machine, *, user: str) -> None:
 
 def power_off(vm: Machine, *, user: str) -> None:
     with vm.vcenter.lock:
-        check(vm, ON, SUSPENDED, wanted=OFF)
+        check(vm, ON, SUSPENDED, requested=OFF)
         settle(vm, OFF, user=user)
 
 
 def suspend(vm: Machine, *, user: str) -> None:
     with vm.vcenter.lock:
-        check(vm, ON, wanted=SUSPENDED)
+        check(vm, ON, requested=SUSPENDED)
         settle(vm, SUSPENDED, user=user)
 
 

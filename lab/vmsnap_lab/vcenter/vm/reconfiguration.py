@@ -80,8 +80,8 @@ def reconfigure(vm: Machine, spec: Any, *, user: str) -> None:
     """All of a spec, or nothing of it.
 
     Raises ConcurrentAccess, InvalidArgument, InvalidName, DuplicateName, InvalidPowerState,
-    CpuHotPlugNotSupported, MemoryHotPlugNotSupported, InvalidDeviceSpec and its kin, FileFault
-    and its kin.
+    CpuHotPlugNotSupported, MemoryHotPlugNotSupported, InvalidDeviceSpec and FileFault with their
+    subclasses.
     """
     locks.check_closed(vm, _doomed(vm, spec))
     with vm.vcenter.lock:
@@ -114,7 +114,7 @@ def reconfigure(vm: Machine, spec: Any, *, user: str) -> None:
 
 
 def _doomed(vm: Machine, spec: Any) -> Iterator[str]:
-    """Files of disks that the spec wants destroyed."""
+    """Files of disks that the spec destroys."""
     for change in spec.deviceChange:
         if change.operation == Operation.remove and change.fileOperation is not None:
             disk = buses.find(buses.disks(vm.live.hardware.device), change.device.key)

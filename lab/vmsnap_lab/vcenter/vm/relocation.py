@@ -16,7 +16,7 @@ from vmsnap_lab.vcenter.vm.machine import Machine
 
 
 def check_enabled(vm: Machine) -> None:
-    """Raises MethodDisabled where VDDK's PrepareForAccess was called and EndAccess was not."""
+    """Raises MethodDisabled if VDDK's PrepareForAccess was called and EndAccess was not."""
     if vm.migration_disabled_by:
         source = vm.migration_disabled_by[0]
         raise vim.fault.MethodDisabled(
@@ -135,7 +135,7 @@ def _reset_tracking(vm: Machine) -> None:
 
 
 def _source(vm: Machine) -> dict[str, Any]:
-    """The fields in which events tell where a VM came from."""
+    """The fields of events for the place that a VM came from."""
     datastore = datastore_of(vm.vcenter, vm.live.files.vmPathName)
     datacenter = entity.datacenter_of(vm)
     return {

@@ -37,7 +37,7 @@ class Site:
         return self.datastore(datastore_files.split(path)[0])
 
     def check_space(self, path: str) -> None:
-        """Raises NoDiskSpace where the habits say that the datastore is full."""
+        """Raises NoDiskSpace if the habits make the datastore a full one."""
         if datastore_files.split(path)[0] in self.vcenter.habits.full_datastores:
             raise faults.no_space(path)
 

@@ -81,9 +81,9 @@ def _answer(
         return Reply(HTTPStatus.NOT_FOUND, f"There is no datastore {name}".encode())
     path = datastore_files.join(name, inner)
     listing = method in ("GET", "HEAD") and vcenter.files.is_folder(path)
-    wanted = BROWSE if listing else PRIVILEGE
-    if not vcenter.authorization.has(user, wanted, datastore):
-        return Reply(HTTPStatus.FORBIDDEN, f"{wanted} is missing".encode())
+    privilege = BROWSE if listing else PRIVILEGE
+    if not vcenter.authorization.has(user, privilege, datastore):
+        return Reply(HTTPStatus.FORBIDDEN, f"{privilege} is missing".encode())
     if listing:
         return _folder(vcenter, path, query)
     return _file(vcenter, method, path, body)
@@ -111,7 +111,7 @@ def _folder(vcenter: VCenter, path: str, query: dict[str, str]) -> Reply:
 
 
 def _listing(entries: list[Any]) -> Reply:
-    """An index page: names and where they lead."""
+    """An index page: names with links."""
     rows = "".join(
         f'<tr><td><a href="{html.escape(target if target.startswith("/") else "/folder?" + target)}">'
         f"{html.escape(name)}</a></td></tr>"

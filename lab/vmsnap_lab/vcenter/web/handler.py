@@ -108,7 +108,7 @@ class Handler(BaseHTTPRequestHandler):
         return cookies[COOKIE].value if COOKIE in cookies else ""
 
     def _body(self) -> Optional[bytes]:
-        """The body of the request; None where it was refused already."""
+        """The body of the request; None if it was refused already."""
         length = self.headers.get("Content-Length", "")
         if not length.isdigit() or int(length) > LARGEST_BODY:
             self.close_connection = True

@@ -38,7 +38,7 @@ class _Listener(ThreadingHTTPServer):
         super().__init__((ADDRESS, port), Handler)
 
     def server_bind(self) -> None:
-        """Without asking for the name of the address: a bare system has nobody who knows it."""
+        """Without a look-up of the address' name, which fails on a bare system."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = ADDRESS, self.server_address[1]
 
@@ -85,7 +85,7 @@ class WebServer:
         self.port = port
 
     def start(self) -> None:
-        """Raises OSError where the port is taken."""
+        """Raises OSError if the port is taken."""
         if self._listener is not None:
             return
         self._listener = _Listener(self.port, self._context, self._vcenter)
