@@ -48,7 +48,7 @@ class Guest:
         self.vm.vcenter.store.write_zeros(self.path(key), offset, length)
 
     def write_many(self, key: int, writes: Sequence[tuple[int, Union[bytes, int]]]) -> None:
-        """Several writes at once; a number stands for that many bytes of zeros."""
+        """Several writes in one session; a number stands for that many bytes of zeros."""
         self.vm.vcenter.store.write_many(self.path(key), writes)
 
     def read(self, key: int, offset: int, length: int, snapshot: Optional[str] = None) -> bytes:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """Who uses which disk files now, so that no file changes while another user has it open.
 
-Operations of the store wait for each other. A door that serves a client does not let go until the
+Operations of the store wait for each other. A door that serves a client keeps its disks until the
 client does, so an operation that meets one is refused.
 """
 

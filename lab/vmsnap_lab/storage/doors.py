@@ -89,7 +89,7 @@ class Doors:
     admit: claims the disk for an entrance and returns the image to show, or None when the client
         must wait a little; with its third argument set, that includes waiting for another door.
         Raises StorageError to refuse the client.
-    leave: gives the claim back. keep: a descriptor that servers inherit.
+    leave: releases the claim. keep: a descriptor that servers inherit.
     """
 
     def __init__(self, admit: Admit, leave: Callable[[Entrance], None], keep: int) -> None:

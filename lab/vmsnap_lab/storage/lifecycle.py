@@ -133,7 +133,7 @@ class Lifecycle:
 
     @contextmanager
     def _new(self, path: str, parent: str | None, new: DiskRecord) -> Iterator[Path]:
-        """A file to make a disk in, which gets its name and is taken up when it is done."""
+        """A file to make a disk in, which gets its name and its entry when it is done."""
         file = self._place(path)
         unfinished = disk_record.unfinished(file)
         try:

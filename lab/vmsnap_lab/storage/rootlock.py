@@ -34,7 +34,7 @@ class RootLock:
             raise
 
     def close(self) -> None:
-        """Give the folder free; a second call does nothing."""
+        """Release the folder; a second call does nothing."""
         if self._own >= 0:
             os.close(self.inherited)
             os.close(self._own)

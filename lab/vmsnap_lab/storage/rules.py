@@ -25,7 +25,7 @@ class Rules:
         self._catalog = catalog
 
     def new_name(self, path: str) -> str:
-        """The canonical form of a path at which nothing is yet."""
+        """The canonical form of a path that is not in use."""
         name = self._catalog.datastores.canonical(path)
         if name in self._catalog or self._catalog.datastores.host_path(name).exists():
             raise StorageError("exists", f"{name} exists")

@@ -77,7 +77,7 @@ class DiskStore:
         self.close()
 
     def close(self) -> None:
-        """Close all doors, end all servers, give the folder free. A second call does nothing."""
+        """Close all doors, end all servers, release the folder. A second call does nothing."""
         self._doors.close_all()
         self._lock.close()
 
@@ -229,8 +229,8 @@ class DiskStore:
 
         Ascending, in whole blocks of 64 KiB unless clipped. "*" asks for all that was ever
         written. See CbtHabits for when this is not the truth. Raises StorageError "no-track"
-        (not tracked), "no-epoch" ("*" fails), "cannot-get-changes" (another UUID, or a moment to
-        come), "corrupt" (a writer was killed), "bad-change-id", "bad-offset".
+        (not tracked), "no-epoch" ("*" fails), "cannot-get-changes" (another UUID, or a future
+        moment), "corrupt" (a writer was killed), "bad-change-id", "bad-offset".
         """
         with self._reading(path):
             with self._catalog.lock:

@@ -19,7 +19,7 @@ from bareosfd import *  # noqa: F403
 
 
 def parse_plugindef_string(plugindef: str) -> dict[str, str]:
-    """The options of `key=value:key=value`; the first of equal keys wins. `\\:` in a value: a colon."""
+    """Options of `key=value:key=value`; of equal keys the first wins; `\\:` in a value: a colon."""
     options: dict[str, str] = {}
     pieces = collections.deque(plugindef.split(":"))
     while pieces:

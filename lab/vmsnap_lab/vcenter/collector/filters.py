@@ -22,7 +22,7 @@ Kind = Collector.ObjectUpdate.Kind
 
 @dataclass
 class Seen:
-    """A property as it was when last looked at. text: equal for equal values."""
+    """A property as it was at the last check. text: equal for equal values."""
 
     value: Any
     fault: Any
@@ -76,7 +76,7 @@ class Filter(Managed):
             self._session.owned.remove(self)
 
     def refresh(self, next_version: Callable[[], int]) -> None:
-        """Look at everything watched; each object that changed gets a version of its own."""
+        """Check everything watched; each object that changed gets a version of its own."""
         selected = self._selected()
         for managed in selected:
             self._look(managed, next_version)
@@ -88,7 +88,7 @@ class Filter(Managed):
         try:
             return selection.objects(self.vcenter, self.spec)
         except vmodl.fault.ManagedObjectNotFound:
-            return []  # what was watched is gone: it leaves
+            return []  # what was watched is gone: reported as left
 
     def _look(self, managed: Managed, next_version: Callable[[], int]) -> None:
         watched = self._watched.get(managed)

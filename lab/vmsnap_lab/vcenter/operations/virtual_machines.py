@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What clients can do with a VM: each operation is handed to the module that knows how."""
+"""What clients can do with a VM: each operation calls the module that does it."""
 
 from __future__ import annotations
 

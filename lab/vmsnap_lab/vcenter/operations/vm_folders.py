@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What clients can do with folders of VMs, and with vApps as such."""
+"""What clients can do with folders of VMs, and with vApps themselves."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""A call of a SOAP method, as the operation sees it that answers it."""
+"""A call of a SOAP method, for the operation that answers it."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class SessionManager(Managed):
 
     @contextlib.contextmanager
     def serving(self, session: Optional[Session]) -> Iterator[None]:
-        """Within, `currentSession` is that of the request being answered."""
+        """Inside, `currentSession` is that of the request being answered."""
         token = _serving.set(session)
         try:
             yield

@@ -58,7 +58,7 @@ def _device(vm: Machine, snapshot: Optional[Snapshot], key: int) -> Any:
 
 
 def _page(vm: Machine, areas: Any, start: int, capacity: int) -> Any:
-    """As many areas, and as much of the disk, as the habits let one answer hold."""
+    """As many areas, and as much of the disk, as the habits allow in one answer."""
     habits = vm.vcenter.habits
     end = capacity
     if habits.page_bytes is not None:

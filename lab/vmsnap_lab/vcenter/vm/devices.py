@@ -197,7 +197,7 @@ class DeviceEditor:
         if key is None:
             return None
         known = buses.find(self.devices, self._keys.get(key, key))
-        if known is None and key in (200, 201):  # of a VM being born: comes with it
+        if known is None and key in (200, 201):  # of a new VM, which has both IDE controllers
             known = Device.VirtualIDEController(key=key, busNumber=key - 200)
             self.devices.append(known)
         return known

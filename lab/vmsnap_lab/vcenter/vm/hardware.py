@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The hardware a VM is born with, and the labels devices get."""
+"""The hardware of a new VM, and the labels devices get."""
 
 from __future__ import annotations
 

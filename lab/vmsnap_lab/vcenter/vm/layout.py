@@ -17,7 +17,7 @@ _NO_MEMORY = -1  # key of the memory file of a snapshot without memory
 
 
 class _Files:
-    """Numbers files as they come up; each is listed once."""
+    """Numbers files in the order of their use; each is listed once."""
 
     def __init__(self, vm: Machine) -> None:
         self._vm = vm

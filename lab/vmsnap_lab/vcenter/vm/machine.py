@@ -106,7 +106,7 @@ class Machine(ManagedEntity):
             snapshot.frozen = config.with_disk_paths(snapshot.frozen, paths, datastores)
 
     def set_home(self, vmx_path: str) -> None:
-        """The configuration file, and all that lies beside it, is somewhere else now."""
+        """The configuration file, with the files beside it, was moved."""
         moved = copy.copy(self.live)
         moved.files = config.files_of(vmx_path)
         self.replace_config(moved)

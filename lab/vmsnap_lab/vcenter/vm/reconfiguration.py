@@ -157,7 +157,7 @@ def _apply_tracking(vm: Machine) -> None:
 
 
 def _drop_disks(vm: Machine, old: Any, plan: disk_files.FilePlan) -> None:
-    """Let go of the files of disks that were taken away, or delete them."""
+    """Release the files of disks that were removed, or delete them."""
     for device in old.hardware.device:
         if getattr(device.backing, "fileName", None) in plan.release:
             vm.release(device)

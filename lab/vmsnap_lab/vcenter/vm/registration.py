@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """Registering VMs, taking them out of the inventory, destroying them.
 
-A VM that leaves the inventory is kept aside under the path of its configuration file, with
+A VM that leaves the inventory is kept under the path of its configuration file, with
 its configuration and its snapshots, and comes back from there: configuration files are written
 for people to look at, and never read. So only what this vCenter had before can be registered.
 """
