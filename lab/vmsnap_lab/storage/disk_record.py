@@ -17,7 +17,7 @@ _VERSION = 1
 
 
 @dataclass(frozen=True)
-class Record:
+class DiskRecord:
     """frozen: a delta was made on the disk; its content changes no more.
 
     track: what was written when, or None while changes are not tracked.
@@ -44,8 +44,8 @@ def is_unfinished(file: Path) -> bool:
     return file.name.startswith(".") and file.suffix == ".unfinished"
 
 
-def read(disk: Path) -> Record | None:
-    """The record of a disk file, or None where there is none. Raises StorageError "corrupt"."""
+def read(disk: Path) -> DiskRecord | None:
+    """The record of a disk file, or None. Raises StorageError "corrupt"."""
     file = file_beside(disk)
     if not file.exists():
         return None
@@ -54,12 +54,12 @@ def read(disk: Path) -> Record | None:
         if data["version"] != _VERSION:
             raise ValueError(f"version {data['version']}")
         track = Track.from_json(data["track"]) if data["track"] else None
-        return Record(data["frozen"], track, data["sequences"], data["absorbing"])
+        return DiskRecord(data["frozen"], track, data["sequences"], data["absorbing"])
     except (ValueError, KeyError, TypeError) as error:
         raise StorageError("corrupt", f"{file.name} cannot be read: {error}") from error
 
 
-def write(disk: Path, record: Record) -> None:
+def write(disk: Path, record: DiskRecord) -> None:
     """Store a record; who reads meanwhile, or after a kill, finds the old one or the new one."""
     data = {
         "version": _VERSION,

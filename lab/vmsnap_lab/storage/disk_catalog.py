@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Which disks there are, and how they hang together, as read from their files."""
+"""Which disks there are, and which is on which, as read from their files."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vmsnap_lab.storage import qcow2, record
+from vmsnap_lab.storage import disk_record, qcow2
+from vmsnap_lab.storage.disk_record import DiskRecord
 from vmsnap_lab.storage.errors import StorageError
 from vmsnap_lab.storage.paths import Datastores, datastore_of
-from vmsnap_lab.storage.record import Record
 
 
 @dataclass
@@ -24,11 +24,11 @@ class Disk:
     file: Path
     capacity: int
     parent: str | None
-    record: Record
+    record: DiskRecord
 
 
-class Catalog:
-    """All disks of some datastores. Whoever reads or changes it while others may, holds `lock`."""
+class DiskCatalog:
+    """All disks of some datastores. Callers hold `lock` while other threads may change it."""
 
     def __init__(self, datastores: Datastores) -> None:
         self.datastores = datastores
@@ -69,7 +69,7 @@ class Catalog:
             chain.append(self.find(parent))
         return chain
 
-    def add(self, path: str, parent: str | None, new: Record) -> Disk:
+    def add(self, path: str, parent: str | None, new: DiskRecord) -> Disk:
         """Take up a disk whose file is there."""
         path = self.datastores.canonical(path)
         file = self.datastores.host_path(path)
@@ -77,19 +77,19 @@ class Catalog:
         self._disks[path] = disk
         return disk
 
-    def update(self, disk: Disk, new: Record) -> None:
-        record.write(disk.file, new)
+    def update(self, disk: Disk, new: DiskRecord) -> None:
+        disk_record.write(disk.file, new)
         disk.record = new
 
     def remove(self, disk: Disk) -> None:
         """Forget a disk and delete its files."""
         disk.file.unlink()
-        record.file_beside(disk.file).unlink(missing_ok=True)
+        disk_record.file_beside(disk.file).unlink(missing_ok=True)
         del self._disks[disk.path]
 
     def _load(self, folder: Path) -> None:
         for file in _files(folder):
-            if record.is_unfinished(file):
+            if disk_record.is_unfinished(file):
                 file.unlink()
             elif file.suffix == ".vmdk" and qcow2.is_qcow2(file):
                 backing = qcow2.read_header(file).backing
@@ -98,7 +98,7 @@ class Catalog:
                     parent_file = Path(os.path.normpath(file.parent / backing))
                     parent = self.datastores.name_of(parent_file)
                 name = self.datastores.name_of(file)
-                self.add(name, parent, record.read(file) or Record())
+                self.add(name, parent, disk_record.read(file) or DiskRecord())
 
     def _repair(self, disk: Disk) -> None:
         """Undo a delta that was being made, or finish a merge, when the lab was killed.
@@ -107,8 +107,8 @@ class Catalog:
         its parent takes its place.
         """
         children = [self._disks[child] for child in self.children(disk.path)]
-        if children and not record.file_beside(disk.file).exists():
-            disk.record = Record(frozen=True)
+        if children and not disk_record.file_beside(disk.file).exists():
+            disk.record = DiskRecord(frozen=True)
         elif not disk.record.frozen:
             for child in children:
                 self.remove(child)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Callable, Optional
 
 import vmsnap_lab
-from vmsnap_lab.filedaemon import cancel, result, wire
+from vmsnap_lab.filedaemon import cancel, frames, result
 
 _ROOT = Path(vmsnap_lab.__file__).resolve().parent.parent
 _BOOT = (
@@ -24,7 +24,7 @@ _BOOT = (
     "from vmsnap_lab.filedaemon.job import main; "
     "sys.path.pop(0); main.main(int(sys.argv[2]), int(sys.argv[3]))"
 )
-_STDERR_TAIL = 4000  # bytes of a dead process' last words
+_STDERR_TAIL = 4000  # bytes of a dead process' standard error
 
 
 class LoopbackError(Exception):
@@ -32,8 +32,8 @@ class LoopbackError(Exception):
 
 
 @dataclass
-class Orders:
-    """What a job process is told; `job` has the fields of the job's side (control.Job)."""
+class SentOrders:
+    """What a job process gets; `job` has the fields of control.JobDefinition."""
 
     job: dict[str, Any]
     objects: Sequence[result.CatalogObject] = ()
@@ -42,7 +42,7 @@ class Orders:
 
 @dataclass
 class Outcome:
-    """How the job's process ended. `status` is None when it died before it could tell."""
+    """How the job's process ended. `status` is None if it died before it could report it."""
 
     status: Optional[str] = None
     errors: int = 0
@@ -51,10 +51,10 @@ class Outcome:
     canceled: bool = False
     crash: Optional[str] = None
     hazards: tuple[str, ...] = ()
-    trace: list[result.Call] = field(default_factory=list)
+    trace: list[result.PluginCall] = field(default_factory=list)
 
 
-class Session:
+class JobProcess:
     """Runs one job.
 
     Arguments:
@@ -67,7 +67,7 @@ class Session:
     def __init__(
         self,
         *,
-        serve_storage: Callable[[wire.Channel], None],
+        serve_storage: Callable[[frames.Channel], None],
         on_message: Callable[[result.Message], None],
         python: str,
         environment: Mapping[str, str],
@@ -79,22 +79,22 @@ class Session:
         self._environment = environment
         self._canceling = canceling
         self._outcome = Outcome()
-        self._open_calls: dict[int, result.Call] = {}
+        self._open_calls: dict[int, result.PluginCall] = {}
         self._failure: Optional[BaseException] = None
 
-    def run(self, orders: Orders) -> Outcome:
+    def run(self, orders: SentOrders) -> Outcome:
         """To the end of the job's process. Raises LoopbackError."""
         director, their_director = socket.socketpair()
         sd, their_sd = socket.socketpair()
         with director, sd, tempfile.TemporaryFile() as stderr:
             with their_director, their_sd:
                 process = self._start(their_director, their_sd, stderr)
-            storage = threading.Thread(target=self._run_storage, args=(wire.Channel(sd),))
+            storage = threading.Thread(target=self._run_storage, args=(frames.Channel(sd),))
             storage.start()
             try:
-                self._attend(process, wire.Channel(director), orders)
+                self._attend(process, frames.Channel(director), orders)
             except BaseException:
-                process.kill()  # nobody listens to it any more
+                process.kill()  # it has nobody left to report to
                 raise
             finally:
                 process.wait()
@@ -118,7 +118,7 @@ class Session:
             env=dict(self._environment),
         )
 
-    def _run_storage(self, channel: wire.Channel) -> None:
+    def _run_storage(self, channel: frames.Channel) -> None:
         try:
             self._serve_storage(channel)
         except Exception as error:  # noqa: BLE001 - raised again by run()
@@ -126,18 +126,18 @@ class Session:
             channel.close()
 
     def _attend(
-        self, process: subprocess.Popen[bytes], channel: wire.Channel, orders: Orders
+        self, process: subprocess.Popen[bytes], channel: frames.Channel, orders: SentOrders
     ) -> None:
         try:
             _send_orders(channel, orders)
         except OSError:
-            return  # it died at once; why is on its standard error
+            return  # it died at once; the reason is on its standard error
         self._canceling.attach(lambda: self._cancel(process, channel))
         while (frame := channel.receive()) is not None:
             if self._outcome.status is None:  # what comes after the end is lost
                 self._on_frame(*frame)
 
-    def _cancel(self, process: subprocess.Popen[bytes], channel: wire.Channel) -> None:
+    def _cancel(self, process: subprocess.Popen[bytes], channel: frames.Channel) -> None:
         if self._outcome.status is not None:
             return
         if self._canceling.signal is not None:
@@ -145,21 +145,21 @@ class Session:
             return
         self._outcome.canceled = True
         try:
-            channel.send(wire.CANCEL)
+            channel.send(frames.CANCEL)
         except OSError:
             self._outcome.canceled = False  # it has ended
 
     def _on_frame(self, kind: int, content: memoryview) -> None:
-        if kind == wire.BROKEN:
+        if kind == frames.BROKEN:
             raise LoopbackError(bytes(content).decode())
-        values, _ = wire.parse_json(content)
-        if kind == wire.MESSAGE:
+        values, _ = frames.parse_json(content)
+        if kind == frames.MESSAGE:
             self._on_message(result.Message(**values))
-        elif kind == wire.ENTER:
+        elif kind == frames.ENTER:
             self._on_enter(values)
-        elif kind == wire.LEAVE:
+        elif kind == frames.LEAVE:
             self._on_leave(values)
-        elif kind == wire.END:
+        elif kind == frames.END:
             self._outcome.status = values["status"]
             self._outcome.errors = values["errors"]
             self._outcome.files = values["files"]
@@ -167,7 +167,7 @@ class Session:
             self._outcome.hazards = tuple(values["hazards"])
 
     def _on_enter(self, values: dict[str, Any]) -> None:
-        call = result.Call(values["name"], values["arguments"], thread=values["thread"])
+        call = result.PluginCall(values["name"], values["arguments"], thread=values["thread"])
         self._open_calls[values["number"]] = call
         self._outcome.trace.append(call)
         self._canceling.on_call(call.label)
@@ -192,8 +192,8 @@ class Session:
         self._outcome.crash = f"{how}: {words}" if words else how
 
 
-def _send_orders(channel: wire.Channel, orders: Orders) -> None:
-    channel.send_json(wire.JOB, orders.job)
+def _send_orders(channel: frames.Channel, orders: SentOrders) -> None:
+    channel.send_json(frames.JOB, orders.job)
     for found in orders.objects:
         header = {
             "plugin": found.plugin,
@@ -203,7 +203,7 @@ def _send_orders(channel: wire.Channel, orders: Orders) -> None:
             "compression": found.compression,
             "job_id": found.jobid,
         }
-        channel.send_json(wire.OBJECT, header, found.data)
+        channel.send_json(frames.OBJECT, header, found.data)
     if orders.files is not None:
-        channel.send_json(wire.FILES, orders.files)
-    channel.send(wire.START)
+        channel.send_json(frames.FILES, orders.files)
+    channel.send(frames.START)

@@ -15,7 +15,7 @@ from typing import Union
 import nbd
 
 from vmsnap_lab.storage.errors import Kind, StorageError
-from vmsnap_lab.storage.server import Image, Server
+from vmsnap_lab.storage.nbd_server import Image, NbdServer
 
 _CHUNK = 8 << 20  # NBD allows 32 MiB for data
 _ZEROS = 1 << 30  # and 4 GiB for zeros and block status
@@ -37,7 +37,7 @@ def session(image: Image, keep: int) -> Iterator[nbd.NBD]:
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(name)
             listener.listen()
-            server = Server(listener, image, keep, cache="unsafe")
+            server = NbdServer(listener, image, keep, cache="unsafe")
         try:
             handle = nbd.NBD()
             handle.add_meta_context(nbd.CONTEXT_BASE_ALLOCATION)

@@ -4,22 +4,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
+from vmsnap_lab.vcenter.inventory.compute import HostSystem
 from vmsnap_lab.vcenter.managed import operation_of
+from vmsnap_lab.vcenter.services.call import Call
 from vmsnap_lab.vcenter.snapshots import remove, rename, revert
-from vmsnap_lab.vcenter.snapshots.tree import Snapshot
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.inventory.compute import HostSystem
-    from vmsnap_lab.vcenter.soap.call import Call
+from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
+from vmsnap_lab.vcenter.vm.virtual_machine import VirtualMachine
 
 
 @operation_of(Snapshot, "RevertToSnapshot_Task")
 def revert_to_snapshot(
     snapshot: Snapshot, call: Call, host: Optional[HostSystem], suppress_power_on: Optional[bool]
 ) -> Any:
-    vm = snapshot.vm
+    vm = _vm_of(snapshot)
     return call.start(
         vm,
         lambda task: revert.revert(vm, snapshot, bool(suppress_power_on), user=call.user),
@@ -31,7 +30,7 @@ def revert_to_snapshot(
 def remove_snapshot(
     snapshot: Snapshot, call: Call, with_children: bool, consolidate: Optional[bool]
 ) -> Any:
-    vm = snapshot.vm
+    vm = _vm_of(snapshot)
     return call.start(
         vm,
         lambda task: remove.remove(
@@ -45,4 +44,10 @@ def remove_snapshot(
 def rename_snapshot(
     snapshot: Snapshot, call: Call, name: Optional[str], description: Optional[str]
 ) -> None:
-    rename.rename(snapshot, name, description)
+    rename.rename(_vm_of(snapshot), snapshot, name, description)
+
+
+def _vm_of(snapshot: Snapshot) -> VirtualMachine:
+    vm = snapshot.vm
+    assert isinstance(vm, VirtualMachine)
+    return vm

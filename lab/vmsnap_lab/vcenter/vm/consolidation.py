@@ -2,50 +2,48 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """Merging and deleting disk files that no snapshot needs any more.
 
-What is deleted under several children stays as a link nobody sees: it can be merged once it
+What is deleted under several children stays as a hidden link: it can be merged once it
 has a single child left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Callable, Optional
+from typing import Callable, Optional
 
 from vmsnap_lab.storage import StorageError
 from vmsnap_lab.vcenter import faults
-from vmsnap_lab.vcenter.vm import disk_files, tracking
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.vm.machine import VirtualMachine
+from vmsnap_lab.vcenter.vm import disk_doors, disk_files, tracking
+from vmsnap_lab.vcenter.vm.machine import Machine
 
 
-def unneeded(vm: VirtualMachine) -> list[str]:
+def unneeded(vm: Machine) -> list[str]:
     """The VM's disk files that neither its current state nor a snapshot names."""
     configs = [vm.live, *(snapshot.frozen for snapshot in vm.tree.all())]
     return sorted(disk_files.unused(vm.disk_files, configs))
 
 
-def redundant(vm: VirtualMachine) -> list[str]:
+def redundant(vm: Machine) -> list[str]:
     """Those of the unneeded files that could be merged or deleted."""
     return [path for path in unneeded(vm) if _is_redundant(vm, path)]
 
 
-def _is_redundant(vm: VirtualMachine, path: str) -> bool:
+def _is_redundant(vm: Machine, path: str) -> bool:
     children = vm.vcenter.store.children(path)
     return not children or (len(children) == 1 and children[0] in vm.disk_files)
 
 
 def consolidate(
-    vm: VirtualMachine,
+    vm: Machine,
     only: Optional[Iterable[str]] = None,
     progress: Callable[[int], None] = lambda percent: None,
 ) -> None:
     """Merge and delete what is redundant, or what of it `only` names.
 
     Takes the simulation's lock for each change only: merging may take long. Raises FileLocked
-    where a file is open, after all the others were done; the VM then needs consolidation.
+    if a file is open, after all the others were done; the VM then needs consolidation.
     """
-    wanted = None if only is None else set(only)
+    selected = None if only is None else set(only)
     locked: list[str] = []
     done = 0
     while True:
@@ -53,7 +51,7 @@ def consolidate(
             paths = [
                 path
                 for path in redundant(vm)
-                if path not in locked and (wanted is None or path in wanted)
+                if path not in locked and (selected is None or path in selected)
             ]
             # Deleting first spares merging what is thrown away.
             paths.sort(key=lambda path: len(vm.vcenter.store.children(path)))
@@ -70,12 +68,12 @@ def consolidate(
     with vm.vcenter.lock:
         tracking.apply(vm)
         vm.needs_consolidation = bool(redundant(vm))
-        vm.vcenter.doors.sync(vm)
+        disk_doors.sync(vm)
     if locked:
         raise faults.locked(locked[0])
 
 
-def _consolidate_one(vm: VirtualMachine, path: str) -> None:
+def _consolidate_one(vm: Machine, path: str) -> None:
     store = vm.vcenter.store
     children = store.children(path)
     if children:
@@ -97,7 +95,7 @@ def _consolidate_one(vm: VirtualMachine, path: str) -> None:
             vm.disk_files.discard(path)
 
 
-def _thaw(vm: VirtualMachine, path: str) -> None:
+def _thaw(vm: Machine, path: str) -> None:
     """Make a disk that was frozen one that can be written, as the storage does with merges."""
     store = vm.vcenter.store
     if store.is_frozen(path):

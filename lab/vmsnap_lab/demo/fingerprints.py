@@ -11,11 +11,12 @@ from pyVmomi import vim
 
 from vmsnap_lab.guest import Guest
 from vmsnap_lab.lab import Lab
+from vmsnap_lab.vcenter.registry import moid_of
 
 
 @dataclass(frozen=True)
-class Face:
-    """One node: what must be the same after a restore. `path` tells its place among siblings."""
+class NodeFingerprint:
+    """One node: what must be the same after a restore. path: its place in the tree, by position."""
 
     path: tuple[int, ...]
     name: str
@@ -26,23 +27,23 @@ class Face:
     disks: tuple[tuple[str, int, str], ...]  # (slot, capacity in bytes, SHA-256)
 
 
-def take(vm: Any, guest: Guest) -> list[Face]:
+def take(vm: Any, guest: Guest) -> list[NodeFingerprint]:
     """The faces of all snapshots in tree order, and at last that of the VM's own state."""
     info = vm.snapshot
-    current = info.currentSnapshot._moId if info and info.currentSnapshot else None
-    faces: list[Face] = []
+    current = moid_of(info.currentSnapshot) if info and info.currentSnapshot else None
+    faces: list[NodeFingerprint] = []
     roots = info.rootSnapshotList if info else []
     pending: list[tuple[tuple[int, ...], Any]] = [((n,), root) for n, root in enumerate(roots)]
     while pending:
         path, tree = pending.pop(0)
-        moref = tree.snapshot._moId
+        moref = moid_of(tree.snapshot)
         config = tree.snapshot.config
         faces.append(
-            _face(path, tree.name, tree.description, moref == current, config, guest, moref)
+            _fingerprint(path, tree.name, tree.description, moref == current, config, guest, moref)
         )
         below = enumerate(tree.childSnapshotList or [])
         pending = [((*path, n), child) for n, child in below] + pending
-    faces.append(_face((), "(current state)", "", False, vm.config, guest, None))
+    faces.append(_fingerprint((), "(current state)", "", False, vm.config, guest, None))
     return faces
 
 
@@ -56,11 +57,11 @@ def sizes(vm: Any, lab: Lab) -> dict[str, int]:
         devices: list[Any] = tree.snapshot.config.hardware.device
         disks = (d for d in devices if isinstance(d, vim.vm.device.VirtualDisk))
         files: list[Any] = [getattr(disk.backing, "fileName", "") for disk in disks]
-        taken[tree.snapshot._moId] = sum(lab.store.size_on_datastore(file) for file in files)
+        taken[moid_of(tree.snapshot)] = sum(lab.store.size_on_datastore(file) for file in files)
     return taken
 
 
-def _face(
+def _fingerprint(
     path: tuple[int, ...],
     name: str,
     description: str,
@@ -68,7 +69,7 @@ def _face(
     config: Any,
     guest: Guest,
     moref: Optional[str],
-) -> Face:
+) -> NodeFingerprint:
     disks = [d for d in config.hardware.device if isinstance(d, vim.vm.device.VirtualDisk)]
     digests = tuple(
         (
@@ -79,4 +80,6 @@ def _face(
         for d in disks
     )
     hardware = config.hardware
-    return Face(path, name, description or "", current, hardware.numCPU, hardware.memoryMB, digests)
+    return NodeFingerprint(
+        path, name, description or "", current, hardware.numCPU, hardware.memoryMB, digests
+    )

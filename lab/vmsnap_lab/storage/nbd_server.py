@@ -17,12 +17,12 @@ from typing import Any
 _ACTIVATE = 'export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@" 3<&0 </dev/null'
 
 
-# qemu takes a buffer for each request and gives it back to the kernel, which costs more than the copy
-# of the data. With these settings of glibc's it keeps what it had (mallopt(3)).
+# qemu takes a buffer for each request and gives it back to the kernel, which costs more than the
+# copy of the data. With these settings of glibc's it keeps what it had (mallopt(3)).
 _KEEP_BUFFERS = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
 
-# Bytes of a table that are read at once. By default it is all of it, 64 KiB for what may be a change of
-# a sector: in a disk of terabytes every change has a table of its own.
+# Bytes of a table that are read at once. By default it is all of it, 64 KiB for what may be a
+# change of a sector: in a disk of terabytes every change has a table of its own.
 _L2_ENTRY = 4096
 
 
@@ -31,7 +31,7 @@ class Image:
     """What a server shows.
 
     file: the qcow2 file. writable: clients may write; only one is let in.
-    alone: without its parents, whatever they hold is absent (VMware's "single link").
+    alone: without its parents, whose data are absent (VMware's "single link").
     """
 
     file: Path
@@ -47,11 +47,11 @@ class Image:
         return [*access, "json:" + json.dumps(image)]
 
 
-class Server:
+class NbdServer:
     """Started by the constructor; ends by itself when its last client has disconnected.
 
-    It also ends when the thread that started it does, the lab being killed included: then it is
-    told to close its disk in order. keep: a descriptor it inherits. cache: qemu's cache mode.
+    It also ends when the thread that started it does, the lab being killed included: then it gets
+    a signal to close its disk in order. keep: a descriptor it inherits. cache: qemu's cache mode.
     """
 
     def __init__(self, listener: socket.socket, image: Image, keep: int, cache: str) -> None:
@@ -95,8 +95,8 @@ class Server:
         if self._process.returncode == 0:
             return ""
         assert self._process.stderr is not None
-        said = self._process.stderr.read().decode(errors="replace").strip()
-        return said or f"qemu-nbd ended with status {self._process.returncode}"
+        output = self._process.stderr.read().decode(errors="replace").strip()
+        return output or f"qemu-nbd ended with status {self._process.returncode}"
 
     def close(self) -> None:
         """Release what is left of an ended server."""

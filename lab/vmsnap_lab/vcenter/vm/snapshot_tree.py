@@ -6,15 +6,13 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from pyVmomi import vim
 
+from vmsnap_lab.vcenter.inventory.managed_entity import ManagedEntity
 from vmsnap_lab.vcenter.managed import Managed
 from vmsnap_lab.vcenter.vm import rendering
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.vm.machine import VirtualMachine
 
 
 class Snapshot(Managed):
@@ -24,7 +22,7 @@ class Snapshot(Managed):
 
     def __init__(
         self,
-        vm: VirtualMachine,
+        vm: ManagedEntity,
         *,
         number: int,
         name: str,
@@ -36,7 +34,7 @@ class Snapshot(Managed):
         nvram: Optional[bytes],
         parent: Optional[Snapshot],
     ) -> None:
-        super().__init__(vm.vcenter, vm.vcenter.snapshot_moid(vm, number))
+        super().__init__(vm.vcenter, vm.vcenter.snapshot_moid(vm.moid, number))
         self.vm = vm
         self.id = number
         self.name = name

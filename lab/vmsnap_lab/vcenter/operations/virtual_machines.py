@@ -1,38 +1,37 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What clients can do with a VM: each operation is handed to the module that knows how."""
+"""What clients can do with a VM: each operation calls the module that does it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from pyVmomi import vim, vmodl
 
 from vmsnap_lab.vcenter import faults
+from vmsnap_lab.vcenter.inventory.compute import HostSystem, ResourcePool
+from vmsnap_lab.vcenter.inventory.folders import VmFolder
 from vmsnap_lab.vcenter.managed import operation_of
-from vmsnap_lab.vcenter.services import tasks
-from vmsnap_lab.vcenter.snapshots import consolidation, create, remove, revert
+from vmsnap_lab.vcenter.services.call import Call
+from vmsnap_lab.vcenter.services.task import in_progress
+from vmsnap_lab.vcenter.snapshots import create, remove, revert
 from vmsnap_lab.vcenter.vm import (
     changed_areas,
     cloning,
+    consolidation,
     power,
     reconfiguration,
     registration,
     relocation,
 )
-from vmsnap_lab.vcenter.vm.machine import VirtualMachine
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.inventory.compute import HostSystem, ResourcePool
-    from vmsnap_lab.vcenter.snapshots.tree import Snapshot
-    from vmsnap_lab.vcenter.soap.call import Call
-    from vmsnap_lab.vcenter.vm.folder import VmFolder
+from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
+from vmsnap_lab.vcenter.vm.virtual_machine import VirtualMachine
 
 
 def _check_idle(vm: VirtualMachine) -> None:
     """For what is no task itself. Raises TaskInProgress."""
     if vm.busy is not None:
-        raise tasks.in_progress(vm.busy)
+        raise in_progress(vm.busy)
 
 
 # Snapshots
@@ -175,7 +174,7 @@ def reset(vm: VirtualMachine, call: Call) -> Any:
 @operation_of(VirtualMachine, "ShutdownGuest")
 def shutdown_guest(vm: VirtualMachine, call: Call) -> None:
     """The guest is off at once."""
-    power.check(vm, power.ON, wanted=power.OFF)
+    power.check(vm, power.ON, requested=power.OFF)
     power.settle(vm, power.OFF, user=call.user)
 
 

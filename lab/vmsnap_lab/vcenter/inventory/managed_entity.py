@@ -4,50 +4,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
-from pyVmomi import vim, vmodl
+from pyVmomi import vmodl
 
-from vmsnap_lab.vcenter.inventory import names
-from vmsnap_lab.vcenter.managed import Managed, operation
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.soap.call import Call
-    from vmsnap_lab.vcenter.vcenter import VCenter
+from vmsnap_lab.vcenter import entity_names
+from vmsnap_lab.vcenter.entity import Entity, check_free
+from vmsnap_lab.vcenter.managed import operation
+from vmsnap_lab.vcenter.services.call import Call
+from vmsnap_lab.vcenter.services.hub import ServiceHub
 
 
-class ManagedEntity(Managed):
+class ManagedEntity(Entity):
     """Not simulated: custom values, tags, alarms, configuration issues. Methods are disabled
     on VMs only, and only by VDDK's PrepareForAccess."""
 
-    TYPE = vim.ManagedEntity
+    vcenter: ServiceHub
     rename_privilege = ""  # none: its name stays
 
     overallStatus = "green"
     configStatus = "green"
     alarmActionsEnabled = True
 
-    def __init__(
-        self, vcenter: VCenter, moid: str, name: str, parent: Optional[ManagedEntity]
-    ) -> None:
-        super().__init__(vcenter, moid)
-        self.name = names.escape(name)
-        self.parent = parent
-
-    @property
-    def container(self) -> Optional[ManagedEntity]:
-        """The next object up, for rights and for histories."""
-        return self.parent
-
-    def children(self) -> list[ManagedEntity]:
-        """The next objects down: for views and for inventory paths."""
-        return []
-
-    def descendants(self) -> Iterator[ManagedEntity]:
-        for child in self.children():
-            yield child
-            yield from child.descendants()
+    def __init__(self, vcenter: ServiceHub, moid: str, name: str, parent: Optional[Entity]) -> None:
+        super().__init__(vcenter, moid, name, parent)
 
     @property
     def recentTask(self) -> list[Any]:
@@ -85,23 +65,7 @@ class ManagedEntity(Managed):
 
     def check_new_name(self, name: str) -> str:
         """The escaped form of a name this entity could take."""
-        escaped = names.checked(name, self.ref)
+        escaped = entity_names.checked(name, self.ref)
         if escaped != self.name and self.container is not None:
             check_free(self.container, escaped)
         return escaped
-
-
-def check_free(parent: ManagedEntity, name: str) -> None:
-    """Raises DuplicateName where `parent` has a child of that (escaped) name."""
-    for child in parent.children():
-        if child.name == name:
-            raise vim.fault.DuplicateName(
-                name=name, object=child.ref, msg=f"The name '{name}' already exists."
-            )
-
-
-def datacenter_of(entity: Optional[ManagedEntity]) -> Any:
-    """The datacenter an entity is in, or is; None for what is above all datacenters."""
-    while entity is not None and entity.TYPE is not vim.Datacenter:
-        entity = entity.container
-    return entity

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from typing import Callable, Optional
 
-from vmsnap_lab.filedaemon import cancel, catalog, result, session, wire
+from vmsnap_lab.filedaemon import cancel, catalog, frames, job_process, result
 
 OnMessage = Callable[[result.Message], None]
 
@@ -22,7 +22,7 @@ _ENDS = {
 _KINDS = {"B": "Backup", "R": "Restore", "E": "Estimate"}
 
 
-class Run:
+class JobRun:
     """Collects a job's messages and finds its final status as the Director does.
 
     Arguments:
@@ -32,7 +32,7 @@ class Run:
 
     def __init__(
         self,
-        job: result.Job,
+        job: result.CatalogJob,
         log: catalog.Catalog,
         *,
         python: str,
@@ -48,7 +48,7 @@ class Run:
         self._listener = on_message
         self._messages: list[result.Message] = []
 
-    def tell(self, type: str, text: str, origin: str = "director") -> None:
+    def log(self, type: str, text: str, origin: str = "director") -> None:
         """Add a message to the job log."""
         self._on_message(result.Message(type, text, origin))
 
@@ -59,10 +59,10 @@ class Run:
             self._listener(message)
 
     def serve(
-        self, orders: session.Orders, storage: Callable[[wire.Channel], None]
-    ) -> session.Outcome:
-        """Run the job's process to its end. Raises session.LoopbackError."""
-        running = session.Session(
+        self, orders: job_process.SentOrders, storage: Callable[[frames.Channel], None]
+    ) -> job_process.Outcome:
+        """Run the job's process to its end. Raises job_process.LoopbackError."""
+        running = job_process.JobProcess(
             serve_storage=storage,
             on_message=self._on_message,
             python=self._python,
@@ -71,25 +71,25 @@ class Run:
         )
         return running.run(orders)
 
-    def status(self, outcome: session.Outcome) -> str:
+    def status(self, outcome: job_process.Outcome) -> str:
         """The Director's cancel stands; a file daemon that died has failed the job."""
         if outcome.canceled:
             return "A"
         if outcome.status is None:
-            self.tell("M_FATAL", "Network error with FD: it went away without a job status")
+            self.log("M_FATAL", "Network error with FD: it went away without a job status")
             return "f"
         return outcome.status
 
     def finish(
         self,
         status: str,
-        outcome: session.Outcome,
+        outcome: job_process.Outcome,
         files: list[result.CatalogFile],
     ) -> result.JobResult:
         """Enter the end of the job into the catalog, unless it is an estimate."""
         job = self.job
         text = _ENDS[status].format(_KINDS[job.type])
-        self.tell("M_ERROR" if status in "Ef" else "M_INFO", f"Termination: {text}")
+        self.log("M_ERROR" if status in "Ef" else "M_INFO", f"Termination: {text}")
         if job.jobid:
             self._catalog.end_job(job.jobid, status, outcome.files, outcome.bytes, outcome.errors)
             self._catalog.add_messages(job.jobid, self._messages)

@@ -4,16 +4,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from pyVmomi import vim
 
 from vmsnap_lab.vcenter import datastore_files, faults
+from vmsnap_lab.vcenter.inventory.datacenters import Datacenter
 from vmsnap_lab.vcenter.managed import Managed, operation
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.inventory.datacenters import Datacenter
-    from vmsnap_lab.vcenter.soap.call import Call
+from vmsnap_lab.vcenter.services.call import Call
 
 PRIVILEGE = "Datastore.FileManagement"
 
@@ -80,7 +78,7 @@ class FileManager(Managed):
         if datacenter is None:
             if self.vcenter.is_vcenter:
                 raise faults.invalid_argument("datacenter", "A datastore path needs a datacenter")
-            datacenter = self.vcenter.datacenters()[0]
+            datacenter = self.vcenter.objects.of_kind(Datacenter)[0]
         name, _ = datastore_files.split(path)
         datastore = datacenter.find_datastore(name)
         if datastore is None:

@@ -13,12 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Optional
 
-from vmsnap_lab.filedaemon import catalog, objects, result, streams, volume, wire
+from vmsnap_lab.filedaemon import catalog, frames, restore_objects, result, streams, volume
 from vmsnap_lab.filedaemon.bareos_modules import bareosfd
 
 
 class BackupSpool:
-    """Takes note of the records of a backup.
+    """Collects the records of a backup.
 
     Restore objects get into the catalog at once, as in Bareos; `files` is for the caller to put
     there when the job ends well. `errors` are what the Director could not take; `crash` is what it
@@ -40,20 +40,20 @@ class BackupSpool:
         self._last = 0  # file index
         self._begin = self._end = volume.START  # of the records with that index
 
-    def serve(self, channel: wire.Channel) -> None:
+    def serve(self, channel: frames.Channel) -> None:
         """Until the job closes the connection or dies."""
         while (frame := channel.receive()) is not None:
             kind, content = frame
-            if kind == wire.RECORD:
-                self._note(*wire.parse_record(content))
+            if kind == frames.RECORD:
+                self._note(*frames.parse_record(content))
                 continue
-            self._add_data(wire.parse_stored(content))
+            self._add_data(frames.parse_stored(content))
             try:
-                channel.send(wire.GO_ON)
+                channel.send(frames.GO_ON)
             except (BrokenPipeError, ConnectionResetError):
                 return  # the job was killed
 
-    def _note(self, record: wire.Record, end: int) -> None:
+    def _note(self, record: frames.Record, end: int) -> None:
         if record.file_index != self._last:
             self._last, self._begin = record.file_index, self._end
         self._end = end
@@ -67,7 +67,7 @@ class BackupSpool:
         elif self.files and self.files[-1].file.file_index == record.file_index:
             self.files[-1] = self.files[-1]._replace(end=end)
 
-    def _add_data(self, stored: wire.Stored) -> None:
+    def _add_data(self, stored: frames.Stored) -> None:
         """Of the file whose attributes came last."""
         file, begin, _ = self.files[-1]
         file = replace(file, stored=file.stored + stored.size)
@@ -75,14 +75,14 @@ class BackupSpool:
         self._end = stored.end
         self._on_stored(stored.size)
 
-    def _add_object(self, record: wire.Record) -> None:
-        header, data = wire.parse_json(record.data)
+    def _add_object(self, record: frames.Record) -> None:
+        header, data = frames.parse_json(record.data)
         try:
-            found = objects.pack(self._jobid, header, data)
-        except objects.MalformedMessage as error:
+            found = restore_objects.pack(self._jobid, header, data)
+        except restore_objects.MalformedMessage as error:
             self.errors.append(f"Malformed message: {error}")
-            found = objects.malformed(self._jobid, header)
-        except objects.DirectorCrash as error:
+            found = restore_objects.malformed(self._jobid, header)
+        except restore_objects.DirectorCrash as error:
             self.crash = str(error)
             return
         self._catalog.add_object(found)
@@ -94,14 +94,14 @@ class EstimateSpool:
     def __init__(self) -> None:
         self.files: list[result.CatalogFile] = []
 
-    def serve(self, channel: wire.Channel) -> None:
+    def serve(self, channel: frames.Channel) -> None:
         while (frame := channel.receive()) is not None:
-            record, _ = wire.parse_record(frame[1])
+            record, _ = frames.parse_record(frame[1])
             self.files.append(file_of(0, record))
 
 
 class RestoreFeed:
-    """Tells where the records of some files are, in the order given."""
+    """Sends the places of the records of some files, in that order."""
 
     def __init__(
         self, files: Sequence[catalog.StoredFile], volume_path: Callable[[int], Path]
@@ -109,20 +109,20 @@ class RestoreFeed:
         self._files = files
         self._volume_path = volume_path
 
-    def serve(self, channel: wire.Channel) -> None:
+    def serve(self, channel: frames.Channel) -> None:
         try:
             for stored in self._files:
                 path = str(self._volume_path(stored.file.jobid))
                 where = {"path": path, "begin": stored.begin, "end": stored.end}
-                channel.send_json(wire.READ, where)
+                channel.send_json(frames.READ, where)
             channel.finish()
         except (BrokenPipeError, ConnectionResetError):
-            return  # the job wants no more
+            return  # the job has ended early
 
 
-def file_of(jobid: int, record: wire.Record) -> result.CatalogFile:
+def file_of(jobid: int, record: frames.Record) -> result.CatalogFile:
     """The file that a record of attributes describes, with nothing stored of it yet."""
-    attributes, _ = wire.parse_json(record.data)
+    attributes, _ = frames.parse_json(record.data)
     deleted = attributes["type"] == bareosfd.FT_DELETED
     return result.CatalogFile(
         jobid=jobid,

@@ -13,7 +13,7 @@ from vmsnap_lab.vddk.vix import VixError
 Fields = dict[str, str]
 
 
-class Request(NamedTuple):
+class LibraryRequest(NamedTuple):
     name: str
     fields: Fields
 
@@ -21,11 +21,13 @@ class Request(NamedTuple):
         return int(self.fields.get(name, "0"))
 
 
-def parse(line: str) -> Request:
+def parse(line: str) -> LibraryRequest:
     name, *words = line.rstrip("\n").split(" ")
     pairs = (word.partition("=") for word in words)
     # Paths that are not UTF-8 come through as they are.
-    return Request(name, {key: unquote(value, errors="surrogateescape") for key, _, value in pairs})
+    return LibraryRequest(
+        name, {key: unquote(value, errors="surrogateescape") for key, _, value in pairs}
+    )
 
 
 def answer(

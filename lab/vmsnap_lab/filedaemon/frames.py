@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Optional, Union
 JOB = 1  # JSON: what to do
 OBJECT = 2  # JSON line, then the bytes of a restore object
 FILES = 3  # JSON: name -> stat of the files of the previous jobs (Accurate)
-START = 4  # all is said, begin
+START = 4  # no more to come, begin
 CANCEL = 5
 # From the job
 ENTER = 10  # JSON: an entry point of the plugin is called
@@ -57,7 +57,7 @@ class Channel:
         self._lock = threading.Lock()
 
     def send(self, kind: int, *parts: _Bytes) -> None:
-        """Raises OSError when nobody listens any more."""
+        """Raises OSError if the other end is closed."""
         header = _HEADER.pack(kind, sum(len(part) for part in parts))
         with self._lock:
             self._connection.sendall(header)
