@@ -68,7 +68,7 @@ def _report(vm: Any, content: Any) -> None:
 
 
 def _check_relocation_block(vm: Any, session: Any, options: Options) -> None:
-    """Raises CannotBlockRelocation."""
+    """Raises RelocationBlockError."""
     with tempfile.TemporaryDirectory(prefix="bareos-vmsnap-check-") as directory:
         way = connection.disk_access(options, session, Path(directory), "check")
         click.echo(relocation.check(options, way, vm, session.content))

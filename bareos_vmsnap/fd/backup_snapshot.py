@@ -68,7 +68,7 @@ class BackupSnapshot:
         self._log.info(f"Enabled changed block tracking of VM {self._vm_name}")
 
     def take(self, options: Options) -> snapshots.Taken:
-        """Take the snapshot and return it. Raises tasks.TaskFailed, errors.Canceled."""
+        """Take the snapshot and return it. Raises tasks.TaskFailedError, errors.Canceled."""
         self._wanted = True
         return snapshots.take(
             self._vm,

@@ -15,7 +15,7 @@ from bareos_vmsnap.vsphere import inventory, session
 
 
 def connect(options: Options) -> session.Session:
-    """Log in. Raises errors.OptionError, session.CannotConnect."""
+    """Log in. Raises errors.OptionError, session.SessionError."""
     require_server(options)
     return session.Session(
         session.Server(
@@ -31,7 +31,7 @@ def connect(options: Options) -> session.Session:
 
 
 def find_vm(content: Any, options: Options) -> Any:
-    """The VM to back up. Raises errors.OptionError, inventory.NotFound."""
+    """The VM to back up. Raises errors.OptionError, inventory.NotFoundError."""
     require_vm(options)
     if options.uuid:
         return inventory.by_uuid(content, options.uuid)
@@ -47,7 +47,7 @@ def disk_access(
     if not options.through_vddk:
         try:
             return access.NbdAccess(options.nbd_uri, options.nbd_link_uri)
-        except access.BadTemplate as error:
+        except access.TemplateError as error:
             raise errors.OptionError(f"Plugin option nbd_uri: {error}") from error
     slots = options.vddk_slots or str(directory / "bareos-vmsnap-slots")
     return access.VddkAccess(

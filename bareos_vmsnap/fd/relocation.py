@@ -32,12 +32,12 @@ _ELSEWHERE = "it takes a vCenter, and disks reached through VDDK"
 _LOOK = "With vddk_log=all the job's disk log tells more; prevent_storage_vmotion=no does without"
 
 
-class CannotBlockRelocation(errors.VmsnapError):
+class RelocationBlockError(errors.VmsnapError):
     """Storage vMotion cannot be prevented, and the job is not to go on without."""
 
 
 def check(options: Options, access: Access, vm: Any, content: Any) -> str:
-    """A sentence on what a job would do, without doing it. Raises CannotBlockRelocation where it would fail."""
+    """A sentence on what a job would do, without doing it. Raises RelocationBlockError where it would fail."""
     if options.prevent_storage_vmotion == "no":
         return "Storage vMotion is detected, not prevented: prevent_storage_vmotion=no"
     reason = _obstacle(access, vm, content)
@@ -72,8 +72,8 @@ def _lacking(vm: Any, content: Any) -> str:
     return f"the user lacks the privileges {', '.join(lacking)}" if lacking else ""
 
 
-def _cannot_hold(name: str, reason: str, todo: str) -> CannotBlockRelocation:
-    return CannotBlockRelocation(
+def _cannot_hold(name: str, reason: str, todo: str) -> RelocationBlockError:
+    return RelocationBlockError(
         f"Storage vMotion of VM {name} cannot be prevented, as prevent_storage_vmotion=yes wants it: "
         f"{reason}",
         todo=todo,
@@ -95,7 +95,7 @@ class RelocationBlock:
         self._held = False
 
     def start(self, vm: Any, content: Any) -> None:
-        """Ask for it; say so where it is not to be had. Raises CannotBlockRelocation, errors.Canceled."""
+        """Ask for it; say so where it is not to be had. Raises RelocationBlockError, errors.Canceled."""
         if self._mode == "no":
             return
         self._name = vm.name

@@ -26,7 +26,7 @@ GRANULARITY = 65536  # bytes; what compare tells apart, and what CBT is known to
 _OVERHEAD = 4096  # bytes of a segment's header and trailer, for its expected size
 
 
-class NoLink(errors.VmsnapError):
+class NoLinkError(errors.VmsnapError):
     """A snapshot's own file cannot be opened without its parents."""
 
 
@@ -65,7 +65,7 @@ class SegmentFiles:
             reason = "; ".join([rung.reason, *refused])
             try:
                 return self._try(task, ladder.Rung(rung.method, reason), plan)
-            except (cbt.CbtRefused, NoLink) as error:
+            except (cbt.CbtRefusedError, NoLinkError) as error:
                 refused.append(error.what)
         disk = task.disk
         raise errors.BackupError(
@@ -78,7 +78,7 @@ class SegmentFiles:
     def check_remembered(self, task: plan_backup.Task) -> None:
         """Does CBT answer since the previous backup? The answer is kept until the segment's turn.
 
-        Raises cbt.CbtRefused, errors.Canceled.
+        Raises cbt.CbtRefusedError, errors.Canceled.
         """
         change_id = task.segment.base_change_id
         if task.remembered and change_id is not None:
@@ -133,17 +133,17 @@ class SegmentFiles:
     def _probe(self, told: dict[str, Any]) -> None:
         """Can the snapshot's own file be opened alone? VMware promises it for local disks only.
 
-        Raises NoLink, errors.Canceled.
+        Raises NoLinkError, errors.Canceled.
         """
         if not self._access.opens_single_links:
-            raise NoLink("no link: transport=nbd needs nbd_link_uri for it")
+            raise NoLinkError("no link: transport=nbd needs nbd_link_uri for it")
         with client.Mover.read(told, launcher=self._launcher) as mover:
             try:
                 mover.wait_ready(client.OPEN_TIMEOUT, canceled=self._cancel.is_set)
             except client.MoverError as error:
                 if self._cancel.is_set():
                     raise errors.Canceled("The backup was canceled") from error
-                raise NoLink(f"no link: {error.reason}") from error
+                raise NoLinkError(f"no link: {error.reason}") from error
 
     def _reading(self, task: plan_backup.Task, base: Optional[dict[str, Any]]) -> dict[str, Any]:
         return {
@@ -165,7 +165,7 @@ class SegmentFiles:
     ) -> None:
         """Compare some blocks CBT calls unchanged, where the base can still be read.
 
-        Raises cbt.CbtRefused where one differs: the next method of the ladder is used then.
+        Raises cbt.CbtRefusedError where one differs: the next method of the ladder is used then.
         """
         if not self._options.audit or task.base_snapshot is None or task.base_disk is None:
             return
@@ -182,7 +182,7 @@ class SegmentFiles:
             self._warn(
                 f"{disk.label} ({disk.slot}) at {task.segment.name.rsplit('/', 2)[-2]}: {what}"
             )
-            raise cbt.CbtRefused(what)
+            raise cbt.CbtRefusedError(what)
 
     def _in_use(
         self, task: plan_backup.Task, rung: ladder.Rung
@@ -196,7 +196,7 @@ class SegmentFiles:
             return (), task.disk.capacity, rung
         try:
             areas = self._changed_areas(task, cbt.STAR)
-        except cbt.CbtRefused as error:
+        except cbt.CbtRefusedError as error:
             note = f"{rung.reason}; CBT does not tell the areas in use ({error.what})"
             return (), task.disk.capacity, ladder.Rung(rung.method, note)
         if areas.covers(task.disk.capacity):

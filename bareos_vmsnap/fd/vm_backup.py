@@ -152,7 +152,7 @@ class VmBackup:
     def start(self, item: items.SegmentFile) -> client.Mover:
         """Start the mover that delivers this segment's data.
 
-        Raises errors.BackupError, errors.Canceled, disk_paths.Moved.
+        Raises errors.BackupError, errors.Canceled, disk_paths.DiskMovedError.
         """
         self._check_places(item.reads)
         canceled = self._job_info.cancel.is_set
@@ -197,7 +197,7 @@ class VmBackup:
     def end(self) -> None:
         """All was sent: delete the backup snapshot and tell what was done.
 
-        Raises disk_paths.Moved.
+        Raises disk_paths.DiskMovedError.
         """
         assert self._plan is not None and self._backup is not None
         self._check_places((task.snapshot, task.disk) for task in self._plan.tasks)
@@ -206,7 +206,7 @@ class VmBackup:
         self._backup.delete()
 
     def _check_places(self, reads: Iterable[tuple[str, model.Disk]]) -> None:
-        """Raises disk_paths.Moved where the disks' files are not where they were any more.
+        """Raises disk_paths.DiskMovedError where the disks' files are not where they were any more.
 
         A snapshot that was deleted meanwhile is no matter here: what was read of it before is
         right, and it cannot be read any more.
@@ -264,7 +264,7 @@ class VmBackup:
         try:
             for task in planned.tasks:
                 self._segments.check_remembered(task)
-        except cbt.CbtRefused as error:
+        except cbt.CbtRefusedError as error:
             self._log.warn(
                 f"VM {observed.vm.name}: CBT does not answer since the previous backup "
                 f"({error.what}): changes are counted from the VM's snapshot"

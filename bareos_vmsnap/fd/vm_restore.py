@@ -154,7 +154,7 @@ class VmRestore:
         try:
             tree, point = choose.timepoint(trees, self._options.restore_timepoint)
             plan = plan_restore.plan(tree, point, self._options.restore_snapshots)
-        except (choose.CannotChoose, plan_restore.CannotPlan) as error:
+        except (choose.ChoiceError, plan_restore.RestorePlanError) as error:
             raise errors.RestoreError(f"The restore cannot be planned: {error}") from error
         self._tree, self._plan, self._steps = tree, plan, list(plan.steps)
         self._log.info(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Optional, Union
 
 from bareos_vmsnap.mover import wire
-from bareos_vmsnap.mover.child.failures import PlanFailure
+from bareos_vmsnap.mover.child.errors import PlanError
 from bareos_vmsnap.mover.child.record_spool import RecordSpool
 from bareos_vmsnap.stream import layout, payload
 
@@ -98,11 +98,11 @@ Plan = Union[ReadPlan, WritePlan]
 
 
 def receive(descriptor: int) -> tuple[Plan, RecordSpool]:
-    """Read the plan and its extents from the plan pipe, to its end. Raises PlanFailure."""
+    """Read the plan and its extents from the plan pipe, to its end. Raises PlanError."""
     with os.fdopen(descriptor, "rb") as pipe:
         (length,) = wire.LENGTH.unpack(_exactly(pipe, wire.LENGTH.size))
         if length > wire.MAX_PLAN:
-            raise PlanFailure(f"plan of {length} bytes, at most {wire.MAX_PLAN} are allowed")
+            raise PlanError(f"plan of {length} bytes, at most {wire.MAX_PLAN} are allowed")
         plan = parse(json.loads(_exactly(pipe, length)))
         return plan, _extents(pipe)
 
@@ -118,8 +118,8 @@ def parse(fields: dict[str, Any]) -> Plan:
             return _checked_write(WritePlan(**given))
     except TypeError as error:
         # Names of keys, never their values: those may hold secrets.
-        raise PlanFailure(f"plan to {operation}: {error}") from error
-    raise PlanFailure(f"unknown operation {operation!r}")
+        raise PlanError(f"plan to {operation}: {error}") from error
+    raise PlanError(f"unknown operation {operation!r}")
 
 
 def _checked_read(plan: ReadPlan) -> ReadPlan:
@@ -168,23 +168,23 @@ def _checked_write(plan: WritePlan) -> WritePlan:
 
 def _require(fulfilled: bool, problem: str) -> None:
     if not fulfilled:
-        raise PlanFailure(problem)
+        raise PlanError(problem)
 
 
 def _range(name: str, value: Any, low: int, high: int) -> None:
     if type(value) is not int or not low <= value <= high:
-        raise PlanFailure(f"{name} must be an integer from {low} to {high}")
+        raise PlanError(f"{name} must be an integer from {low} to {high}")
 
 
 def _seconds(name: str, value: Any) -> None:
     if type(value) not in (int, float) or not 0 < value <= 86400:
-        raise PlanFailure(f"{name} must be a number of seconds, at most a day")
+        raise PlanError(f"{name} must be a number of seconds, at most a day")
 
 
 def _exactly(pipe: BinaryIO, size: int) -> bytes:
     data = pipe.read(size)
     if len(data) < size:
-        raise PlanFailure("plan was cut off")
+        raise PlanError("plan was cut off")
     return data
 
 
@@ -197,5 +197,5 @@ def _extents(pipe: BinaryIO) -> RecordSpool:
         spool.extend_packed(data[: -wire.PAIR.size])
         tail = data[-wire.PAIR.size :]
     if tail != wire.END or size % wire.PAIR.size:
-        raise PlanFailure("list of extents was cut off")
+        raise PlanError("list of extents was cut off")
     return spool

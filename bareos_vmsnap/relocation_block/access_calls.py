@@ -23,7 +23,7 @@ from bareos_vmsnap.relocation_block.answers import (
     Answer,
     identity,
 )
-from bareos_vmsnap.relocation_block.disklib import OK, CannotLoad, DiskLib
+from bareos_vmsnap.relocation_block.disklib import OK, DiskLib, VddkLoadError
 from bareos_vmsnap.transport.vddk import command
 from bareos_vmsnap.transport.vddk.library import Library
 from bareos_vmsnap.transport.vddk.vddk_disk import VddkDisk
@@ -47,7 +47,7 @@ class Access:
         self._started = False
 
     def load(self) -> Answer:
-        """Load the library: MISSING, or BLOCKED for one that could hold. Raises CannotLoad."""
+        """Load the library: MISSING, or BLOCKED for one that could hold. Raises VddkLoadError."""
         self._lib = DiskLib(self._library.path, self._log_line)
         return Answer(BLOCKED if self._lib.has_access else MISSING)
 
@@ -63,7 +63,7 @@ class Access:
             with open(path, "w", encoding="utf-8") as config:
                 config.write(command.config(self._disk, self._directory))
             self._lib.start(self._library.libdir, path)
-        except CannotLoad as error:
+        except VddkLoadError as error:
             return Answer(
                 FAILED, f"VMware's VDDK in {self._library.libdir} cannot be used: {error}"
             )

@@ -24,7 +24,7 @@ from bareos_vmsnap.processes import file_lock
 from bareos_vmsnap.processes.server_log import ServerLog
 from bareos_vmsnap.relocation_block.access_calls import Access
 from bareos_vmsnap.relocation_block.answers import FAILED, MODULE, OTHERS, Answer
-from bareos_vmsnap.relocation_block.disklib import CannotLoad
+from bareos_vmsnap.relocation_block.disklib import VddkLoadError
 from bareos_vmsnap.transport.endpoint import TransportError
 from bareos_vmsnap.transport.vddk import command, vddk_disk
 from bareos_vmsnap.transport.vddk.library import Library
@@ -164,7 +164,7 @@ class _Worker(threading.Thread):
     def _probe(self, access: Access) -> None:
         try:
             answer = access.load()
-        except CannotLoad as error:
+        except VddkLoadError as error:
             answer = Answer(FAILED, f"VMware's VDDK cannot be loaded: {error}")
         self.tell(answer)
         self.tell(answer, over=True)

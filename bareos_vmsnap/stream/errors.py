@@ -11,7 +11,7 @@ class SegmentError(Exception):
     kind = "segment"
 
 
-class SegmentTooNew(SegmentError):
+class SegmentTooNewError(SegmentError):
     """The segment is whole as far as can be seen, but of a later format version."""
 
     kind = "segment-too-new"
@@ -24,7 +24,7 @@ class SegmentTooNew(SegmentError):
         self.version = version
 
 
-class SegmentDamaged(SegmentError):
+class SegmentDamagedError(SegmentError):
     """The stream is not what was written; `position` is the offset in it, in bytes."""
 
     kind = "segment-damaged"
@@ -35,61 +35,61 @@ class SegmentDamaged(SegmentError):
         self.problem = problem
 
 
-class NotASegment(SegmentDamaged):
+class NotASegmentError(SegmentDamagedError):
     """The magic number is missing."""
 
     kind = "segment-no-magic"
 
 
-class HeaderDamaged(SegmentDamaged):
+class HeaderDamagedError(SegmentDamagedError):
     """The header does not match its check or breaks a rule."""
 
     kind = "segment-header"
 
 
-class FrameDamaged(SegmentDamaged):
+class FrameDamagedError(SegmentDamagedError):
     """A frame head does not match its check or breaks a rule."""
 
     kind = "segment-frame"
 
 
-class FrameOutOfSequence(SegmentDamaged):
+class FrameOutOfSequenceError(SegmentDamagedError):
     """A frame was lost, repeated or moved."""
 
     kind = "segment-sequence"
 
 
-class FrameOutOfBounds(SegmentDamaged):
+class FrameOutOfBoundsError(SegmentDamagedError):
     """A frame reaches beyond the capacity or is larger than a chunk."""
 
     kind = "segment-bounds"
 
 
-class FrameOverlap(SegmentDamaged):
+class FrameOverlapError(SegmentDamagedError):
     """A frame covers bytes that an earlier one has, or comes too late to be told apart."""
 
     kind = "segment-overlap"
 
 
-class PayloadDamaged(SegmentDamaged):
+class PayloadDamagedError(SegmentDamagedError):
     """A frame's data does not match its checksums."""
 
     kind = "segment-payload"
 
 
-class TrailerDamaged(SegmentDamaged):
+class TrailerDamagedError(SegmentDamagedError):
     """The trailer does not match its check or the frames before it."""
 
     kind = "segment-trailer"
 
 
-class Truncated(SegmentDamaged):
+class TruncatedError(SegmentDamagedError):
     """The stream ends before the trailer does."""
 
     kind = "segment-truncated"
 
 
-class TrailingGarbage(SegmentDamaged):
+class TrailingGarbageError(SegmentDamagedError):
     """The stream goes on after the trailer."""
 
     kind = "segment-trailing"

@@ -229,14 +229,14 @@ class NewVm:
         self._session.close()
 
     def _check_places(self) -> None:
-        """Raises disk_paths.Moved where a disk that was written is in another file now."""
+        """Raises disk_paths.DiskMovedError where a disk that was written is in another file now."""
         written, self._written = self._written, {}
         if written:
             moref = self._vm._moId
             devices = self._session.read(vim.VirtualMachine, [moref], disk_paths.DEVICES)
             try:
                 disk_paths.check(self._wish.name, devices.get(moref, []), written.values())
-            except disk_paths.Moved:
+            except disk_paths.DiskMovedError:
                 self._refuse_unknown()  # a snapshot of somebody else's moves the leaf, too
                 raise
 
@@ -256,7 +256,7 @@ class NewVm:
         doing = f"Creating VM {self._wish.name}"
         try:
             return self._waiter.wait(task, doing)
-        except tasks.TaskFailed as failed:
+        except tasks.TaskFailedError as failed:
             if not isinstance(failed.fault, vim.fault.DuplicateName):
                 raise
             for child in _children(folder):
@@ -291,13 +291,13 @@ class NewVm:
         try:
             task = self._vm.PowerOnVM_Task()
             self._waiter.wait(task, doing, timeout=self._wish.poweron_timeout)
-        except (tasks.TaskFailed, vim.fault.VimFault) as error:
+        except (tasks.TaskFailedError, vim.fault.VimFault) as error:
             self._warn(f"{doing} failed, the VM is restored but off: {error}")
 
     def _config(self, node: model.Node) -> Any:
         try:
             return vmodl_json.decode(self._tree.configs[node.config])
-        except vmodl_json.CannotDecode as error:
+        except vmodl_json.DecodeError as error:
             raise errors.RestoreError(
                 f"The manifest's configuration of the VM at {self._called(node.id)} cannot be "
                 f"used: {error}",
@@ -339,7 +339,7 @@ class NewVm:
         try:
             yield
         except vmodl.MethodFault as fault:
-            raise tasks.TaskFailed(doing, fault) from fault
+            raise tasks.TaskFailedError(doing, fault) from fault
 
 
 def _children(folder: Any) -> Iterable[Any]:

@@ -33,7 +33,7 @@ def tree_of(files: Iterable[Path]) -> tuple[model.BlockTree, dict[str, Path]]:
             segment = codec.decode(model.Segment, header["segment"])
             disk = codec.decode(model.Disk, header["disk"])
             node = codec.decode(model.Node, header["node"])
-        except (KeyError, codec.Mismatch) as error:
+        except (KeyError, codec.MismatchError) as error:
             raise errors.RestoreError(f"{path} does not tell whose it is: {error}") from error
         if tree is None:
             tree = model.BlockTree(vm, "/".join(segment.name.split("/")[:3]))

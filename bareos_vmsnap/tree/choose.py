@@ -10,7 +10,7 @@ from typing import Optional
 from bareos_vmsnap.tree import model
 
 
-class CannotChoose(LookupError):
+class ChoiceError(LookupError):
     """The selection does not name one time point; the message tells what there is."""
 
 
@@ -19,16 +19,16 @@ def timepoint(
 ) -> tuple[model.BlockTree, model.TimePoint]:
     """The block tree to restore from and the time point in it: `wanted`, or the newest.
 
-    Of several manifests that hold it the newest is used. Raises CannotChoose.
+    Of several manifests that hold it the newest is used. Raises ChoiceError.
     """
     vms = sorted({f"{tree.vm.name} ({tree.vm.instance_uuid})" for tree in trees})
     if len({tree.vm.instance_uuid for tree in trees}) > 1:
-        raise CannotChoose(
+        raise ChoiceError(
             f"the selection holds several VMs: {', '.join(vms)}; restore one at a time"
         )
     holding = [tree for tree in trees if wanted is None or wanted in tree.timepoints]
     if not holding:
         known = ", ".join(sorted({point for tree in trees for point in tree.timepoints}))
-        raise CannotChoose(f"there is no time point {wanted}; the selected jobs hold {known}")
+        raise ChoiceError(f"there is no time point {wanted}; the selected jobs hold {known}")
     tree = max(holding, key=lambda held: held.newest.age)
     return tree, tree.newest if wanted is None else tree.timepoints[wanted]

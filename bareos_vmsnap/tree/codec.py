@@ -10,7 +10,7 @@ import typing
 from typing import Any
 
 
-class Mismatch(ValueError):
+class MismatchError(ValueError):
     """A JSON value does not fit the dataclass it should become; the message names the place."""
 
 
@@ -35,7 +35,7 @@ def _hints(kind: type) -> dict[str, Any]:
 
 
 def decode(kind: Any, value: Any, where: str = "") -> Any:
-    """Return the JSON `value` as `kind`. Raises Mismatch.
+    """Return the JSON `value` as `kind`. Raises MismatchError.
 
     Unknown keys are passed over: a newer minor version may have added them.
     """
@@ -67,9 +67,9 @@ def _decode_dataclass(kind: type, value: dict[str, Any], where: str) -> Any:
     try:
         return kind(**found)
     except TypeError as missing:
-        raise Mismatch(f"{where or kind.__name__}: {missing}") from missing
+        raise MismatchError(f"{where or kind.__name__}: {missing}") from missing
 
 
 def _expect(right: bool, where: str, wanted: str, value: Any) -> None:
     if not right:
-        raise Mismatch(f"{where}: expected {wanted}, found {type(value).__name__}")
+        raise MismatchError(f"{where}: expected {wanted}, found {type(value).__name__}")

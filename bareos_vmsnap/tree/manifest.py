@@ -26,7 +26,7 @@ class ManifestError(ValueError):
     """A manifest cannot be used; the message says why."""
 
 
-class ManifestTooNew(ManifestError):
+class ManifestTooNewError(ManifestError):
     """A manifest was written by a newer version."""
 
 
@@ -37,7 +37,7 @@ def to_json(tree: model.BlockTree) -> bytes:
 
 
 def from_json(text: bytes) -> model.BlockTree:
-    """Parse a manifest. Raises ManifestError (unreadable, inconsistent) or ManifestTooNew."""
+    """Parse a manifest. Raises ManifestError (unreadable, inconsistent) or ManifestTooNewError."""
     try:
         document = json.loads(text)
     except ValueError as error:
@@ -48,12 +48,12 @@ def from_json(text: bytes) -> model.BlockTree:
     if not isinstance(version, int) or version < 1:
         raise ManifestError(f"the manifest has no usable version: {version!r}")
     if version > VERSION:
-        raise ManifestTooNew(
+        raise ManifestTooNewError(
             f"the manifest has version {version}, this program reads up to {VERSION}"
         )
     try:
         tree = codec.decode(model.BlockTree, document)
-    except codec.Mismatch as error:
+    except codec.MismatchError as error:
         raise ManifestError(f"the manifest does not hold what it should: {error}") from error
     _check(tree)
     return tree

@@ -18,7 +18,7 @@ TREE = "tree"
 STATE_ONLY = "state"
 
 
-class CannotPlan(ValueError):
+class RestorePlanError(ValueError):
     """The block tree does not hold what the restore needs; the message says what is missing."""
 
 
@@ -88,13 +88,13 @@ class RestorePlan:
 def plan(tree: model.BlockTree, point: model.TimePoint, what: str = TREE) -> RestorePlan:
     """Plan the restore of a time point: its whole tree, or only the VM's state (STATE_ONLY).
 
-    Raises CannotPlan when nodes or segments are missing from the block tree.
+    Raises RestorePlanError when nodes or segments are missing from the block tree.
     """
     live = {s.node: s for s in point.snapshots} if what == TREE else {}
     try:
         wanted = {base for node in (*live, point.state) for base in tree.lineage(node)}
     except LookupError as error:
-        raise CannotPlan(str(error)) from error
+        raise RestorePlanError(str(error)) from error
     # A node is saved after its base, and nodes are kept in the order they were saved.
     order = [node for node in tree.nodes.values() if node.id in wanted and node.id != point.state]
     order.append(tree.nodes[point.state])
@@ -108,7 +108,7 @@ def _check_segments(tree: model.BlockTree, nodes: list[model.Node]) -> None:
         saved = {segment.disk for segment in tree.segments_of(node.id)}
         missing = [disk.slot for disk in node.disks if disk.key not in saved]
         if missing:
-            raise CannotPlan(
+            raise RestorePlanError(
                 f"node {node.directory} has no segment for disk {', '.join(missing)} in the manifest"
             )
 

@@ -24,7 +24,7 @@ _RETRIES = 3
 _CONNECT_TIMEOUT = 30  # seconds
 
 
-class CannotConnect(errors.VmsnapError):
+class SessionError(errors.VmsnapError):
     """vCenter or ESXi could not be reached, was not who it should be, or refused the login."""
 
 
@@ -45,13 +45,13 @@ class Server:
     verify: bool = True
 
     def tls_context(self) -> tls.SeeingContext:
-        """The TLS context for every connection to this server. Raises CannotConnect."""
+        """The TLS context for every connection to this server. Raises SessionError."""
         if self.thumbprint:
             return tls.PinnedContext.of(self.thumbprint)
         try:
             return tls.SeeingContext.trusting(self.ca_file, self.verify)
         except OSError as error:
-            raise CannotConnect(
+            raise SessionError(
                 f"The CA file {self.ca_file} cannot be used: {error.strerror or error}"
             ) from error
 
@@ -65,18 +65,18 @@ class _Stub(connect.VimSessionOrientedStub):
         self._server = server
 
     def InvokeMethod(self, *arguments: Any) -> Any:
-        """Call a method; attributes are read by such calls too. Raises CannotConnect."""
+        """Call a method; attributes are read by such calls too. Raises SessionError."""
         try:
             return super().InvokeMethod(*arguments)
         except _NO_CONNECTION as error:
-            raise CannotConnect(*_explain(self._server, error)) from error
+            raise SessionError(*_explain(self._server, error)) from error
 
 
 class Session:
     """A logged-in session. `content` is the ServiceContent; managed objects share its stub."""
 
     def __init__(self, server: Server) -> None:
-        """Log in. Raises CannotConnect."""
+        """Log in. Raises SessionError."""
         self.server = server
         self._tls = server.tls_context()
         try:
@@ -91,7 +91,7 @@ class Session:
             self.content: Any = self.instance.RetrieveContent()
             self.ensure()
         except (*_NO_CONNECTION, vim.fault.NoPermission) as error:
-            raise CannotConnect(*_explain(server, error)) from error
+            raise SessionError(*_explain(server, error)) from error
 
     def ensure(self) -> None:
         """Log in (again) where needed. Raises what the server raises."""
@@ -150,7 +150,7 @@ def _explain(server: Server, error: BaseException) -> tuple[str, None, str]:
         what = f"{server.user} may not log in at {where}: it lacks {error.privilegeId}"
         return what, None, "Give the user the role described in the documentation"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    if isinstance(error, tls.NotPinned):
+    if isinstance(error, tls.NotPinnedError):
         what = f"The TLS certificate of {where} is not the pinned one: {text}"
         return what, None, "Check vcthumbprint; has the certificate been renewed?"
     if isinstance(error, ssl.SSLError):

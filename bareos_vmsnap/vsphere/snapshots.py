@@ -96,7 +96,7 @@ def take(
 ) -> Taken:
     """Take a snapshot without memory.
 
-    A failure is tried again `retries` times after `wait` seconds each. Raises tasks.TaskFailed,
+    A failure is tried again `retries` times after `wait` seconds each. Raises tasks.TaskFailedError,
     errors.Canceled.
     """
     doing = f"Taking the snapshot {name!r} of VM {vm.name}"
@@ -106,8 +106,8 @@ def take(
             snapshot = waiter.wait(task, doing)
             return Taken(snapshot, task.info.eventChainId)
         except _SNAPSHOT_FAULTS as fault:
-            failure = tasks.TaskFailed(doing, fault)
-        except tasks.TaskFailed as failed:
+            failure = tasks.TaskFailedError(doing, fault)
+        except tasks.TaskFailedError as failed:
             failure = failed
         if attempt == retries or not isinstance(failure.fault, _SNAPSHOT_FAULTS):
             raise failure
@@ -118,7 +118,7 @@ def take(
 
 
 def delete(vm: Any, snapshot: Any, name: str, waiter: tasks.Waiter) -> None:
-    """Delete one snapshot and wait until its data is consolidated. Raises tasks.TaskFailed.
+    """Delete one snapshot and wait until its data is consolidated. Raises tasks.TaskFailedError.
 
     The next snapshot must not be taken before the consolidation has ended: changes made meanwhile
     would be lost to CBT.
@@ -128,7 +128,7 @@ def delete(vm: Any, snapshot: Any, name: str, waiter: tasks.Waiter) -> None:
         task = snapshot.RemoveSnapshot_Task(removeChildren=False, consolidate=True)
         waiter.wait(task, doing, heed_cancel=False)
     except vim.fault.VimFault as fault:
-        raise tasks.TaskFailed(doing, fault) from fault
+        raise tasks.TaskFailedError(doing, fault) from fault
     if vm.runtime.consolidationNeeded:
         doing = f"Consolidating the disks of VM {vm.name}"
         waiter.wait(vm.ConsolidateVMDisks_Task(), doing, heed_cancel=False)

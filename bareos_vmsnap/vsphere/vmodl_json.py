@@ -15,7 +15,7 @@ from typing import Any
 from pyVmomi import VmomiSupport
 
 
-class CannotDecode(ValueError):
+class DecodeError(ValueError):
     """A JSON value is not one of ours, or of a type this pyVmomi does not know."""
 
 
@@ -45,7 +45,7 @@ def encode(value: Any) -> Any:
 
 
 def decode(value: Any) -> Any:
-    """Return what encode() was given; references carry no connection. Raises CannotDecode."""
+    """Return what encode() was given; references carry no connection. Raises DecodeError."""
     if isinstance(value, list):
         return [decode(item) for item in value]
     if not isinstance(value, dict):
@@ -69,12 +69,12 @@ def _type(name: str) -> Any:
     try:
         return VmomiSupport.GetVmodlType(name)
     except (KeyError, AttributeError) as error:
-        raise CannotDecode(f"pyVmomi does not know the type {name!r}") from error
+        raise DecodeError(f"pyVmomi does not know the type {name!r}") from error
 
 
 def _decode_object(value: dict[str, Any]) -> Any:
     if "_type" not in value:
-        raise CannotDecode("an object has no _type")
+        raise DecodeError("an object has no _type")
     made = _type(value["_type"])()
     for name, item in value.items():
         if name == "_type":
@@ -83,7 +83,7 @@ def _decode_object(value: dict[str, Any]) -> Any:
             prop = made._GetPropertyInfo(name)
             setattr(made, name, _typed(prop.type, decode(item)))
         except (AttributeError, LookupError, TypeError, ValueError) as error:
-            raise CannotDecode(f"{value['_type']}.{name}: {error}") from error
+            raise DecodeError(f"{value['_type']}.{name}: {error}") from error
     return made
 
 

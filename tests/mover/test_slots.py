@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from bareos_vmsnap.mover.child.failures import PlanFailure
+from bareos_vmsnap.mover.child.errors import PlanError
 from bareos_vmsnap.mover.child.slots import Scope, Slots, scopes
 from bareos_vmsnap.mover.client.mover import Mover, MoverError
 
@@ -60,13 +60,13 @@ def test_where_one_scope_is_full_nothing_of_another_is_kept(tmp_path: Path) -> N
 
 
 def test_more_than_there_can_ever_be_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PlanFailure, match="2 connections at once are needed, ESXi host a/b may"):
+    with pytest.raises(PlanError, match="2 connections at once are needed, ESXi host a/b may"):
         Slots().take({scope(tmp_path, 1): 2})
 
 
 @pytest.mark.parametrize("bad", [["x"], [{"name": "a"}], [{"rank": 0, "colour": "blue"}]])
 def test_a_malformed_scope_is_refused(bad: list[Any]) -> None:
-    with pytest.raises(PlanFailure, match="slots"):
+    with pytest.raises(PlanError, match="slots"):
         scopes(bad)
 
 

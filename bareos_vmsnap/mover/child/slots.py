@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Callable
 from urllib.parse import quote
 
-from bareos_vmsnap.mover.child.failures import PlanFailure
+from bareos_vmsnap.mover.child.errors import PlanError
 from bareos_vmsnap.processes import file_lock
 
 POLL = 0.2  # seconds between looks at slots that are all taken
@@ -42,15 +42,15 @@ class Scope:
 
 
 def scopes(entries: Iterable[Any]) -> list[Scope]:
-    """The scopes of a description's `slots`, in the order they are taken. Raises PlanFailure."""
+    """The scopes of a description's `slots`, in the order they are taken. Raises PlanError."""
     found = []
     for entry in entries:
         if not isinstance(entry, Mapping):
-            raise PlanFailure("slots is not a list of objects")
+            raise PlanError("slots is not a list of objects")
         try:
             found.append(Scope(**entry))
         except TypeError as error:
-            raise PlanFailure(f"slots: {error}") from error
+            raise PlanError(f"slots: {error}") from error
     return sorted(found)
 
 
@@ -65,12 +65,12 @@ class Slots:
     ) -> None:
         """Take so many slots of each scope, waiting for as long as it takes.
 
-        `waiting` is called once for each scope that has to be waited for. Raises PlanFailure for
+        `waiting` is called once for each scope that has to be waited for. Raises PlanError for
         more slots than a scope has, OSError where the files cannot be used.
         """
         for scope, count in sorted(wanted.items()):
             if count > scope.limit:
-                raise PlanFailure(
+                raise PlanError(
                     f"{count} connections at once are needed, {scope.name} may have {scope.limit}"
                 )
         for scope, count in sorted(wanted.items()):

@@ -56,7 +56,7 @@ def serve(given: Mapping[str, Any], *, writable: bool) -> Iterator[Endpoint]:
                         ends_with_clients=True,
                     )
                 )
-        except server.ServerNotReady as error:
+        except server.ServerNotReadyError as error:
             raise TransportError(f"{name}: {explain(error.log) or error}") from error
         yield Endpoint(
             running.uri,

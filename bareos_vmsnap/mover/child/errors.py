@@ -5,43 +5,43 @@
 from __future__ import annotations
 
 
-class MoverFailure(Exception):
+class MoverChildError(Exception):
     """Base of the mover's own failures; messages hold no secret."""
 
     kind = "mover"
 
 
-class PlanFailure(MoverFailure):
+class PlanError(MoverChildError):
     """The plan is incomplete or contradicts itself."""
 
     kind = "plan"
 
 
-class NbdFailure(MoverFailure):
+class NbdError(MoverChildError):
     """An NBD server refused, failed or went away."""
 
     kind = "nbd"
 
 
-class CapacityMismatch(MoverFailure):
+class CapacityError(MoverChildError):
     """A disk does not have the size that was expected."""
 
     kind = "capacity"
 
 
-class WrongSegment(MoverFailure):
+class WrongSegmentError(MoverChildError):
     """The segment is sound, but not the one that was expected."""
 
     kind = "wrong-segment"
 
 
-class ReadbackMismatch(MoverFailure):
+class ReadbackError(MoverChildError):
     """The target does not give back what was written to it."""
 
     kind = "readback"
 
 
-class AccountingFailure(MoverFailure):
+class AccountingError(MoverChildError):
     """The mover did not move what it planned to: a fault in this program."""
 
     kind = "accounting"
