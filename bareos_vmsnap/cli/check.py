@@ -47,7 +47,7 @@ def command(settings: tuple[str, ...]) -> None:
         finally:
             session.close()
     except errors.VmsnapError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {errors.message(error)}", err=True)
         sys.exit(1)
     if lacking:
         sys.exit(1)
@@ -99,7 +99,9 @@ def _open_a_disk(vm: Any, session: Any, options: Options) -> None:
             with client.Mover.read(plan) as mover:
                 mover.wait_ready(client.OPEN_TIMEOUT, tell=click.echo)
         except client.MoverError as error:
-            raise errors.BackupError(f"{disk.label} cannot be opened: {error}") from error
+            raise errors.BackupError(
+                f"{disk.label} cannot be opened: {error}", id="disk-not-opened"
+            ) from error
     click.echo(f"{disk.label} was opened ({disk.path})")
 
 

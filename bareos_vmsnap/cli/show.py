@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.tree import Tree
 
+from bareos_vmsnap import errors
 from bareos_vmsnap.tree import manifest, model
 
 
@@ -23,7 +24,7 @@ def command(file: Path, timepoint: str | None) -> None:
     try:
         tree = manifest.from_json(file.read_bytes())
     except manifest.ManifestError as error:
-        click.echo(f"{file}: {error}", err=True)
+        click.echo(f"{file}: {errors.message(error)}", err=True)
         sys.exit(1)
     if timepoint is not None and timepoint not in tree.timepoints:
         click.echo(f"{file} has no time point {timepoint}; it has:", err=True)

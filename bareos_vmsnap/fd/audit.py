@@ -59,7 +59,9 @@ def differing(
     except client.MoverError as error:
         if cancel.is_set():
             raise errors.Canceled("The audit was interrupted: the job was canceled") from error
-        raise errors.BackupError(f"The audit of changed block tracking failed: {error}") from error
+        raise errors.BackupError(
+            f"The audit of changed block tracking failed: {error}", id="audit-failed"
+        ) from error
     return report.data_bytes + report.zero_bytes
 
 

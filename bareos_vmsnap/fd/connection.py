@@ -48,7 +48,9 @@ def disk_access(
         try:
             return access.NbdAccess(options.nbd_uri, options.nbd_link_uri)
         except access.TemplateError as error:
-            raise errors.OptionError(f"Plugin option nbd_uri: {error}") from error
+            raise errors.OptionError(
+                f"Plugin option nbd_uri: {error}", id="option-invalid"
+            ) from error
     slots = options.vddk_slots or str(directory / "bareos-vmsnap-slots")
     return access.VddkAccess(
         server=options.vcserver,
@@ -80,5 +82,6 @@ def _settings(file: Optional[str]) -> str:
         return Path(file).read_text(encoding="utf-8").rstrip("\n") + "\n"
     except (OSError, UnicodeDecodeError) as error:
         raise errors.OptionError(
-            f"Plugin option vddk_config: {file} cannot be read: {error}"
+            f"Plugin option vddk_config: {file} cannot be read: {error}",
+            id="option-file-unreadable",
         ) from error

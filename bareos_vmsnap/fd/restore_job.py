@@ -70,7 +70,7 @@ class RestoreJob:
             vm = self._vm(name)
             vm.pieces.add(piece)
         except manifest.ManifestError as error:
-            raise errors.RestoreError(str(error)) from error
+            raise errors.RestoreError(error.what, id="manifest-unusable") from error
         if vm.line is None or saved_by >= vm.saved_by:
             vm.line, vm.saved_by = line, saved_by
 
@@ -82,7 +82,9 @@ class RestoreJob:
     def wanted(self, path: str) -> bool:
         """Whether the restore needs this file. Raises errors.VmsnapError."""
         if not names.is_ours(path):
-            raise errors.RestoreError(f"{path} is no file of a VM, but was saved by this plugin")
+            raise errors.RestoreError(
+                f"{path} is no file of a VM, but was saved by this plugin", id="file-unknown"
+            )
         return self._job(path).wanted(path)
 
     def open(self, path: str) -> Receiver:
@@ -130,4 +132,5 @@ class RestoreJob:
             raise errors.RestoreError(
                 f"The selection holds several VMs, and {single[0]} was given for all of them",
                 todo=f"Restore them one after another, or without {single[0]}",
+                id="option-for-one-vm",
             )

@@ -8,7 +8,7 @@ import dataclasses
 import random
 import threading
 from collections.abc import Iterable
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 from pyVmomi import vim
 
@@ -29,6 +29,8 @@ _OVERHEAD = 4096  # bytes of a segment's header and trailer, for its expected si
 class NoLinkError(errors.VmsnapError):
     """A snapshot's own file cannot be opened without its parents."""
 
+    id = "no-link"
+
 
 class SegmentFiles:
     """Makes the segment files of one VM's backup."""
@@ -40,7 +42,7 @@ class SegmentFiles:
         access: Access,
         options: Options,
         cancel: threading.Event,
-        warn: Callable[[str], None],
+        warn: errors.Warn,
         launcher: Launcher,
     ) -> None:
         self._session = session
@@ -73,6 +75,7 @@ class SegmentFiles:
             f"used ({'; '.join(refused) or task.distrust}) and fallback_to_full_cbt=no forbids "
             "another way",
             todo="Set fallback_to_full_cbt=yes, or reset CBT once no snapshot exists",
+            id="fallback-forbidden",
         )
 
     def check_remembered(self, task: plan_backup.Task) -> None:
@@ -180,9 +183,10 @@ class SegmentFiles:
                 "calls unchanged"
             )
             self._warn(
-                f"{disk.label} ({disk.slot}) at {task.segment.name.rsplit('/', 2)[-2]}: {what}"
+                "audit-mismatch",
+                f"{disk.label} ({disk.slot}) at {task.segment.name.rsplit('/', 2)[-2]}: {what}",
             )
-            raise cbt.CbtRefusedError(what)
+            raise cbt.CbtRefusedError(what, id="audit-mismatch")
 
     def _in_use(
         self, task: plan_backup.Task, rung: ladder.Rung

@@ -79,12 +79,14 @@ class VmBackup:
         name = self._vm.name
         found = preflight.check(self._vm, content)
         for warning in found.warnings:
-            self._log.warn(warning)
+            self._log.warn(*warning)
         identity = snapshots.identity(self._vm)
         self.instance_uuid = identity.instance_uuid
         if self.instance_uuid in self._done:
             raise errors.OptionError(
-                f"Two Plugin lines of the FileSet name the same VM, {name}", todo="Remove one"
+                f"Two Plugin lines of the FileSet name the same VM, {name}",
+                todo="Remove one",
+                id="vm-twice",
             )
         self._lock = VmLock(self._job_info.working_directory, identity.instance_uuid, name)
         tree = previous.find(self._pieces, identity, self._options, self._job_info, self._log)
@@ -143,7 +145,9 @@ class VmBackup:
             yield item
         missing = [t.segment.name for t in self._plan.tasks if t.segment.name not in tree.segments]
         if missing:
-            raise errors.BackupError(f"Segments were not taken by Bareos: {', '.join(missing)}")
+            raise errors.BackupError(
+                f"Segments were not taken by Bareos: {', '.join(missing)}", id="segments-not-taken"
+            )
         yield items.ContentFile(names.manifest(tree.directory, point.id), manifest.to_json(tree))
         name = names.manifest(tree.directory, point.id)
         for number, piece in enumerate(manifest.to_pieces(tree, name), 1):
@@ -164,7 +168,9 @@ class VmBackup:
             if canceled():
                 raise errors.Canceled("The backup was canceled") from error
             self._check_places(item.reads)  # that would be why
-            raise errors.BackupError(f"Segment {item.name} cannot be read: {error}") from error
+            raise errors.BackupError(
+                f"Segment {item.name} cannot be read: {error}", id="segment-unreadable"
+            ) from error
         self._queue().prepare()
         return mover
 
@@ -175,7 +181,9 @@ class VmBackup:
             report = mover.finish(MOVER_TIMEOUT)
         except client.MoverError as error:
             self._check_places(item.reads)
-            raise errors.BackupError(f"Segment {item.name} was not saved whole: {error}") from error
+            raise errors.BackupError(
+                f"Segment {item.name} was not saved whole: {error}", id="segment-incomplete"
+            ) from error
         self._check_places(item.reads)
         assert self._plan is not None
         for note in report.notes:
@@ -248,7 +256,9 @@ class VmBackup:
         try:
             return self._queue().start(item)
         except client.MoverError as error:
-            raise errors.BackupError(f"Segment {item.name} cannot be read: {error}") from error
+            raise errors.BackupError(
+                f"Segment {item.name} cannot be read: {error}", id="segment-unreadable"
+            ) from error
 
     def _planned(
         self, observed: Observed, tree: Optional[model.BlockTree]
@@ -266,8 +276,10 @@ class VmBackup:
                 self._segments.check_remembered(task)
         except cbt.CbtRefusedError as error:
             self._log.warn(
+                "cbt-no-answer",
                 f"VM {observed.vm.name}: CBT does not answer since the previous backup "
-                f"({error.what}): changes are counted from the VM's snapshot"
+                f"({error.what}): changes are counted from the VM's snapshot",
+                *errors.ids(error),
             )
             past = dataclasses.replace(past, line=None)
             planned = plan_backup.plan(observed, job, self._policy, past)

@@ -96,6 +96,7 @@ class VmRestore:
                 todo="Select them too: the VM's whole directory, of every job since its last full. "
                 "Or choose a time point the selection holds with restore_timepoint, or have the "
                 "files as they are with restore_target=files",
+                id="segments-missing",
             )
         self._run_until_write()
         target = self._opened()
@@ -129,7 +130,7 @@ class VmRestore:
             try:
                 trees = [self._pieces.manifest(name) for name in self._pieces.names()]
             except manifest.ManifestError as error:
-                raise errors.RestoreError(str(error)) from error
+                raise errors.RestoreError(error.what, id="manifest-unusable") from error
             if trees:
                 self._make_plan(trees)
         return self._plan
@@ -142,11 +143,14 @@ class VmRestore:
                     try:
                         trees.append(manifest.from_json(source.read()))
                     except manifest.ManifestError as error:
-                        raise errors.RestoreError(f"{name}: {error}") from error
+                        raise errors.RestoreError(
+                            f"{name}: {error}", id="manifest-unusable"
+                        ) from error
         if not trees:
             raise errors.RestoreError(
                 "Nothing was restored: the selection holds no manifest of a VM",
                 todo="Select the VM's whole directory, of every job since its last full",
+                id="manifest-missing",
             )
         return self._make_plan(trees)
 
@@ -155,7 +159,9 @@ class VmRestore:
             tree, point = choose.timepoint(trees, self._options.restore_timepoint)
             plan = plan_restore.plan(tree, point, self._options.restore_snapshots)
         except (choose.ChoiceError, plan_restore.RestorePlanError) as error:
-            raise errors.RestoreError(f"The restore cannot be planned: {error}") from error
+            raise errors.RestoreError(
+                f"The restore cannot be planned: {error}", id="restore-unplannable"
+            ) from error
         self._tree, self._plan, self._steps = tree, plan, list(plan.steps)
         self._log.info(
             f"Restoring VM {tree.vm.name} as of time point {point.id} ({point.taken}): "
@@ -184,7 +190,9 @@ class VmRestore:
         try:
             mover = self._writers.start(write)
         except client.MoverError as error:
-            raise errors.RestoreError(f"{segment.name} cannot be written: {error}") from error
+            raise errors.RestoreError(
+                f"{segment.name} cannot be written: {error}", id="segment-unwritable"
+            ) from error
         try:
             mover.wait_ready(
                 OPEN_TIMEOUT, tell=self._log.info, canceled=self._job_info.cancel.is_set
@@ -194,7 +202,9 @@ class VmRestore:
             if self._job_info.cancel.is_set():
                 raise errors.Canceled("The restore was canceled") from error
             label = self._disk(segment).label
-            raise errors.RestoreError(f"{label} cannot be written: {error}") from error
+            raise errors.RestoreError(
+                f"{label} cannot be written: {error}", id="segment-unwritable"
+            ) from error
         self._writers.prepare(next((w for w in self._next_writes() if w is not write), None))
         return ToDisk(segment.name, mover, lambda report: self._written(write, report))
 
@@ -217,7 +227,10 @@ class VmRestore:
         assert self._tree is not None
         disk = self._tree.nodes[segment.node].disk(segment.disk)
         if disk is None:
-            raise errors.RestoreError(f"Segment {segment.name} is of a disk its node does not have")
+            raise errors.RestoreError(
+                f"Segment {segment.name} is of a disk its node does not have",
+                id="segment-of-no-disk",
+            )
         return disk
 
     def _written(self, write: plan_restore.Write, report: client.Report) -> None:
@@ -225,7 +238,8 @@ class VmRestore:
         if segment.digest and report.digest != segment.digest:
             raise errors.RestoreError(
                 f"Segment {segment.name} is not the one the manifest speaks of: its digest is "
-                f"{report.digest}, not {segment.digest}"
+                f"{report.digest}, not {segment.digest}",
+                id="segment-another",
             )
         self._steps.remove(write)
         self._restored.append((segment, report))
@@ -292,7 +306,10 @@ class VmRestore:
             with self._spool.open(point.nvram) as source:
                 target.nvram(source.read())
         else:
-            self._log.warn(f"{point.nvram} was not selected: the VM starts with a new NVRAM")
+            self._log.warn(
+                "nvram-not-selected",
+                f"{point.nvram} was not selected: the VM starts with a new NVRAM",
+            )
 
     def _table(self) -> str:
         assert self._tree is not None

@@ -65,7 +65,9 @@ class Access:
             self._lib.start(self._library.libdir, path)
         except VddkLoadError as error:
             return Answer(
-                FAILED, f"VMware's VDDK in {self._library.libdir} cannot be used: {error}"
+                FAILED,
+                f"VMware's VDDK in {self._library.libdir} cannot be used: {error.what}",
+                id=error.id,
             )
         self._started = True
         self._params = self._lib.params(self._disk)
@@ -84,7 +86,7 @@ class Access:
                 time.sleep(_PAUSE)
             if self._call(END):
                 return Answer(BLOCKED)
-        return Answer(FAILED, self._explain(END))
+        return self._failed(END)
 
     def close(self) -> None:
         """Nothing is called any more. No disk was opened, so nothing is there to be cleaned up."""
@@ -100,7 +102,7 @@ class Access:
             return Answer(OTHERS)
         if disabled and diagnosis.explain(messages, self._disk) is None:
             return Answer(OTHERS)
-        return Answer(FAILED, self._explain(PREPARE))
+        return self._failed(PREPARE)
 
     def _call(self, name: str) -> bool:
         with self._lock:
@@ -110,13 +112,15 @@ class Access:
             self._log_line(f"VixDiskLib_{name}: {self._lib.error_text(error)}", True)
         return error == OK
 
-    def _explain(self, name: str) -> str:
-        """Of the call made last."""
+    def _failed(self, name: str) -> Answer:
+        """Why the call made last failed."""
         with self._lock:
             messages = list(self._messages)
-        return diagnosis.explain(messages, self._disk) or (
-            messages[-1] if messages else f"{name} failed"
-        )
+        known = diagnosis.explain(messages, self._disk)
+        if known is not None:
+            return Answer(FAILED, known.text, id=known.id)
+        said = messages[-1] if messages else f"{name} failed"
+        return Answer(FAILED, said, id="relocation-call-failed")
 
     def _log_line(self, line: str, grave: bool) -> None:
         with self._lock:

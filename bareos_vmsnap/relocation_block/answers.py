@@ -26,10 +26,14 @@ def identity(vm: str) -> str:
 
 @dataclass(frozen=True)
 class Answer:
-    """One of the words above; for FAILED what went wrong, for OTHERS what is known of them."""
+    """One of the words above; for FAILED what went wrong, for OTHERS what is known of them.
+
+    FAILED has the id of its message, too.
+    """
 
     word: str
     message: str = ""
+    id: str = ""
 
     @property
     def held(self) -> bool:

@@ -96,9 +96,11 @@ class BlockProcess:
             if canceled():
                 return self._give_up(Answer(CANCELED))
             if time.monotonic() >= deadline:
-                return self._give_up(Answer(FAILED, f"VDDK gave no answer in {timeout:.0f} s"))
+                return self._give_up(
+                    Answer(FAILED, f"VDDK gave no answer in {timeout:.0f} s", id="vddk-late")
+                )
             if not self._receive(min(deadline, time.monotonic() + PATIENCE)):
-                return Answer(FAILED, self._last_words())
+                return Answer(FAILED, self._last_words(), id="block-process-ended")
         if not self._begin.held:
             self._close_lifeline()
         return self._begin
@@ -141,7 +143,7 @@ class BlockProcess:
         if not self._reports.wait(deadline):
             return True
         for report in self._reports.read():
-            answer = Answer(report["word"], report["message"])
+            answer = Answer(report["word"], report["message"], report["id"])
             if report["over"]:
                 self._end = answer
             else:

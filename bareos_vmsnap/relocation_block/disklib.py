@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any, Callable, Optional
 
+from bareos_vmsnap.errors import VmsnapError
 from bareos_vmsnap.transport.vddk import command
 from bareos_vmsnap.transport.vddk.vddk_disk import VddkDisk
 
@@ -54,8 +55,10 @@ class ConnectParams(ctypes.Structure):
     )
 
 
-class VddkLoadError(Exception):
+class VddkLoadError(VmsnapError):
     """The library cannot be loaded or started; the message has the loader's or VDDK's words."""
+
+    id = "vddk-unloadable"
 
 
 class DiskLib:
@@ -87,7 +90,9 @@ class DiskLib:
         """InitEx. Raises VddkLoadError."""
         error = self._init(_MAJOR, _MINOR, *self._logs, libdir.encode(), config.encode())
         if error != OK:
-            raise VddkLoadError(f"VixDiskLib_InitEx: {self.error_text(error)}")
+            raise VddkLoadError(
+                f"VixDiskLib_InitEx: {self.error_text(error)}", id="vddk-not-started"
+            )
 
     def access(self, name: str, params: Any, identity: str) -> int:
         """PrepareForAccess or EndAccess; the error, OK for none."""

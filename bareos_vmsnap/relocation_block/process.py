@@ -20,6 +20,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn, Optional
 
+from bareos_vmsnap import system_errors
 from bareos_vmsnap.processes import file_lock
 from bareos_vmsnap.processes.server_log import ServerLog
 from bareos_vmsnap.relocation_block.access_calls import Access
@@ -63,7 +64,8 @@ def main(arguments: Sequence[str]) -> NoReturn:
     worker.start()
     in_time = _wait(worker, [pipes.lifeline, signalled])
     if not in_time:
-        worker.tell(Answer(FAILED, f"VDDK did not return within {END_LIMIT:.0f} s"), over=True)
+        late = f"VDDK did not return within {END_LIMIT:.0f} s"
+        worker.tell(Answer(FAILED, late, id="vddk-late"), over=True)
     log.tail()  # takes in the last words too
     shutil.rmtree(directory, ignore_errors=True)
     # VDDK's threads, and one that hangs in it, end with the process.
@@ -155,17 +157,18 @@ class _Worker(threading.Thread):
             else:
                 self._hold(access)
         except TransportError as error:
-            self.tell(Answer(FAILED, str(error)))
+            self.tell(Answer(FAILED, error.what, id=error.id))
         except Exception as error:  # noqa: BLE001 - whatever it is, the job must know
             traceback.print_exc()
-            self.tell(Answer(FAILED, f"unexpected {type(error).__name__}: {error}"))
+            said = system_errors.translated(error)
+            self.tell(Answer(FAILED, f"unexpected {type(error).__name__}: {error}", id=said.id))
         os.close(self._ending)
 
     def _probe(self, access: Access) -> None:
         try:
             answer = access.load()
         except VddkLoadError as error:
-            answer = Answer(FAILED, f"VMware's VDDK cannot be loaded: {error}")
+            answer = Answer(FAILED, f"VMware's VDDK cannot be loaded: {error.what}", id=error.id)
         self.tell(answer)
         self.tell(answer, over=True)
 
@@ -194,6 +197,7 @@ class _Worker(threading.Thread):
     def tell(self, answer: Answer, *, over: bool = False) -> None:
         """`over`: how it ended, not how it began."""
         message = self._log.clean(answer.message.encode())
-        line = json.dumps({"word": answer.word, "message": message, "over": over})
+        fields = {"word": answer.word, "message": message, "id": answer.id, "over": over}
+        line = json.dumps(fields)
         with contextlib.suppress(BrokenPipeError):  # the job is gone
             os.write(self._report, line.encode() + b"\n")

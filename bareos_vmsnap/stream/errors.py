@@ -1,20 +1,20 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What can be wrong with a segment. `kind` is a stable word for reports."""
+"""What can be wrong with a segment."""
 
 from __future__ import annotations
 
+from bareos_vmsnap.errors import VmsnapError
 
-class SegmentError(Exception):
+
+class SegmentError(VmsnapError):
     """A stream cannot be used as a segment."""
-
-    kind = "segment"
 
 
 class SegmentTooNewError(SegmentError):
     """The segment is whole as far as can be seen, but of a later format version."""
 
-    kind = "segment-too-new"
+    id = "segment-too-new"
 
     def __init__(self, version: int, supported: int):
         super().__init__(
@@ -27,8 +27,6 @@ class SegmentTooNewError(SegmentError):
 class SegmentDamagedError(SegmentError):
     """The stream is not what was written; `position` is the offset in it, in bytes."""
 
-    kind = "segment-damaged"
-
     def __init__(self, position: int, problem: str):
         super().__init__(f"segment damaged at byte {position}: {problem}")
         self.position = position
@@ -38,58 +36,58 @@ class SegmentDamagedError(SegmentError):
 class NotASegmentError(SegmentDamagedError):
     """The magic number is missing."""
 
-    kind = "segment-no-magic"
+    id = "segment-no-magic"
 
 
 class HeaderDamagedError(SegmentDamagedError):
     """The header does not match its check or breaks a rule."""
 
-    kind = "segment-header"
+    id = "segment-header"
 
 
 class FrameDamagedError(SegmentDamagedError):
     """A frame head does not match its check or breaks a rule."""
 
-    kind = "segment-frame"
+    id = "segment-frame"
 
 
 class FrameOutOfSequenceError(SegmentDamagedError):
     """A frame was lost, repeated or moved."""
 
-    kind = "segment-sequence"
+    id = "segment-sequence"
 
 
 class FrameOutOfBoundsError(SegmentDamagedError):
     """A frame reaches beyond the capacity or is larger than a chunk."""
 
-    kind = "segment-bounds"
+    id = "segment-bounds"
 
 
 class FrameOverlapError(SegmentDamagedError):
     """A frame covers bytes that an earlier one has, or comes too late to be told apart."""
 
-    kind = "segment-overlap"
+    id = "segment-overlap"
 
 
 class PayloadDamagedError(SegmentDamagedError):
     """A frame's data does not match its checksums."""
 
-    kind = "segment-payload"
+    id = "segment-payload"
 
 
 class TrailerDamagedError(SegmentDamagedError):
     """The trailer does not match its check or the frames before it."""
 
-    kind = "segment-trailer"
+    id = "segment-trailer"
 
 
 class TruncatedError(SegmentDamagedError):
     """The stream ends before the trailer does."""
 
-    kind = "segment-truncated"
+    id = "segment-truncated"
 
 
 class TrailingGarbageError(SegmentDamagedError):
     """The stream goes on after the trailer."""
 
-    kind = "segment-trailing"
+    id = "segment-trailing"

@@ -75,7 +75,7 @@ class NewVm:
         job: str,
         cancel: threading.Event,
         inform: Callable[[str], None],
-        warn: Callable[[str], None],
+        warn: errors.Warn,
     ) -> None:
         self._session = session
         self._tree = tree
@@ -168,7 +168,9 @@ class NewVm:
                     host=host.name if host is not None else "",
                 )
                 return self._access.endpoint(address)
-        raise errors.RestoreError(f"VM {self._wish.name} has no disk {disk.key} ({disk.slot})")
+        raise errors.RestoreError(
+            f"VM {self._wish.name} has no disk {disk.key} ({disk.slot})", id="disk-missing"
+        )
 
     def take_snapshot(self, node: str, name: str, description: str) -> None:
         """Create the snapshot and check that vSphere took its name as it was."""
@@ -181,7 +183,10 @@ class NewVm:
             self._remove_twins(name, description)
             kept = next(i.tree for i in snapshots.walk(self._vm) if i.moref == snapshot._moId)
         if kept.name != name or (kept.description or "") != description:
-            self._warn(f"vSphere changed the name or description of {name!r} to {kept.name!r}")
+            self._warn(
+                "snapshot-renamed",
+                f"vSphere changed the name or description of {name!r} to {kept.name!r}",
+            )
         self._disks[node] = dict(self._leaf)
 
     def remove_helper(self, node: str) -> None:
@@ -279,6 +284,7 @@ class NewVm:
                 f"Somebody took a snapshot {tree.name!r} of VM {self._wish.name} while it was "
                 "being restored",
                 todo="Leave the VM alone, and out of other jobs, until its restore has ended",
+                id="snapshot-foreign",
             )
 
     def _unknown(self) -> list[Any]:
@@ -292,7 +298,8 @@ class NewVm:
             task = self._vm.PowerOnVM_Task()
             self._waiter.wait(task, doing, timeout=self._wish.poweron_timeout)
         except (tasks.TaskFailedError, vim.fault.VimFault) as error:
-            self._warn(f"{doing} failed, the VM is restored but off: {error}")
+            text = f"{doing} failed, the VM is restored but off: {error}"
+            self._warn("power-on-failed", text, *errors.ids(error))
 
     def _config(self, node: model.Node) -> Any:
         try:
@@ -300,8 +307,9 @@ class NewVm:
         except vmodl_json.DecodeError as error:
             raise errors.RestoreError(
                 f"The manifest's configuration of the VM at {self._called(node.id)} cannot be "
-                f"used: {error}",
+                f"used: {error.what}",
                 todo="Is the manifest damaged, or from a vSphere newer than this pyVmomi?",
+                id="vm-config-unusable",
             ) from error
 
     def _called(self, node: str) -> str:
@@ -316,6 +324,7 @@ class NewVm:
                     f"{inventory.plain_name(child.name)} exists in folder {self._wish.folder}",
                     left="nothing, the existing VM was not touched",
                     todo="Remove or rename it, or restore under another vmname or folder",
+                    id="vm-exists",
                 )
 
     def _refuse_datastores(self, dc: Any, wanted: Iterable[model.Disk], home: str) -> None:
@@ -326,6 +335,7 @@ class NewVm:
                     f"Datastore {name} does not exist in datacenter {self._wish.dc}",
                     left="nothing",
                     todo="Name another one with restore_datastore",
+                    id="datastore-missing",
                 )
 
     def _identity_is_free(self, config: Any) -> bool:

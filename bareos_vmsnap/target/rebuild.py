@@ -34,17 +34,21 @@ def tree_of(files: Iterable[Path]) -> tuple[model.BlockTree, dict[str, Path]]:
             disk = codec.decode(model.Disk, header["disk"])
             node = codec.decode(model.Node, header["node"])
         except (KeyError, codec.MismatchError) as error:
-            raise errors.RestoreError(f"{path} does not tell whose it is: {error}") from error
+            raise errors.RestoreError(
+                f"{path} does not tell whose it is: {error}", id="segment-nameless"
+            ) from error
         if tree is None:
             tree = model.BlockTree(vm, "/".join(segment.name.split("/")[:3]))
         if vm.instance_uuid != tree.vm.instance_uuid:
-            raise errors.RestoreError(f"{path} is of another VM ({vm.name}) than the files before")
+            raise errors.RestoreError(
+                f"{path} is of another VM ({vm.name}) than the files before", id="selection-mixed"
+            )
         known = tree.nodes.setdefault(node.id, node)
         tree.nodes[node.id] = replace(known, disks=(*known.disks, disk))
         tree.segments[segment.name] = segment
         found[segment.name] = path
     if tree is None:
-        raise errors.RestoreError("There is no segment file (*.vmseg)")
+        raise errors.RestoreError("There is no segment file (*.vmseg)", id="segments-missing")
     tree.nodes = {node.id: node for node in _bases_first(tree)}
     for segment in tree.segments.values():
         if segment.base is not None and tree.nodes[segment.base].disk(segment.disk) is None:
@@ -52,6 +56,7 @@ def tree_of(files: Iterable[Path]) -> tuple[model.BlockTree, dict[str, Path]]:
                 f"{found[segment.name]}: the segment of disk {segment.disk} at node {segment.base}, "
                 "which it builds on, is missing",
                 todo="Extract the files of every job since the last full",
+                id="segments-missing",
             )
     return tree, found
 
@@ -88,7 +93,9 @@ def _header(path: Path) -> dict[str, Any]:
             header: dict[str, Any] = reader.SegmentReader(source).header
             return header
     except (OSError, stream_errors.SegmentError) as error:
-        raise errors.RestoreError(f"{path} cannot be read: {error}") from error
+        raise errors.RestoreError(
+            f"{path} cannot be read: {error}", id="segment-file-unreadable"
+        ) from error
 
 
 def _bases_first(tree: model.BlockTree) -> list[model.Node]:
@@ -102,6 +109,7 @@ def _bases_first(tree: model.BlockTree) -> list[model.Node]:
             raise errors.RestoreError(
                 f"Segments are missing: nothing of node {', '.join(missing)}, which others build on",
                 todo="Extract the files of every job since the last full",
+                id="segments-missing",
             )
         order.append(ready[0])
         left.remove(ready[0])
@@ -126,4 +134,6 @@ def _apply(
                 mover.feed(source)
             mover.finish(_TIMEOUT)
     except (client.MoverError, OSError) as error:
-        raise errors.RestoreError(f"{path} cannot be applied: {error}") from error
+        raise errors.RestoreError(
+            f"{path} cannot be applied: {error}", id="segment-not-restored"
+        ) from error

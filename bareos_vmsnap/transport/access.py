@@ -9,12 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any, Optional, Protocol
 from urllib.parse import quote
 
+from bareos_vmsnap.errors import VmsnapError
+
 CURRENT = "current"
 FIELDS = ("vm", "snapshot", "disk", "path")
 
 
-class TemplateError(ValueError):
+class TemplateError(VmsnapError):
     """A URI template names a field there is none of, or misses one it needs."""
+
+    id = "nbd-uri-malformed"
 
 
 @dataclass(frozen=True)

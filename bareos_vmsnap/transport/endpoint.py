@@ -6,23 +6,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Callable, Optional
+from typing import Any, Callable, NamedTuple, Optional
+
+from bareos_vmsnap.errors import VmsnapError
 
 # Keys of every description; `slots` are what its connections count for, see mover.slots.
 COMMON: Mapping[str, type] = {"transport": str, "slots": list}
 
 
-class TransportError(Exception):
-    """A disk could not be made reachable. The message holds no secret."""
+class TransportError(VmsnapError):
+    """A disk could not be made reachable. By default its description is not right."""
 
-    kind = "transport"
+    id = "disk-description"
+
+
+class Explanation(NamedTuple):
+    """What a server's last words mean, with what to do."""
+
+    id: str
+    text: str
 
 
 def _no_log() -> str:
     return ""
 
 
-def _no_explanation() -> Optional[str]:
+def _no_explanation() -> Optional[Explanation]:
     return None
 
 
@@ -42,7 +51,7 @@ class Endpoint:
     name: str
     connections: Optional[int] = None
     log: Callable[[], str] = _no_log
-    explain: Callable[[], Optional[str]] = _no_explanation
+    explain: Callable[[], Optional[Explanation]] = _no_explanation
     maps_written_blocks: bool = False
     reopens: bool = False
     writes_zeros: bool = False

@@ -29,7 +29,7 @@ def serve(description: Mapping[str, Any], *, writable: bool) -> Iterator[Endpoin
     if not os.path.isabs(path):
         raise TransportError(f"transport qcow2: path {path} is not absolute")
     if not os.path.exists(path):
-        raise TransportError(f"transport qcow2: image {path} does not exist")
+        raise TransportError(f"transport qcow2: image {path} does not exist", id="image-missing")
     image = _image_options(path, description.get("format") or "qcow2")
 
     def command(files: server.Files) -> list[str]:

@@ -48,6 +48,8 @@ class Files(NamedTuple):
 class ServerNotReadyError(TransportError):
     """A server did not come to accept connections; `log` is the end of what it wrote."""
 
+    id = "server-not-ready"
+
     def __init__(self, problem: str, log: str) -> None:
         super().__init__(f"{problem}: {log}")
         self.log = log
@@ -160,7 +162,9 @@ def _start(
             preexec_fn=die_with_parent,
         )
     except FileNotFoundError as error:
-        raise TransportError(f"{arguments[0]} not found: install {package}") from error
+        raise TransportError(
+            f"{arguments[0]} not found: install {package}", id="program-missing"
+        ) from error
     finally:
         log.started()
     return NbdServer(arguments[0], directory, process, log)

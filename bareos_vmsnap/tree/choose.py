@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Optional
 
+from bareos_vmsnap.errors import VmsnapError
 from bareos_vmsnap.tree import model
 
 
-class ChoiceError(LookupError):
+class ChoiceError(VmsnapError):
     """The selection does not name one time point; the message tells what there is."""
 
 
@@ -24,11 +25,15 @@ def timepoint(
     vms = sorted({f"{tree.vm.name} ({tree.vm.instance_uuid})" for tree in trees})
     if len({tree.vm.instance_uuid for tree in trees}) > 1:
         raise ChoiceError(
-            f"the selection holds several VMs: {', '.join(vms)}; restore one at a time"
+            f"the selection holds several VMs: {', '.join(vms)}; restore one at a time",
+            id="selection-several-vms",
         )
     holding = [tree for tree in trees if wanted is None or wanted in tree.timepoints]
     if not holding:
         known = ", ".join(sorted({point for tree in trees for point in tree.timepoints}))
-        raise ChoiceError(f"there is no time point {wanted}; the selected jobs hold {known}")
+        raise ChoiceError(
+            f"there is no time point {wanted}; the selected jobs hold {known}",
+            id="time-point-unknown",
+        )
     tree = max(holding, key=lambda held: held.newest.age)
     return tree, tree.newest if wanted is None else tree.timepoints[wanted]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional, Union
 
+from bareos_vmsnap.errors import VmsnapError
 from bareos_vmsnap.tree import model
 
 ORIGIN = ""  # the VM as just created, before any node's content was written
@@ -18,8 +19,10 @@ TREE = "tree"
 STATE_ONLY = "state"
 
 
-class RestorePlanError(ValueError):
+class RestorePlanError(VmsnapError):
     """The block tree does not hold what the restore needs; the message says what is missing."""
+
+    id = "manifest-lacks-segments"
 
 
 @dataclass(frozen=True)

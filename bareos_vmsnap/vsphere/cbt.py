@@ -24,6 +24,8 @@ _PASSING = (vim.fault.FileLocked, vmodl.fault.SystemError, vim.fault.FileFault)
 class CbtRefusedError(errors.VmsnapError):
     """CBT gave no usable answer; the message tells the fault."""
 
+    id = "cbt-refused"
+
 
 class Extents:
     """Changed areas of a disk in ascending order, 16 bytes each: a million of them stay small."""

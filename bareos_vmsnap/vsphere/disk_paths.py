@@ -27,6 +27,8 @@ _UNDER_WAY = (vim.TaskInfo.State.running, vim.TaskInfo.State.queued)
 class DiskMovedError(errors.VmsnapError):
     """The disks of a VM are in other files than at the beginning."""
 
+    id = "disk-moved"
+
 
 def check(name: str, devices: Any, expected: Iterable[model.Disk]) -> None:
     """Raise DiskMovedError where one of these disks of the VM `name` is in another file by `devices`, which
@@ -65,4 +67,5 @@ def refuse_moving(vm: Any) -> None:
                     f"VM {vm.name} is being migrated ({what})",
                     left="nothing, the VM was not touched",
                     todo="Run the job again when the migration has ended",
+                    id="vm-migrating",
                 )

@@ -91,5 +91,7 @@ def _any_compute(content: Any, dc: Any) -> Any:
     finally:
         view.Destroy()
     if not found:
-        raise inventory.NotFoundError(f"Datacenter {dc.name} has no host a VM could be created on")
+        raise inventory.NotFoundError(
+            f"Datacenter {dc.name} has no host a VM could be created on", id="host-missing"
+        )
     return found[0]

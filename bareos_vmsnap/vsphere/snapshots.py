@@ -8,7 +8,7 @@ import datetime
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 from pyVmomi import vim
 
@@ -92,7 +92,7 @@ def take(
     retries: int,
     wait: float,
     cancel: threading.Event,
-    warn: Callable[[str], None],
+    warn: errors.Warn,
 ) -> Taken:
     """Take a snapshot without memory.
 
@@ -111,7 +111,8 @@ def take(
             failure = failed
         if attempt == retries or not isinstance(failure.fault, _SNAPSHOT_FAULTS):
             raise failure
-        warn(f"{failure} Trying again in {wait:.0f} s ({attempt + 1} of {retries}).")
+        text = f"{failure} Trying again in {wait:.0f} s ({attempt + 1} of {retries})."
+        warn("snapshot-retry", text, *errors.ids(failure))
         if cancel.wait(wait):
             raise errors.Canceled(f"{doing} was interrupted: the job was canceled")
     raise AssertionError("unreachable")
@@ -150,6 +151,7 @@ def observe(session: Session, vm: Any, backup: Taken) -> Observed:
         raise errors.BackupError(
             f"The backup snapshot of VM {vm.name} disappeared while its tree was read",
             todo="Does another backup product or a cleanup script delete snapshots of this VM?",
+            id="backup-snapshot-gone",
         )
     power = str(vm.runtime.powerState)
     chain = backup.event_chain
@@ -202,6 +204,7 @@ def _describe_all(session: Session, vm: Any) -> Iterator[tuple[Item, Snapshot]]:
                 f"The snapshot {inventory.plain_name(item.tree.name)!r} of VM {vm.name} was deleted "
                 "while the tree was read",
                 todo="Run the job again",
+                id="snapshot-gone",
             )
         yield item, _describe(item, configs[item.moref])
 

@@ -21,8 +21,12 @@ _PART = 0.2
 class TaskFailedError(errors.VmsnapError):
     """A vSphere task ended with a fault; `fault` is that fault."""
 
-    def __init__(self, doing: str, fault: Optional[vmodl.MethodFault]) -> None:
-        super().__init__(f"{doing} failed: {describe(fault)}")
+    id = "task-failed"
+
+    def __init__(
+        self, doing: str, fault: Optional[vmodl.MethodFault], *, id: Optional[str] = None
+    ) -> None:
+        super().__init__(f"{doing} failed: {describe(fault)}", id=id)
         self.fault = fault
 
 
@@ -63,7 +67,9 @@ class Waiter:
                 raise TaskFailedError(doing, info.error)
             taken = time.monotonic() - began
             if timeout is not None and taken > timeout:
-                raise TaskFailedError(f"{doing} (no end after {timeout:.0f} s)", None)
+                raise TaskFailedError(
+                    f"{doing} (no end after {timeout:.0f} s)", None, id="task-late"
+                )
             pause = min(max(_PART * taken, _SHORTEST_PAUSE), _LONGEST_PAUSE)
             if not heed_cancel or stopping:
                 time.sleep(pause)

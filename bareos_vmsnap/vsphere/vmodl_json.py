@@ -14,9 +14,13 @@ from typing import Any
 
 from pyVmomi import VmomiSupport
 
+from bareos_vmsnap.errors import VmsnapError
 
-class DecodeError(ValueError):
+
+class DecodeError(VmsnapError):
     """A JSON value is not one of ours, or of a type this pyVmomi does not know."""
+
+    id = "vm-config-unknown"
 
 
 def encode(value: Any) -> Any:
@@ -82,7 +86,7 @@ def _decode_object(value: dict[str, Any]) -> Any:
         try:
             prop = made._GetPropertyInfo(name)
             setattr(made, name, _typed(prop.type, decode(item)))
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
+        except (AttributeError, DecodeError, LookupError, TypeError, ValueError) as error:
             raise DecodeError(f"{value['_type']}.{name}: {error}") from error
     return made
 

@@ -186,7 +186,7 @@ def test_a_mover_that_waits_is_killed_by_a_cancel(tmp_path: Path) -> None:
             begun = time.monotonic()
             with pytest.raises(MoverError) as told:
                 second.wait_ready(harness.TIMEOUT, canceled=canceled.is_set)
-            assert told.value.kind == "killed"
+            assert told.value.id == "mover-killed"
             assert time.monotonic() - begun < 5
             assert not harness.is_running(second._process.pid)
 

@@ -61,7 +61,10 @@ def written_ranges(connection: Connection, alive: Callable[[], None]) -> Iterato
     by_depth = connection.handle.can_meta_context(DEPTH)
     by_base = connection.endpoint.maps_written_blocks and connection.handle.can_meta_context(BASE)
     if not by_depth and not by_base:
-        raise NbdError(f"{connection.endpoint.name} does not tell what was written in it")
+        raise NbdError(
+            f"{connection.endpoint.name} does not tell what was written in it",
+            id="allocation-unknown",
+        )
     try:
         for start, length, value in _answers(connection, DEPTH if by_depth else BASE, alive):
             if value != 0 if by_depth else not value & nbd.STATE_HOLE:

@@ -39,6 +39,8 @@ class Request:
 class ServerGoneError(NbdError):
     """Nobody listens any more."""
 
+    id = "nbd-server-gone"
+
 
 class _Company:
     """Those who are connected to a server that may end when the last one leaves."""
@@ -219,7 +221,7 @@ class Connection:
             except nbd.Error as error:
                 failure = self.lost(error)
             else:
-                self.recovered.append(f"connected anew after: {first}")
+                self.recovered.append(f"connected anew after: {first.what}")
                 return attempt
 
     def _open(self) -> nbd.NBD:
@@ -240,7 +242,8 @@ class Connection:
         except nbd.Error as error:
             failure = self._failure(f"cannot connect: {error}")
             if error.errnum == errno.ECONNREFUSED:
-                raise ServerGoneError(str(failure)) from error
+                known = failure.id if failure.id != NbdError.id else None
+                raise ServerGoneError(failure.what, id=known) from error
             raise failure from error
         if not handle.aio_is_ready():
             raise self._failure("cannot connect: the server closed the connection")
@@ -256,7 +259,7 @@ class Connection:
         problem = problem.replace(self.endpoint.uri, "(its URI)")
         meaning = self.endpoint.explain()
         if meaning:
-            return NbdError(f"{self.endpoint.name}: {meaning}; {problem}")
+            return NbdError(f"{self.endpoint.name}: {meaning.text}; {problem}", id=meaning.id)
         said = self.endpoint.log()
         return NbdError(
             f"{self.endpoint.name}: {problem}" + (f"; the server said: {said}" if said else "")

@@ -63,7 +63,7 @@ def run(plan: ReadPlan, planned: RecordSpool, data: int, reporter: Reporter) -> 
             except NbdError as failure:
                 # Others have connections too, that nobody here counts.
                 notes.append(
-                    f"reading with {len(per_worker)} instead of more connections: {failure}"
+                    f"reading with {len(per_worker)} instead of more connections: {failure.what}"
                 )
                 break
         reporter.ready()
@@ -113,7 +113,10 @@ def _written_in(link: Mapping[str, Any], plan: ReadPlan, reporter: Reporter) -> 
         written.extend(allocation.written_ranges(connection, reporter.alive))
         connection.close()
         if extents.total(written) == plan.capacity > allocation.ALIGNMENT:
-            raise NbdError(f"{endpoint.name} calls all of it written, which may say nothing")
+            raise NbdError(
+                f"{endpoint.name} calls all of it written, which may say nothing",
+                id="allocation-unknown",
+            )
     return written
 
 

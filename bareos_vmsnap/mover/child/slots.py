@@ -71,7 +71,8 @@ class Slots:
         for scope, count in sorted(wanted.items()):
             if count > scope.limit:
                 raise PlanError(
-                    f"{count} connections at once are needed, {scope.name} may have {scope.limit}"
+                    f"{count} connections at once are needed, {scope.name} may have {scope.limit}",
+                    id="connection-limit",
                 )
         for scope, count in sorted(wanted.items()):
             self._take(scope, count, waiting)

@@ -40,7 +40,7 @@ def run(plan: WritePlan, data: int, reporter: Reporter) -> dict[str, Any]:
         connection = Connection(endpoint, request=plan.request)
         connection.expect_size(plan.capacity)
         if connection.handle.is_read_only():
-            raise NbdError(f"{endpoint.name} does not allow writing")
+            raise NbdError(f"{endpoint.name} does not allow writing", id="nbd-read-only")
         reporter.ready()
         _await(data, connection, plan.keepalive)
         intake = Intake(data)
