@@ -23,7 +23,7 @@ def command(file: Path, timepoint: str | None) -> None:
     """Show the time points of the manifest FILE and the snapshot tree at one of them."""
     try:
         tree = manifest.from_json(file.read_bytes())
-    except manifest.ManifestError as error:
+    except errors.VmsnapError as error:
         click.echo(f"{file}: {errors.message(error)}", err=True)
         sys.exit(1)
     if timepoint is not None and timepoint not in tree.timepoints:

@@ -11,7 +11,6 @@ import click
 
 from bareos_vmsnap import errors, system_errors
 from bareos_vmsnap.stream import verify
-from bareos_vmsnap.stream.errors import SegmentError
 
 
 @click.command("verify")
@@ -26,7 +25,7 @@ def command(files: tuple[Path, ...]) -> None:
             click.echo(
                 f"{path}: whole, {totals.data_bytes} bytes of data, {totals.zero_bytes} zero"
             )
-        except (SegmentError, OSError) as error:
+        except (errors.VmsnapError, OSError) as error:
             click.echo(f"{path}: {errors.message(system_errors.translated(error))}", err=True)
             damaged += 1
     sys.exit(1 if damaged else 0)

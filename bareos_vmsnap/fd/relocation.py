@@ -11,10 +11,8 @@ from urllib.parse import quote
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.options import Options
-from bareos_vmsnap.processes.spawn import ProcessError
 from bareos_vmsnap.relocation_block import answers
 from bareos_vmsnap.relocation_block.client import BlockProcess
-from bareos_vmsnap.transport import TransportError
 from bareos_vmsnap.transport.access import Access
 from bareos_vmsnap.vsphere import disk_paths, preflight
 
@@ -64,7 +62,7 @@ def _obstacle(access: Access, vm: Any, content: Any) -> Optional[errors.VmsnapEr
         return lacking
     try:
         probe = BlockProcess(disk, probe=True)
-    except (TransportError, ProcessError) as error:
+    except errors.VmsnapError as error:
         return error
     answer = probe.wait()
     probe.release()
@@ -135,7 +133,7 @@ class RelocationBlock:
         self._disk = disk
         try:
             self._hold = self._start(disabled=disk_paths.relocation_disabled(vm))
-        except (TransportError, ProcessError) as error:
+        except errors.VmsnapError as error:
             self._not_held(error, _LOOK)
             return
         self._judge(self._hold.wait(canceled=self._job_info.cancel.is_set))
@@ -206,7 +204,7 @@ class RelocationBlock:
         """The process died, or could not end what it began: may another one? What is wrong still."""
         try:
             hold = self._start(disabled=True)
-        except (TransportError, ProcessError) as error:
+        except errors.VmsnapError as error:
             return f"{problem}; {error.what}"
         held = hold.wait(_CLEAN_UP_TIMEOUT).held
         still = hold.release(_CLEAN_UP_TIMEOUT)

@@ -62,15 +62,11 @@ class RestoreJob:
     def object(self, line: str, saved_by: int, piece: bytes) -> None:
         """Take a restore object, saved by this Plugin line in job `saved_by`.
 
-        Raises errors.RestoreError.
+        Raises manifest.ManifestError.
         """
         self._definitions.of(line)  # the first object's line tells what was given at restore
-        try:
-            name = manifest.piece_of(piece)
-            vm = self._vm(name)
-            vm.pieces.add(piece)
-        except manifest.ManifestError as error:
-            raise errors.RestoreError(error.what, id="manifest-unusable") from error
+        vm = self._vm(manifest.piece_of(piece))
+        vm.pieces.add(piece)
         if vm.line is None or saved_by >= vm.saved_by:
             vm.line, vm.saved_by = line, saved_by
 

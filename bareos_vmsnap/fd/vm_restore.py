@@ -52,7 +52,7 @@ class VmRestore:
         self._restored: list[tuple[model.Segment, client.Report]] = []
 
     def wanted(self, path: str) -> bool:
-        """Whether the restore needs this file. Raises errors.RestoreError."""
+        """Whether the restore needs this file. Raises errors.VmsnapError."""
         plan = self._plan_from_objects()
         if plan is None:
             return path.startswith(names.ROOT + "/")
@@ -127,10 +127,7 @@ class VmRestore:
 
     def _plan_from_objects(self) -> Optional[plan_restore.RestorePlan]:
         if self._plan is None:
-            try:
-                trees = [self._pieces.manifest(name) for name in self._pieces.names()]
-            except manifest.ManifestError as error:
-                raise errors.RestoreError(error.what, id="manifest-unusable") from error
+            trees = [self._pieces.manifest(name) for name in self._pieces.names()]
             if trees:
                 self._make_plan(trees)
         return self._plan

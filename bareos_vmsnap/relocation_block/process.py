@@ -21,12 +21,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn, Optional
 
 from bareos_vmsnap import system_errors
+from bareos_vmsnap.errors import VmsnapError
 from bareos_vmsnap.processes import file_lock
 from bareos_vmsnap.processes.server_log import ServerLog
 from bareos_vmsnap.relocation_block.access_calls import Access
 from bareos_vmsnap.relocation_block.answers import FAILED, MODULE, OTHERS, Answer
 from bareos_vmsnap.relocation_block.disklib import VddkLoadError
-from bareos_vmsnap.transport.endpoint import TransportError
 from bareos_vmsnap.transport.vddk import command, vddk_disk
 from bareos_vmsnap.transport.vddk.library import Library
 
@@ -156,7 +156,7 @@ class _Worker(threading.Thread):
                 self._probe(access)
             else:
                 self._hold(access)
-        except TransportError as error:
+        except VmsnapError as error:
             self.tell(Answer(FAILED, error.what, id=error.id))
         except Exception as error:  # noqa: BLE001 - whatever it is, the job must know
             traceback.print_exc()

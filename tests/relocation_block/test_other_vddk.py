@@ -26,7 +26,9 @@ def test_it_gets_what_it_needs(vm: Vm, tmp_path: Path) -> None:
     hold = vm.hold(**given)
     answer = hold.wait()
     assert hold.release() == ""
-    assert answer == Answer(FAILED, "VixDiskLib_PrepareForAccess: Ninety-nine (99)")
+    assert answer == Answer(
+        FAILED, "VixDiskLib_PrepareForAccess: Ninety-nine (99)", id="relocation-call-failed"
+    )
     text = vm.log.read_text()
     digest = given["thumbprint"].upper()
     told = f"moref={vm.moref} vc.example.org {digest} 8443 böse … for bareos-vmsnap {vm.moref}\n"
@@ -47,4 +49,6 @@ def test_it_crashes(vm: Vm, tmp_path: Path) -> None:
     hold = vm.hold(libdir=build(tmp_path, "-DCRASH"))
     answer = hold.wait()
     assert hold.release() == ""
-    assert answer == Answer(FAILED, "its process ended early (killed by SIGABRT)")
+    assert answer == Answer(
+        FAILED, "its process ended early (killed by SIGABRT)", id="block-process-ended"
+    )
