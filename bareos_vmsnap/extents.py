@@ -15,6 +15,9 @@ from collections.abc import Iterable, Iterator
 
 Extent = tuple[int, int]
 
+# Bytes: what CBT is known to track (facts of vSphere; docs/how-it-works.md), and what is compared.
+CBT_BLOCK = 65536
+
 
 def merge(extents: Iterable[Extent]) -> Iterator[Extent]:
     """Yield sorted extents in normal form."""

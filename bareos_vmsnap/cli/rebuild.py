@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from bareos_vmsnap import errors, system_errors
-from bareos_vmsnap.target import rebuild
+from bareos_vmsnap.rebuild import rebuild, tree_of
 
 
 @click.command("rebuild")
@@ -23,8 +23,8 @@ def command(files: Path, directory: Path) -> None:
     new or empty, then holds a qcow2 file for each disk and node.
     """
     try:
-        tree, found = rebuild.tree_of(files.rglob("*.vmseg"))
-        count = rebuild.rebuild(tree, found, directory)
+        tree, found = tree_of(files.rglob("*.vmseg"))
+        count = rebuild(tree, found, directory)
     except (errors.VmsnapError, OSError) as error:
         click.echo(f"error: {errors.message(system_errors.translated(error))}", err=True)
         sys.exit(1)

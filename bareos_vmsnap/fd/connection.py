@@ -11,6 +11,7 @@ from bareos_vmsnap import errors
 from bareos_vmsnap.fd.disk_log import DiskLog
 from bareos_vmsnap.fd.options import Options, require_server, require_vm
 from bareos_vmsnap.transport import access
+from bareos_vmsnap.transport.disks import VddkDisk
 from bareos_vmsnap.vsphere import inventory, session
 
 
@@ -52,26 +53,27 @@ def disk_access(
                 f"Plugin option nbd_uri: {error}", id="option-invalid"
             ) from error
     slots = options.vddk_slots or str(directory / "bareos-vmsnap-slots")
-    return access.VddkAccess(
+    common = VddkDisk(
         server=options.vcserver,
         port=options.vcport,
         user=options.vcuser,
         password=options.vcpass,
         thumbprint=logged_in.thumbprint,
+        libdir=options.vddk_libdir,
+        plugin=options.vddk_plugin,
+        compression=options.vddk_compression,
+        settings=_settings(options.vddk_config),
+        debug=options.vddk_log == "debug",
+        log=DiskLog(directory, job).prepare(),
+    )
+    return access.VddkAccess(
+        common,
         is_vcenter=logged_in.is_vcenter,
         reading=options.modes(writing=False),
         writing=options.modes(writing=True),
         limits=access.Limits(
             slots, options.vddk_vcenter_connections, options.vddk_host_connections
         ),
-        settings={
-            "libdir": options.vddk_libdir,
-            "plugin": options.vddk_plugin,
-            "compression": options.vddk_compression,
-            "settings": _settings(options.vddk_config),
-            "debug": options.vddk_log == "debug",
-            "log": DiskLog(directory, job).prepare(),
-        },
     )
 
 

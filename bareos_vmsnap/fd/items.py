@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Union
 
-from bareos_vmsnap.tree import ladder, model
+from bareos_vmsnap.mover.plan import ReadPlan
+from bareos_vmsnap.tree import ladder, segment_header
 
 
 @dataclass(frozen=True)
@@ -19,13 +20,13 @@ class SegmentFile:
     comes from, by the morefs of their snapshots.
     """
 
-    segment: model.Segment
+    segment: segment_header.Segment
     rung: ladder.Rung
-    plan: dict[str, Any]
+    plan: ReadPlan
     extents: Iterable[tuple[int, int]]
     changed: int
     size: int
-    reads: tuple[tuple[str, model.Disk], ...] = ()
+    reads: tuple[tuple[str, segment_header.Disk], ...] = ()
 
     @property
     def name(self) -> str:

@@ -17,8 +17,13 @@ from pathlib import Path
 from typing import Any, Callable, Optional
 from urllib.parse import unquote
 
+from bareos_vmsnap import method_names
 from bareos_vmsnap.errors import Notice, OptionError
+from bareos_vmsnap.mover import plan
+from bareos_vmsnap.stream import layout
+from bareos_vmsnap.transport import disks
 
+KIB, MIB = 1 << 10, 1 << 20
 SECTION = "vmware_plugin_options"
 # Bareos' own, consumed before they reach us.
 _FOREIGN = ("module_path", "module_name", "defaults_file", "overrides_file")
@@ -73,15 +78,13 @@ def _absolute(text: str) -> str:
     return text
 
 
-# What `transport` means in Bareos' own VMware plugin: VDDK's transport modes.
-_MODES = ("nbdssl", "nbd", "hotadd", "san")
-READING, WRITING = "nbdssl:nbd", "nbdssl:nbd:hotadd"
-
-
 def _modes(text: str) -> str:
+    """What `transport` means in Bareos' own VMware plugin: VDDK's transport modes."""
     modes = text.split(":")
-    if not set(modes) <= set(_MODES) or len(set(modes)) < len(modes):
-        raise ValueError(f"must be {', '.join(_MODES)}, or several of them with colons in between")
+    if not set(modes) <= set(disks.MODES) or len(set(modes)) < len(modes):
+        raise ValueError(
+            f"must be {', '.join(disks.MODES)}, or several of them with colons in between"
+        )
     return text
 
 
@@ -94,8 +97,17 @@ def _transport(text: str) -> str:
         raise ValueError(f"must be vddk, nbd (with nbd_uri), or a mode of VDDK: {error}") from None
 
 
-def _opt(parse: Callable[[str], Any], default: Any, doc: str, raw: bool = False) -> Any:
-    return field(default=default, metadata={"parse": parse, "doc": doc, "raw": raw})
+def _size(low: int, high: int, unit: int) -> Callable[[str], int]:
+    """Bytes, given in multiples of `unit`."""
+    number = _number(low, high)
+    return lambda text: number(text) * unit
+
+
+def _opt(
+    parse: Callable[[str], Any], default: Any, doc: str, raw: bool = False, unit: int = 1
+) -> Any:
+    metadata = {"parse": parse, "doc": doc, "raw": raw, "unit": unit}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -137,10 +149,11 @@ class Options:
     vddk_transports: Optional[str] = _opt(
         _modes,
         None,
-        f"VDDK's transport modes in order; {READING}, and for restores {WRITING}, by default",
+        f"VDDK's transport modes in order; {disks.READING_MODES}, and for restores "
+        f"{disks.WRITING_MODES}, by default",
     )
     vddk_compression: str = _opt(
-        _one_of("none", "zlib", "fastlz", "skipz"), "none", "Compression between host and proxy"
+        _one_of(*disks.COMPRESSIONS), "none", "Compression between host and proxy"
     )
     vddk_config: Optional[str] = _opt(
         _absolute, None, "File with more lines for VDDK's configuration file"
@@ -169,7 +182,7 @@ class Options:
         _yes_no, True, "Where CBT cannot be trusted do what without_cbt says; no: fail the job"
     )
     without_cbt: str = _opt(
-        _one_of("compare", "full", "link"),
+        _one_of(method_names.COMPARE, method_names.FULL, method_names.LINK),
         "compare",
         "Without CBT: compare with the base; send all; link: what the snapshot's own file holds",
     )
@@ -193,18 +206,29 @@ class Options:
         "own",
         "Delete backup snapshots of dead jobs: this file daemon's, or any's",
     )
-    compression: str = _opt(_one_of("lz4", "none"), "lz4", "Compression of segments")
+    compression: str = _opt(_one_of(*layout.COMPRESSIONS), "lz4", "Compression of segments")
     rate_limit: int = _opt(
-        _number(0, 100_000), 0, "MiB a second a job reads or writes at most; 0: as fast as it goes"
+        _size(0, 100_000, MIB),
+        0,
+        "MiB a second a job reads or writes at most; 0: as fast as it goes",
+        unit=MIB,
     )
     lz4_acceleration: int = _opt(
-        _number(1, 64), 2, "Trade compression for speed: 1 is smallest and slowest"
+        _number(1, plan.MAX_LZ4_ACCELERATION),
+        plan.LZ4_ACCELERATION,
+        "Trade compression for speed: 1 is smallest and slowest",
     )
-    connections: int = _opt(_number(1, 16), 3, "NBD connections for reading a disk")
+    connections: int = _opt(
+        _number(1, plan.MAX_CONNECTIONS), plan.CONNECTIONS, "NBD connections for reading a disk"
+    )
     requests_in_flight: int = _opt(
-        _number(1, 256), 12, "Requests to a disk's server at a time, over all its connections"
+        _number(1, plan.MAX_REQUESTS_IN_FLIGHT),
+        plan.REQUESTS_IN_FLIGHT,
+        "Requests to a disk's server at a time, over all its connections",
     )
-    request_size: int = _opt(_number(64, 1024), 1024, "KiB for each request at most")
+    request_size: int = _opt(
+        _size(64, 1024, KIB), plan.REQUEST_SIZE, "KiB for each request at most", unit=KIB
+    )
     restore_target: str = _opt(
         _one_of("vm", "directory", "files"),
         "vm",
@@ -247,18 +271,11 @@ class Options:
         return not (self.transport == "nbd" and self.nbd_uri)
 
     def modes(self, writing: bool) -> str:
-        """VDDK's transport modes. SAN cannot write a VM with snapshots, so it never is among them
-        for writing.
-        """
+        """VDDK's transport modes."""
         modes = self.vddk_transports or (self.transport if self.transport != "vddk" else None)
         if not writing:
-            return modes or READING
-        return ":".join(m for m in (modes or WRITING).split(":") if m != "san") or WRITING
-
-    @property
-    def rate(self) -> int:
-        """The rate limit in bytes per second, 0 for none."""
-        return self.rate_limit << 20
+            return modes or disks.READING_MODES
+        return disks.writing_modes(modes or "") or disks.WRITING_MODES
 
     @property
     def without_trust(self) -> str:

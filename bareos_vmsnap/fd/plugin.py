@@ -20,7 +20,7 @@ from BareosFdPluginBaseclass import BareosFdPluginBaseclass
 from pyVmomi import vmodl
 
 from bareos_vmsnap import errors
-from bareos_vmsnap.fd import estimate, items, options
+from bareos_vmsnap.fd import estimate, items, options, vm_backup
 from bareos_vmsnap.fd.disk_log import DiskLog
 from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.messages import JobLog
@@ -79,6 +79,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         self._receiver: Optional[Receiver] = None
         self._mover: Optional[client.Mover] = None
         self._content = b""
+        self._path = ""  # of the file being restored
         self._started = False
         atexit.register(self._clean_up)
 
@@ -216,8 +217,9 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
             self._next = next(self._offer)
             return
         done = [job.instance_uuid for job in self._done]
-        self._backup = VmBackup(self._options, self._job_info, self._log, self._previous, done)
-        self._backup.begin()
+        self._backup = vm_backup.begin(
+            self._options, self._job_info, self._log, self._previous, done
+        )
         self._offer = self._backup.offer()
         self._next = next(self._offer)
 

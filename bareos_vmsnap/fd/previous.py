@@ -10,13 +10,13 @@ from bareos_vmsnap import errors
 from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.options import Options
-from bareos_vmsnap.tree import lineage, manifest, model, plan_backup
+from bareos_vmsnap.tree import lineage, manifest, model, plan_backup, segment_header
 from bareos_vmsnap.tree.observed import Observed
 from bareos_vmsnap.vsphere import history
 
 
 def find(
-    pieces: manifest.Pieces, vm: model.Vm, options: Options, job_info: JobInfo, log: JobLog
+    pieces: manifest.Pieces, vm: segment_header.Vm, options: Options, job_info: JobInfo, log: JobLog
 ) -> Optional[model.BlockTree]:
     """The previous job's block tree of this VM, or None where the full work must be done.
 
@@ -61,7 +61,7 @@ def build_upon(
     return plan_backup.Previous(tree, nodes, line)
 
 
-def _read(pieces: manifest.Pieces, vm: model.Vm) -> tuple[Optional[model.BlockTree], str]:
+def _read(pieces: manifest.Pieces, vm: segment_header.Vm) -> tuple[Optional[model.BlockTree], str]:
     trees, damaged = [], []
     for name in pieces.names():
         try:

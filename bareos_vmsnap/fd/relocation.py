@@ -13,7 +13,9 @@ from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.relocation_block import answers
 from bareos_vmsnap.relocation_block.client import BlockProcess
+from bareos_vmsnap.relocation_block.plan import BlockPlan
 from bareos_vmsnap.transport.access import Access
+from bareos_vmsnap.transport.disks import VddkDisk
 from bareos_vmsnap.vsphere import disk_paths, preflight
 
 if TYPE_CHECKING:  # it needs bareosfd, which `vmsnap check` has not
@@ -48,7 +50,7 @@ def check(options: Options, access: Access, vm: Any, content: Any) -> str:
         return "Storage vMotion is prevented while a job runs"
     if options.prevent_storage_vmotion == "yes":
         todo = "Mend that, or set prevent_storage_vmotion=auto or no"
-        raise _required(vm.name, reason, todo) from reason
+        raise _cannot_block(vm.name, reason, todo) from reason
     text = f"Storage vMotion is detected, but cannot be prevented: {reason.what}"
     return errors.labelled(text, errors.ids(reason))
 
@@ -61,14 +63,14 @@ def _obstacle(access: Access, vm: Any, content: Any) -> Optional[errors.VmsnapEr
     if lacking is not None:
         return lacking
     try:
-        probe = BlockProcess(disk, probe=True)
+        probe = BlockProcess(BlockPlan(disk, probe=True))
     except errors.VmsnapError as error:
         return error
     answer = probe.wait()
     probe.release()
     if answer.word == answers.MISSING:
         return _missing()
-    return None if answer.held else _failed(answer)
+    return None if answer.blocked else _failed(answer)
 
 
 def _elsewhere() -> RelocationRefusedError:
@@ -94,7 +96,7 @@ def _lacking(vm: Any, content: Any) -> Optional[RelocationRefusedError]:
     return RelocationRefusedError(text, id="relocation-privilege")
 
 
-def _required(name: str, reason: errors.VmsnapError, todo: str) -> RelocationBlockError:
+def _cannot_block(name: str, reason: errors.VmsnapError, todo: str) -> RelocationBlockError:
     return RelocationBlockError(
         f"Storage vMotion of VM {name} cannot be prevented, as prevent_storage_vmotion=yes wants it: "
         f"{reason.what}",
@@ -112,9 +114,9 @@ class RelocationBlock:
         self._job_info = job_info
         self._log = log
         self._name = ""
-        self._disk: dict[str, Any] = {}
-        self._hold: Optional[BlockProcess] = None
-        self._held = False
+        self._disk: Optional[VddkDisk] = None
+        self._process: Optional[BlockProcess] = None
+        self._blocked = False
 
     def start(self, vm: Any, content: Any) -> None:
         """Ask for it; say so where it is not to be had. Raises RelocationBlockError, errors.Canceled."""
@@ -128,40 +130,41 @@ class RelocationBlock:
             return
         lacking = _lacking(vm, content)
         if lacking is not None:
-            self._not_held(lacking, _GRANT)
+            self._not_blocked(lacking, _GRANT)
             return
         self._disk = disk
         try:
-            self._hold = self._start(disabled=disk_paths.relocation_disabled(vm))
+            self._process = self._start(disk, disabled=disk_paths.relocation_disabled(vm))
         except errors.VmsnapError as error:
-            self._not_held(error, _LOOK)
+            self._not_blocked(error, _LOOK)
             return
-        self._judge(self._hold.wait(canceled=self._job_info.cancel.is_set))
+        self._judge(self._process.wait(canceled=self._job_info.cancel.is_set))
 
     def release(self) -> None:
         """Let vCenter migrate the VM again; never raises, safe to call again."""
-        hold, self._hold = self._hold, None
-        problem = hold.release() if hold is not None else ""
-        if problem and self._held:
-            problem = self._clean_up(problem)
+        process, self._process = self._process, None
+        if process is None or self._disk is None:
+            return
+        problem = process.release()
+        if problem and self._blocked:
+            problem = self._clean_up(self._disk, problem)
         if problem:
             self._log.warn(
                 "relocation-block-left",
                 f"VM {self._name}: vCenter may still refuse to migrate it, on behalf of "
-                f"{answers.identity(self._disk['vm'])!r}: {problem}. The next job of the VM ends "
+                f"{answers.identity(self._disk.vm)!r}: {problem}. The next job of the VM ends "
                 "that, or see docs/troubleshooting.md",
             )
 
-    def _start(self, *, disabled: bool) -> BlockProcess:
+    def _start(self, disk: VddkDisk, *, disabled: bool) -> BlockProcess:
         directory: Path = self._job_info.working_directory
-        name = quote(f"{self._server}-{self._disk['vm']}", safe="")
-        return BlockProcess(
-            self._disk, disabled=disabled, lock=str(directory / f"bareos-vmsnap-block-{name}.lock")
-        )
+        name = quote(f"{self._server}-{disk.vm}", safe="")
+        lock = directory / f"bareos-vmsnap-block-{name}.lock"
+        return BlockProcess(BlockPlan(disk, disabled=disabled, lock=str(lock)))
 
     def _judge(self, answer: answers.Answer) -> None:
-        self._held = answer.held
-        if answer.held:
+        self._blocked = answer.blocked
+        if answer.blocked:
             dead = "; a job that died had left it so" if answer.word == answers.REPLACED else ""
             self._log.info(
                 f"VM {self._name}: vCenter refuses to migrate it while this job runs{dead}"
@@ -181,9 +184,9 @@ class RelocationBlock:
         elif answer.word == answers.CANCELED:
             raise errors.Canceled("The job was canceled")
         else:
-            self._not_held(_failed(answer), _LOOK)
+            self._not_blocked(_failed(answer), _LOOK)
 
-    def _not_held(self, reason: errors.VmsnapError, todo: str) -> None:
+    def _not_blocked(self, reason: errors.VmsnapError, todo: str) -> None:
         if self._mode == "yes":
             self._fail(reason, todo)
         self._log.warn(
@@ -198,14 +201,14 @@ class RelocationBlock:
         reason: errors.VmsnapError,
         todo: str = "Set prevent_storage_vmotion=auto or no",
     ) -> None:
-        raise _required(self._name, reason, todo) from reason
+        raise _cannot_block(self._name, reason, todo) from reason
 
-    def _clean_up(self, problem: str) -> str:
+    def _clean_up(self, disk: VddkDisk, problem: str) -> str:
         """The process died, or could not end what it began: may another one? What is wrong still."""
         try:
-            hold = self._start(disabled=True)
+            again = self._start(disk, disabled=True)
         except errors.VmsnapError as error:
             return f"{problem}; {error.what}"
-        held = hold.wait(_CLEAN_UP_TIMEOUT).held
-        still = hold.release(_CLEAN_UP_TIMEOUT)
-        return still if held else problem
+        blocked = again.wait(_CLEAN_UP_TIMEOUT).blocked
+        still = again.release(_CLEAN_UP_TIMEOUT)
+        return still if blocked else problem

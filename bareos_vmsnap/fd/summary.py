@@ -7,7 +7,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from bareos_vmsnap.tree import model
+from bareos_vmsnap.tree import model, segment_header
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -60,6 +60,6 @@ def backup(tree: model.BlockTree, timepoint: str) -> str:
     return table(head, rows)
 
 
-def called(node: model.Node) -> str:
+def called(node: segment_header.Node) -> str:
     """A node's short name: the last part of its directory."""
     return node.directory.rsplit("/", 1)[-1]

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+import dataclasses
+from typing import Optional
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd import summary, targets
@@ -16,8 +17,10 @@ from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.fd.receivers import Receiver, ToDisk, ToSpool
 from bareos_vmsnap.mover import client
 from bareos_vmsnap.mover.client.launch import Launcher
+from bareos_vmsnap.mover.plan import WritePlan
 from bareos_vmsnap.target.base import Target
-from bareos_vmsnap.tree import choose, manifest, model, names, plan_restore
+from bareos_vmsnap.target.steps import perform
+from bareos_vmsnap.tree import choose, manifest, model, names, plan_restore, segment_header
 
 OPEN_TIMEOUT = 300  # seconds a disk may take to open
 
@@ -48,8 +51,8 @@ class VmRestore:
         self._steps: list[plan_restore.Step] = []
         self._target: Optional[Target] = None
         self._spool = FileSpool(job_info.working_directory, job_info.jobid)
-        self._writers = DiskWriters(self._told, launcher)
-        self._restored: list[tuple[model.Segment, client.Report]] = []
+        self._writers = DiskWriters(self._write_plan, launcher)
+        self._restored: list[tuple[segment_header.Segment, client.Report]] = []
 
     def wanted(self, path: str) -> bool:
         """Whether the restore needs this file. Raises errors.VmsnapError."""
@@ -205,22 +208,21 @@ class VmRestore:
         self._writers.prepare(next((w for w in self._next_writes() if w is not write), None))
         return ToDisk(segment.name, mover, lambda report: self._written(write, report))
 
-    def _told(self, write: plan_restore.Write) -> dict[str, Any]:
-        """What the mover is told that writes this segment into the leaf as it is now."""
+    def _write_plan(self, write: plan_restore.Write) -> WritePlan:
+        """To write this segment into the leaf as it is now."""
         segment = write.segment
-        return {
-            "operation": "write",
-            "target": self._opened().endpoint(self._disk(segment)),
-            "capacity": segment.capacity,
-            "expect": {"capacity": segment.capacity},
-            "drop_zeros": write.fresh,
-            "readback": self._options.restore_readback,
-            "in_flight": self._options.requests_in_flight,
-            "request": self._options.request_size << 10,
-            "rate": self._options.rate,
-        }
+        return WritePlan(
+            target=self._opened().describe(self._disk(segment)),
+            capacity=segment.capacity,
+            expect={"capacity": segment.capacity},
+            drop_zeros=write.fresh,
+            readback=self._options.restore_readback,
+            requests_in_flight=self._options.requests_in_flight,
+            request_size=self._options.request_size,
+            rate_limit=self._options.rate_limit,
+        )
 
-    def _disk(self, segment: model.Segment) -> model.Disk:
+    def _disk(self, segment: segment_header.Segment) -> segment_header.Disk:
         assert self._tree is not None
         disk = self._tree.nodes[segment.node].disk(segment.disk)
         if disk is None:
@@ -252,21 +254,15 @@ class VmRestore:
             raise errors.Canceled("The restore was canceled")
         target, tree = self._opened(), self._tree
         assert tree is not None
-        if isinstance(step, plan_restore.Create):
-            target.create(tree.nodes[step.node])
-            # Snapshots freeze the NVRAM too: one that can boot is better than none.
-            if self._plan is not None and self._plan.point.nvram in self._spool.names():
-                self._give_nvram(target, self._plan.point)
-        elif isinstance(step, plan_restore.Revert):
-            target.revert(step.node)
-        elif isinstance(step, plan_restore.Configure):
-            target.configure(tree.nodes[step.node])
-        elif isinstance(step, plan_restore.TakeSnapshot):
-            target.take_snapshot(step.node, step.name, self._description(step, tree))
-            if not step.helper:
-                self._log.info(f"Snapshot {step.name!r} stands")
-        elif isinstance(step, plan_restore.RemoveHelper):
-            target.remove_helper(step.node)
+        if isinstance(step, plan_restore.TakeSnapshot):
+            step = dataclasses.replace(step, description=self._description(step, tree))
+        perform(step, target, tree)
+        if isinstance(step, plan_restore.TakeSnapshot) and not step.helper:
+            self._log.info(f"Snapshot {step.name!r} stands")
+        # Snapshots freeze the NVRAM too: one that can boot is better than none.
+        created = isinstance(step, plan_restore.Create)
+        if created and self._plan is not None and self._plan.point.nvram in self._spool.names():
+            self._give_nvram(target, self._plan.point)
 
     def _description(self, step: plan_restore.TakeSnapshot, tree: model.BlockTree) -> str:
         """The description, with the time of creation where wanted: vSphere cannot set that."""

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
-from typing import Any
+
+from bareos_vmsnap import codec
+from bareos_vmsnap.mover.plan import Plan
 
 LENGTH = struct.Struct("<I")
 PAIR = struct.Struct("<QQ")
@@ -23,13 +25,13 @@ MAX_PLAN = 16 << 20
 _BATCH = 4096
 
 
-def pack(plan: Mapping[str, Any], extents: Iterable[tuple[int, int]]) -> Iterator[bytes]:
+def pack(plan: Plan, extents: Iterable[tuple[int, int]]) -> Iterator[bytes]:
     """Yield the bytes of a plan piece by piece; empty extents are left out.
 
     Raises TypeError or ValueError for a plan that is not JSON or extents that are not unsigned
     64-bit integers.
     """
-    text = json.dumps(plan).encode()
+    text = json.dumps(codec.encode(plan)).encode()
     if len(text) > MAX_PLAN:
         raise ValueError(f"plan of {len(text)} bytes, at most {MAX_PLAN} are allowed")
     yield LENGTH.pack(len(text)) + text

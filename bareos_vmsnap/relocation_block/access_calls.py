@@ -24,9 +24,9 @@ from bareos_vmsnap.relocation_block.answers import (
     identity,
 )
 from bareos_vmsnap.relocation_block.disklib import OK, DiskLib, VddkLoadError
+from bareos_vmsnap.transport.disks import VddkDisk
 from bareos_vmsnap.transport.vddk import command
 from bareos_vmsnap.transport.vddk.library import Library
-from bareos_vmsnap.transport.vddk.vddk_disk import VddkDisk
 
 PREPARE, END = "PrepareForAccess", "EndAccess"
 # A connection may be lost just then, and what is not ended stays.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 MODULE = "bareos_vmsnap.relocation_block"
 
-BLOCKED = "held"  # vCenter refuses to migrate the VM, until we say otherwise
+BLOCKED = "blocked"  # vCenter refuses to migrate the VM, until we say otherwise
 REPLACED = "replaced"  # the same; a dead job had said so, too
 OTHERS = "others"  # vCenter refuses already, on behalf of somebody else
 MISSING = "missing"  # this VDDK has no such calls
@@ -28,14 +28,15 @@ def identity(vm: str) -> str:
 class Answer:
     """One of the words above; for FAILED what went wrong, for OTHERS what is known of them.
 
-    FAILED has the id of its message, too.
+    FAILED has the id of its message, too. `over`: it is about the end, not about how it began.
     """
 
     word: str
     message: str = ""
     id: str = ""
+    over: bool = False
 
     @property
-    def held(self) -> bool:
+    def blocked(self) -> bool:
         """Whether it is on our behalf that the VM is not migrated."""
         return self.word in (BLOCKED, REPLACED)

@@ -14,9 +14,9 @@ import shutil
 import subprocess
 import time
 import weakref
-from collections.abc import Mapping
-from typing import Any, Callable, Optional
+from typing import Callable, Optional
 
+from bareos_vmsnap import codec
 from bareos_vmsnap.processes import scratch
 from bareos_vmsnap.processes.pipes import Pipe
 from bareos_vmsnap.processes.report_lines import ReportLines
@@ -29,6 +29,7 @@ from bareos_vmsnap.processes.spawn import (
     spawn,
 )
 from bareos_vmsnap.relocation_block.answers import CANCELED, FAILED, MODULE, Answer
+from bareos_vmsnap.relocation_block.plan import BlockPlan
 from bareos_vmsnap.transport.vddk import library
 
 START_TIMEOUT = 120.0  # seconds until VDDK is given up
@@ -44,46 +45,41 @@ class BlockProcess:
     The end of this process, however it comes, ends it as well. All methods belong to one thread.
     """
 
-    def __init__(
-        self, vm: Mapping[str, Any], *, disabled: bool = False, lock: str = "", probe: bool = False
-    ) -> None:
+    def __init__(self, plan: BlockPlan) -> None:
         """Start the process. wait() tells how that went.
 
-        `vm` is what Access.holding() returned; `disabled`: vCenter says that it does not migrate the
-        VM already; `lock` is a file of this VM's. With `probe` it only looks at the library.
-        Raises TransportError where there is no VDDK, ProcessError if no process can be started.
+        Raises TransportError if there is no VDDK, ProcessError if no process can be started.
         """
-        found = library.find(vm.get("libdir"))
+        found = library.find(plan.vm.libdir)
         self._begin: Optional[Answer] = None
         self._end: Optional[Answer] = None
         self._given_up = False
         directory = scratch.make_directory()
         self._remove_scratch = weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True)
         self._stderr = open(os.path.join(directory, "stderr"), "w+b")  # noqa: SIM115 - as long as this
-        plan, report = Pipe(self, ours="write"), Pipe(self, ours="read")
+        order, report = Pipe(self, ours="write"), Pipe(self, ours="read")
         # The process ends when the last writing end of this pipe is closed, and only we have one.
         lifeline = Pipe(self, ours="write")
         self._reports, self._close_report = ReportLines(report.ours), report.close
         self._released = False
         self._close_lifeline = lifeline.close
-        theirs = [pipe.theirs for pipe in (plan, report, lifeline)]
+        theirs = [pipe.theirs for pipe in (order, report, lifeline)]
         arguments = [MODULE, *map(str, theirs), directory, found.libdir, found.path]
         try:
             self._process = spawn(interpreter(), arguments, theirs, self._stderr)
         except BaseException:
-            plan.close()
+            order.close()
             self._close()
             raise
         finally:
             for descriptor in theirs:
                 os.close(descriptor)
-        order = {"vm": dict(vm), "disabled": disabled, "lock": lock, "probe": probe}
-        rest = memoryview(json.dumps(order).encode())
+        rest = memoryview(json.dumps(codec.encode(plan)).encode())
         # Where it has ended already, wait() tells.
         with contextlib.suppress(BrokenPipeError):
             while rest:
-                rest = rest[os.write(plan.ours, rest) :]
-        plan.close()
+                rest = rest[os.write(order.ours, rest) :]
+        order.close()
 
     def wait(
         self, timeout: float = START_TIMEOUT, canceled: Callable[[], bool] = lambda: False
@@ -101,7 +97,7 @@ class BlockProcess:
                 )
             if not self._receive(min(deadline, time.monotonic() + PATIENCE)):
                 return Answer(FAILED, self._last_words(), id="block-process-ended")
-        if not self._begin.held:
+        if not self._begin.blocked:
             self._close_lifeline()
         return self._begin
 
@@ -135,7 +131,7 @@ class BlockProcess:
         if self._end is not None:
             return self._end.message if self._end.word == FAILED else ""
         if self._begin is not None:
-            return self._last_words() if self._begin.held else ""
+            return self._last_words() if self._begin.blocked else ""
         return "VDDK did not return" if self._given_up else ""
 
     def _receive(self, deadline: float) -> bool:
@@ -143,8 +139,8 @@ class BlockProcess:
         if not self._reports.wait(deadline):
             return True
         for report in self._reports.read():
-            answer = Answer(report["word"], report["message"], report["id"])
-            if report["over"]:
+            answer = codec.decode(Answer, report, strict=True)
+            if answer.over:
                 self._end = answer
             else:
                 self._begin = answer

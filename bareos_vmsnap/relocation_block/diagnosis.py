@@ -8,9 +8,9 @@ import re
 from collections.abc import Sequence
 from typing import Optional
 
+from bareos_vmsnap.transport.disks import VddkDisk
 from bareos_vmsnap.transport.endpoint import Explanation
 from bareos_vmsnap.transport.vddk import diagnosis
-from bareos_vmsnap.transport.vddk.vddk_disk import VddkDisk
 
 # vCenter's fault, as VMware's guide and the API call it.
 _ALREADY = re.compile(r"method_?already_?disabled|already (been )?(disabled|deactivated)", re.I)

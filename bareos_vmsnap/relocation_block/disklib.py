@@ -11,8 +11,8 @@ import ctypes
 from typing import Any, Callable, Optional
 
 from bareos_vmsnap.errors import VmsnapError
+from bareos_vmsnap.transport.disks import VddkDisk
 from bareos_vmsnap.transport.vddk import command
-from bareos_vmsnap.transport.vddk.vddk_disk import VddkDisk
 
 OK = 0
 # What nbdkit asks for: newer libraries behave as that version's did.

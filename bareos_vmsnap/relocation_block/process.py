@@ -17,17 +17,19 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn, Optional
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple, NoReturn, Optional
 
-from bareos_vmsnap import system_errors
+from bareos_vmsnap import codec, system_errors
 from bareos_vmsnap.errors import VmsnapError
 from bareos_vmsnap.processes import file_lock
 from bareos_vmsnap.processes.server_log import ServerLog
 from bareos_vmsnap.relocation_block.access_calls import Access
 from bareos_vmsnap.relocation_block.answers import FAILED, MODULE, OTHERS, Answer
 from bareos_vmsnap.relocation_block.disklib import VddkLoadError
-from bareos_vmsnap.transport.vddk import command, vddk_disk
+from bareos_vmsnap.relocation_block.plan import BlockPlan
+from bareos_vmsnap.transport.vddk import checks, command
 from bareos_vmsnap.transport.vddk.library import Library
 
 NAME = "vmsnap-block"
@@ -58,7 +60,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
         comm.write(NAME)
     signalled = _watch_signals()
     with open(pipes.plan, "rb") as source:
-        plan = json.load(source)
+        plan = codec.decode(BlockPlan, json.load(source), strict=True)
     log = _log(plan)
     worker = _Worker(plan, library, directory, pipes.report, log)
     worker.start()
@@ -105,10 +107,9 @@ def _watch_signals() -> int:
     return reading
 
 
-def _log(plan: Mapping[str, Any]) -> ServerLog:
+def _log(plan: BlockPlan) -> ServerLog:
     """Whatever is written to standard output and error from now on goes there."""
-    disk = plan["vm"]
-    log = ServerLog([disk["password"]], disk.get("log"), f"{disk['vm']} {NAME}")
+    log = ServerLog([plan.vm.password], plan.vm.log, f"{plan.vm.vm} {NAME}")
     for output in (1, 2):
         os.dup2(log.descriptor, output)
     log.started()
@@ -133,7 +134,7 @@ class _Worker(threading.Thread):
 
     def __init__(
         self,
-        plan: Mapping[str, Any],
+        plan: BlockPlan,
         library: Library,
         directory: str,
         report: int,
@@ -150,12 +151,12 @@ class _Worker(threading.Thread):
 
     def run(self) -> None:
         try:
-            disk = vddk_disk.parse(self._plan["vm"], writable=False)
-            access = Access(disk, self._library, self._directory)
-            if self._plan["probe"]:
+            checks.check(self._plan.vm, writable=False)
+            access = Access(self._plan.vm, self._library, self._directory)
+            if self._plan.probe:
                 self._probe(access)
             else:
-                self._hold(access)
+                self._block(access)
         except VmsnapError as error:
             self.tell(Answer(FAILED, error.what, id=error.id))
         except Exception as error:  # noqa: BLE001 - whatever it is, the job must know
@@ -172,23 +173,23 @@ class _Worker(threading.Thread):
         self.tell(answer)
         self.tell(answer, over=True)
 
-    def _hold(self, access: Access) -> None:
+    def _block(self, access: Access) -> None:
         lock = self._lock()
         if lock is None:
             self.tell(Answer(OTHERS, "another job of this file daemon"))
             return
-        answer = access.take(disabled=self._plan["disabled"])
+        answer = access.take(disabled=self._plan.disabled)
         self.tell(answer)
-        if answer.held:
+        if answer.blocked:
             self.over.wait()
             self.tell(access.give_back(), over=True)
         access.close()
 
     def _lock(self) -> Optional[int]:
-        """One process for each VM; the kernel frees what a dead one held. None: it is taken."""
+        """One process for each VM; the kernel frees what a dead one blocked. None: it is taken."""
         deadline = time.monotonic() + _LOCK_LIMIT
         while time.monotonic() < deadline and not self.over.is_set():
-            lock = file_lock.lock(self._plan["lock"])
+            lock = file_lock.lock(self._plan.lock)
             if lock is not None:
                 return lock
             time.sleep(_POLL)
@@ -197,7 +198,6 @@ class _Worker(threading.Thread):
     def tell(self, answer: Answer, *, over: bool = False) -> None:
         """`over`: how it ended, not how it began."""
         message = self._log.clean(answer.message.encode())
-        fields = {"word": answer.word, "message": message, "id": answer.id, "over": over}
-        line = json.dumps(fields)
+        line = json.dumps(codec.encode(replace(answer, message=message, over=over)))
         with contextlib.suppress(BrokenPipeError):  # the job is gone
             os.write(self._report, line.encode() + b"\n")

@@ -33,6 +33,9 @@ MAX_HEADER = 1 << 20
 MAX_CHUNK = 16 << 20
 MAX_CAPACITY = (1 << 63) - 1
 
+# What data frames may be compressed with.
+COMPRESSIONS = ("lz4", "none")
+
 # A frame starts at or after the end of every frame that precedes it by this many or more, so that
 # overlaps are found, and streams merged, with bounded memory.
 WINDOW = 4096

@@ -13,8 +13,6 @@ from bareos_vmsnap.stream import layout
 
 Bytes = Union[bytes, bytearray, memoryview]
 
-COMPRESSIONS = ("lz4", "none")
-
 
 class Payload(NamedTuple):
     """What a data frame carries: layout.STORED or layout.LZ4, bytes as stored, xxh3_64 sums."""

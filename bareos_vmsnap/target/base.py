@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
-from bareos_vmsnap.tree import model
+from bareos_vmsnap.transport.disks import DiskDescription
+from bareos_vmsnap.tree import segment_header
 
 
 class Target(Protocol):
@@ -15,17 +16,17 @@ class Target(Protocol):
     Steps come in the order of a restore plan; the target keeps where its leaf stands.
     """
 
-    def create(self, node: model.Node) -> None:
+    def create(self, node: segment_header.Node) -> None:
         """Make the VM with this node's configuration, its disks new and empty."""
 
     def revert(self, node: str) -> None:
         """Bring the leaf back to a snapshot taken before (a node's id, or ORIGIN)."""
 
-    def configure(self, node: model.Node) -> None:
+    def configure(self, node: segment_header.Node) -> None:
         """Bring the leaf to this node's configuration and set of disks."""
 
-    def endpoint(self, disk: model.Disk) -> dict[str, Any]:
-        """The endpoint for writing into the leaf of that disk, valid until the next step."""
+    def describe(self, disk: segment_header.Disk) -> DiskDescription:
+        """The leaf of that disk, for writing; valid until the next step."""
 
     def take_snapshot(self, node: str, name: str, description: str) -> None:
         """Freeze the leaf as this node."""

@@ -14,7 +14,8 @@ from pyVmomi import vim, vmodl
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.transport.access import Access, DiskAddress
-from bareos_vmsnap.tree import model, plan_restore
+from bareos_vmsnap.transport.disks import DiskDescription
+from bareos_vmsnap.tree import model, plan_restore, segment_header
 from bareos_vmsnap.vsphere import (
     disk_paths,
     disks,
@@ -89,11 +90,11 @@ class NewVm:
         self._place = vm_config.Placement(destination.datastore)
         self._vm: Any = None
         self._snapshots: dict[str, Any] = {}
-        self._disks: dict[str, dict[int, model.Disk]] = {}
-        self._leaf: dict[int, model.Disk] = {}
-        self._written: dict[int, model.Disk] = {}  # since the leaf was last another one
+        self._disks: dict[str, dict[int, segment_header.Disk]] = {}
+        self._leaf: dict[int, segment_header.Disk] = {}
+        self._written: dict[int, segment_header.Disk] = {}  # since the leaf was last another one
 
-    def create(self, node: model.Node) -> None:
+    def create(self, node: segment_header.Node) -> None:
         """Create the VM with this node's configuration, its disks new and empty."""
         name = self._wish.name
         config = self._config(node)
@@ -140,7 +141,7 @@ class NewVm:
             self._waiter.wait(task, f"Reverting VM {self._wish.name} to {self._called(node)}")
         self._leaf = dict(self._disks[node])
 
-    def configure(self, node: model.Node) -> None:
+    def configure(self, node: segment_header.Node) -> None:
         """Reconfigure the VM to this node: CPU, memory, devices, disks added and removed."""
         self._check_places()
         wanted = {disk.key: disk for disk in node.disks}
@@ -155,8 +156,8 @@ class NewVm:
             self._reconfigure(node, gone, new)
         self._leaf = wanted
 
-    def endpoint(self, disk: model.Disk) -> dict[str, Any]:
-        """The leaf of that disk: its file is read from vSphere now, never remembered."""
+    def describe(self, disk: segment_header.Disk) -> DiskDescription:
+        """The leaf of that disk, for writing; valid until the next step."""
         host = self._vm.runtime.host
         for found in disks.find(self._vm.config.hardware.device):
             if found.disk.key == disk.key:
@@ -167,7 +168,7 @@ class NewVm:
                     found.disk.path,
                     host=host.name if host is not None else "",
                 )
-                return self._access.endpoint(address)
+                return self._access.describe(address)
         raise errors.RestoreError(
             f"VM {self._wish.name} has no disk {disk.key} ({disk.slot})", id="disk-missing"
         )
@@ -246,7 +247,7 @@ class NewVm:
                 raise
 
     def _reconfigure(
-        self, node: model.Node, gone: Iterable[int], new: Iterable[model.Disk]
+        self, node: segment_header.Node, gone: Iterable[int], new: Iterable[segment_header.Disk]
     ) -> None:
         spec = vm_config.change_spec(self._vm.config, self._config(node), gone, new, self._place)
         if spec is not None:
@@ -301,7 +302,7 @@ class NewVm:
             text = f"{doing} failed, the VM is restored but off: {error}"
             self._warn("power-on-failed", text, *errors.ids(error))
 
-    def _config(self, node: model.Node) -> Any:
+    def _config(self, node: segment_header.Node) -> Any:
         try:
             return vmodl_json.decode(self._tree.configs[node.config])
         except vmodl_json.DecodeError as error:
@@ -327,7 +328,7 @@ class NewVm:
                     id="vm-exists",
                 )
 
-    def _refuse_datastores(self, dc: Any, wanted: Iterable[model.Disk], home: str) -> None:
+    def _refuse_datastores(self, dc: Any, wanted: Iterable[segment_header.Disk], home: str) -> None:
         have = {store.name: store for store in dc.datastore}
         for name in sorted({home, *(self._place.of(disk) for disk in wanted)}):
             if name not in have:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Optional
 
 from bareos_vmsnap import errors
-from bareos_vmsnap.tree import model, plan_restore
+from bareos_vmsnap.transport.disks import Qcow2Disk
+from bareos_vmsnap.tree import model, plan_restore, segment_header
 
 _INCOMPLETE = "INCOMPLETE"
 _INDEX = "tree.json"
@@ -40,7 +41,7 @@ class Qcow2Directory:
         self._index: list[dict[str, Any]] = []
         self._at = plan_restore.ORIGIN
 
-    def create(self, node: model.Node) -> None:
+    def create(self, node: segment_header.Node) -> None:
         """Make the directory and the first node's empty disks."""
         _make_directory(self._directory)
         (self._directory / _INCOMPLETE).write_text("A restore into this directory is not done.\n")
@@ -52,7 +53,7 @@ class Qcow2Directory:
         self._leaf = dict(self._kept[node])
         self._at = node
 
-    def configure(self, node: model.Node) -> None:
+    def configure(self, node: segment_header.Node) -> None:
         """Start the overlays of this node."""
         folder = self._folder(node)
         if self._at == node.id:
@@ -67,9 +68,9 @@ class Qcow2Directory:
             leaf[disk.key] = (disk.identity, path)
         self._leaf, self._at = leaf, node.id
 
-    def endpoint(self, disk: model.Disk) -> dict[str, Any]:
+    def describe(self, disk: segment_header.Disk) -> Qcow2Disk:
         """The disk's file at the node that is being written."""
-        return {"transport": "qcow2", "path": str(self._leaf[disk.key][1])}
+        return Qcow2Disk(str(self._leaf[disk.key][1]))
 
     def take_snapshot(self, node: str, name: str, description: str) -> None:
         """Keep this node's files for others to build upon; nothing is kept of ORIGIN."""
@@ -105,7 +106,7 @@ class Qcow2Directory:
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _folder(self, node: model.Node) -> Path:
+    def _folder(self, node: segment_header.Node) -> Path:
         below = node.directory[len(self._tree.directory) :].strip("/")
         return self._directory / below
 

@@ -1,15 +1,16 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""From a disk of a VM in vSphere to the description of the NBD endpoint that serves it."""
+"""From a disk of a VM in vSphere to the description that a transport opens."""
 
 from __future__ import annotations
 
 import string
-from dataclasses import dataclass, field
-from typing import Any, Optional, Protocol
+from dataclasses import dataclass, replace
+from typing import Optional, Protocol
 from urllib.parse import quote
 
 from bareos_vmsnap.errors import VmsnapError
+from bareos_vmsnap.transport.disks import ConnectionLimit, DiskDescription, NbdDisk, VddkDisk
 
 CURRENT = "current"
 FIELDS = ("vm", "snapshot", "disk", "path")
@@ -49,11 +50,11 @@ class Access(Protocol):
     def opens_single_links(self) -> bool:
         """Whether a delta's own file can be opened without its parents."""
 
-    def endpoint(self, address: DiskAddress) -> dict[str, Any]:
-        """The endpoint of that disk, as JSON values."""
+    def describe(self, address: DiskAddress) -> DiskDescription:
+        """The description of that disk."""
 
-    def relocation_disk(self, vm: str) -> Optional[dict[str, Any]]:
-        """What hold.client.BlockProcess must know of that VM; None where its files cannot be held."""
+    def relocation_disk(self, vm: str) -> Optional[VddkDisk]:
+        """What the relocation block must know of that VM; None if relocations cannot be blocked."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,11 @@ class NbdAccess:
 
     @property
     def opens_single_links(self) -> bool:
-        """Where there is a template for it."""
+        """If there is a template for it."""
         return bool(self.link_template)
 
-    def endpoint(self, address: DiskAddress) -> dict[str, Any]:
-        """The endpoint of that disk, as JSON values."""
+    def describe(self, address: DiskAddress) -> NbdDisk:
+        """The description of that disk."""
         template = self.link_template if address.single_link else self.template
         uri = template.format(
             vm=quote(address.vm, safe=""),
@@ -85,9 +86,9 @@ class NbdAccess:
             disk=address.disk,
             path=quote(address.path, safe=""),
         )
-        return {"transport": "nbd", "uri": uri}
+        return NbdDisk(uri)
 
-    def relocation_disk(self, vm: str) -> Optional[dict[str, Any]]:
+    def relocation_disk(self, vm: str) -> Optional[VddkDisk]:
         """Never."""
         return None
 
@@ -116,58 +117,44 @@ class Limits:
 
 @dataclass(frozen=True)
 class VddkAccess:
-    """VMware's VDDK: see transport.vddk for `settings`, the keys that all disks have in common.
+    """VMware's VDDK. `common` has what all disks have in common: server, login, settings.
 
-    `thumbprint` is the SHA-1 of the certificate the session verified. `reading` and `writing` are
-    VDDK's transport modes. A single ESXi host (not `is_vcenter`) is itself the host of all VMs.
+    Its `thumbprint` is the SHA-1 of the certificate the session verified. `reading` and `writing`
+    are VDDK's transport modes. A single ESXi host (not `is_vcenter`) is itself the host of all VMs.
     """
 
-    server: str
-    port: int
-    user: str
-    password: str = field(repr=False)
-    thumbprint: str
+    common: VddkDisk
     is_vcenter: bool
     reading: str
     writing: str
     limits: Limits
-    settings: dict[str, Any]
 
     opens_single_links = True
 
-    def endpoint(self, address: DiskAddress) -> dict[str, Any]:
-        """The endpoint of that disk, as JSON values, with the password."""
-        return {
-            "transport": "vddk",
-            "server": self.server,
-            "port": self.port,
-            "user": self.user,
-            "password": self.password,
-            "thumbprint": self.thumbprint,
-            "vm": address.vm,
-            "snapshot": address.snapshot,
-            "path": address.path,
-            "single_link": address.single_link,
-            "transports": self.writing if address.writable else self.reading,
-            "slots": self._slots(address),
-            **self.settings,
-        }
+    def describe(self, address: DiskAddress) -> VddkDisk:
+        """The description of that disk, with the password."""
+        return replace(
+            self.common,
+            vm=address.vm,
+            snapshot=address.snapshot,
+            path=address.path,
+            single_link=address.single_link,
+            transports=self.writing if address.writable else self.reading,
+            limits=self._limits(address),
+        )
 
-    def relocation_disk(self, vm: str) -> Optional[dict[str, Any]]:
+    def relocation_disk(self, vm: str) -> Optional[VddkDisk]:
         """Through a vCenter only: a single ESXi host has no Storage vMotion to forbid."""
         if not self.is_vcenter:
             return None
-        return self.endpoint(DiskAddress(vm, 0, vm))
+        return self.describe(DiskAddress(vm, 0, vm))
 
-    def _slots(self, address: DiskAddress) -> list[dict[str, Any]]:
-        """What the connections to this disk count for; see mover.slots."""
-        server = f"{self.server}:{self.port}"
+    def _limits(self, address: DiskAddress) -> tuple[ConnectionLimit, ...]:
+        """What the connections to this disk count for."""
+        server = f"{self.common.server}:{self.common.port}"
         host = address.host if self.is_vcenter and address.host else server
-        slots = [_scope(0, f"ESXi host {host}", self.limits.host, self.limits)]
-        if self.is_vcenter:
-            slots.append(_scope(1, f"vCenter {server}", self.limits.vcenter, self.limits))
-        return slots
-
-
-def _scope(rank: int, name: str, limit: int, limits: Limits) -> dict[str, Any]:
-    return {"rank": rank, "name": name, "limit": limit, "directory": limits.directory}
+        where = self.limits.directory
+        of_host = ConnectionLimit(0, f"ESXi host {host}", self.limits.host, where)
+        if not self.is_vcenter:
+            return (of_host,)
+        return of_host, ConnectionLimit(1, f"vCenter {server}", self.limits.vcenter, where)

@@ -4,14 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Callable, NamedTuple, Optional
 
 from bareos_vmsnap.errors import VmsnapError
-
-# Keys of every description; `slots` are what its connections count for, see mover.slots.
-COMMON: Mapping[str, type] = {"transport": str, "slots": list}
 
 
 class TransportError(VmsnapError):
@@ -55,21 +51,3 @@ class Endpoint:
     maps_written_blocks: bool = False
     reopens: bool = False
     writes_zeros: bool = False
-
-
-def check_keys(
-    description: Mapping[str, Any], required: Mapping[str, type], optional: Mapping[str, type]
-) -> None:
-    """Raise TransportError unless a description has the required keys, of their types, and no unknown ones."""
-    transport = description["transport"]
-    for key in required:
-        if key not in description:
-            raise TransportError(f"transport {transport}: {key} is missing")
-    known = {**COMMON, **required, **optional}
-    for key, value in description.items():
-        if key not in known:
-            raise TransportError(f"transport {transport}: unknown key {key}")
-        if value is not None and type(value) is not known[key]:
-            raise TransportError(
-                f"transport {transport}: {key} must be of type {known[key].__name__}"
-            )

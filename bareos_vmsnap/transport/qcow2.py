@@ -7,10 +7,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 from bareos_vmsnap.transport import server
-from bareos_vmsnap.transport.endpoint import Endpoint, TransportError, check_keys
+from bareos_vmsnap.transport.disks import Qcow2Disk
+from bareos_vmsnap.transport.endpoint import Endpoint, TransportError
 
 CONNECTIONS = 16
 
@@ -20,17 +20,16 @@ KEEP_BUFFERS = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_
 
 
 @contextmanager
-def serve(description: Mapping[str, Any], *, writable: bool) -> Iterator[Endpoint]:
-    """Yield the endpoint of an image (keys: path, absolute; optional: readonly, format)."""
-    check_keys(description, {"path": str}, {"readonly": bool, "format": str})
-    path = description["path"]
-    if writable and description.get("readonly"):
+def serve(disk: Qcow2Disk, *, writable: bool) -> Iterator[Endpoint]:
+    """Yield the endpoint of an image. Raises TransportError."""
+    path = disk.path
+    if writable and disk.readonly:
         raise TransportError(f"transport qcow2: {path} is described as read-only")
     if not os.path.isabs(path):
         raise TransportError(f"transport qcow2: path {path} is not absolute")
     if not os.path.exists(path):
         raise TransportError(f"transport qcow2: image {path} does not exist", id="image-missing")
-    image = _image_options(path, description.get("format") or "qcow2")
+    image = _image_options(path, disk.format)
 
     def command(files: server.Files) -> list[str]:
         return [

@@ -13,7 +13,8 @@ import re
 from dataclasses import dataclass
 from typing import Optional
 
-from bareos_vmsnap.tree import model
+from bareos_vmsnap import method_names
+from bareos_vmsnap.tree import segment_header
 
 _CHANGE_ID = re.compile(r"(?P<uuid>[0-9A-Fa-f][0-9A-Fa-f -]*)/(?P<sequence>[0-9]+)")
 
@@ -26,7 +27,7 @@ class Policy:
     is possible, else compare), or `fail`.
     """
 
-    without_cbt: str = model.COMPARE
+    without_cbt: str = method_names.COMPARE
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class End:
     restored the node, if one did.
     """
 
-    disk: model.Disk
+    disk: segment_header.Disk
     tracked: bool
     restored_by: Optional[str] = None
 
@@ -93,10 +94,10 @@ def rungs(base: Optional[End], child: End, policy: Policy) -> tuple[Rung, ...]:
     `base` is the same virtual disk at the base, or None where there is none.
     """
     if base is None:
-        return (Rung(model.ALLOCATED, "nothing to build upon"),)
+        return (Rung(method_names.ALLOCATED, "nothing to build upon"),)
     reason = distrust(base, child)
     if reason is None:
-        trusted = Rung(model.CBT, "change ids of snapshot and base agree")
+        trusted = Rung(method_names.CBT, "change ids of snapshot and base agree")
         return (trusted, *_fallback(base, child, policy, "CBT gave no answer"))
     return _fallback(base, child, policy, reason)
 
@@ -116,16 +117,16 @@ def no_link(base: End, child: End) -> Optional[str]:
 def _fallback(base: End, child: End, policy: Policy, reason: str) -> tuple[Rung, ...]:
     if policy.without_cbt == FAIL:
         return ()
-    if policy.without_cbt != model.LINK:
+    if policy.without_cbt != method_names.LINK:
         return (Rung(policy.without_cbt, reason),)
     refused = no_link(base, child)
     if refused is not None:
-        return (Rung(model.COMPARE, f"{reason}; no link: {refused}"),)
-    return (Rung(model.LINK, reason), Rung(model.COMPARE, reason))
+        return (Rung(method_names.COMPARE, f"{reason}; no link: {refused}"),)
+    return (Rung(method_names.LINK, reason), Rung(method_names.COMPARE, reason))
 
 
 def remembered(base: Optional[End], timepoint: str) -> tuple[Rung, ...]:
     """The only method where the base is a deleted backup snapshot: its change id is remembered."""
     if base is None:
-        return (Rung(model.ALLOCATED, "the disk is new since the base"),)
-    return (Rung(model.CBT, f"change id remembered from {timepoint}"),)
+        return (Rung(method_names.ALLOCATED, "the disk is new since the base"),)
+    return (Rung(method_names.CBT, f"change id remembered from {timepoint}"),)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Optional
 
-from bareos_vmsnap.tree import ladder, model
+from bareos_vmsnap.tree import ladder, model, segment_header
 from bareos_vmsnap.tree.observed import Observed, Snapshot
 
 
@@ -33,12 +33,12 @@ class History:
 class Line:
     """The previous backup's state is an ancestor: `first` (a moref) is the first node after it."""
 
-    base: model.Node
+    base: segment_header.Node
     first: str
     timepoint: str
 
 
-def known(previous: model.BlockTree, observed: Observed) -> dict[str, model.Node]:
+def known(previous: model.BlockTree, observed: Observed) -> dict[str, segment_header.Node]:
     """Nodes of the previous block tree whose user snapshots still exist, by today's moref.
 
     A snapshot is recognised by what vSphere never changes and never gives twice to a VM: its id
@@ -50,7 +50,7 @@ def known(previous: model.BlockTree, observed: Observed) -> dict[str, model.Node
     nodes = {
         (node.snapshot_id, node.created): node
         for node in previous.nodes.values()
-        if node.kind == model.SNAPSHOT
+        if node.kind == segment_header.SNAPSHOT
     }
     found = {}
     for snapshot in observed.snapshots:
@@ -60,14 +60,14 @@ def known(previous: model.BlockTree, observed: Observed) -> dict[str, model.Node
     return found
 
 
-def _disks(disks: tuple[model.Disk, ...]) -> set[tuple[str, int]]:
+def _disks(disks: tuple[segment_header.Disk, ...]) -> set[tuple[str, int]]:
     return {(disk.identity, disk.capacity) for disk in disks}
 
 
 def line(
     previous: model.BlockTree,
     observed: Observed,
-    nodes: Mapping[str, model.Node],
+    nodes: Mapping[str, segment_header.Node],
     history: History,
 ) -> tuple[Optional[Line], str]:
     """The line from the previous backup's state to today's, or None and why there is none.
@@ -99,7 +99,7 @@ def line(
 
 
 def _first(
-    point: model.TimePoint, observed: Observed, nodes: Mapping[str, model.Node]
+    point: model.TimePoint, observed: Observed, nodes: Mapping[str, segment_header.Node]
 ) -> tuple[Optional[Snapshot], str]:
     """The first node after the previous state: a snapshot taken since, or today's state.
 
@@ -115,5 +115,5 @@ def _first(
     return first, ""
 
 
-def _end(disk: model.Disk, node: model.Node) -> ladder.End:
+def _end(disk: segment_header.Disk, node: segment_header.Node) -> ladder.End:
     return ladder.End(disk, node.change_tracking)

@@ -14,8 +14,9 @@ import zlib
 from collections.abc import Iterable
 from typing import Any
 
+from bareos_vmsnap import codec
 from bareos_vmsnap.errors import VmsnapError
-from bareos_vmsnap.tree import codec, model
+from bareos_vmsnap.tree import model
 
 FORMAT = "bareos-vmsnap manifest"
 VERSION = 1

@@ -41,6 +41,11 @@ def vm_directory(name: str, instance_uuid: str) -> str:
     return f"{ROOT}/{safe(name)}.{instance_uuid.replace('-', '')[:8]}"
 
 
+def called(directory: str) -> str:
+    """What people call a node: the last part of its directory."""
+    return directory.rpartition("/")[2]
+
+
 def is_ours(path: str) -> bool:
     """Whether a virtual path (without a restore's where=) lies below a VM's directory."""
     return path.startswith(ROOT + "/") and path.count("/") > ROOT.count("/") + 1

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from bareos_vmsnap.tree import model
+from bareos_vmsnap.tree import segment_header
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Snapshot:
     description: str
     created: str
     parent: Optional[str]
-    disks: tuple[model.Disk, ...]
+    disks: tuple[segment_header.Disk, ...]
     config: Any
     cpus: int
     memory_mb: int
@@ -33,7 +33,7 @@ class Snapshot:
     change_tracking: bool = False
     restored_by: Optional[str] = None
 
-    def disk(self, key: int) -> Optional[model.Disk]:
+    def disk(self, key: int) -> Optional[segment_header.Disk]:
         """The disk with that device key, or None."""
         return next((disk for disk in self.disks if disk.key == key), None)
 
@@ -46,7 +46,7 @@ class Observed:
     `event_chain` that of the task that took the backup snapshot.
     """
 
-    vm: model.Vm
+    vm: segment_header.Vm
     snapshots: tuple[Snapshot, ...]
     current: Optional[str]
     state: Snapshot

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Optional
 
-from bareos_vmsnap.tree import ladder, lineage, manifest, model, names
+from bareos_vmsnap import method_names
+from bareos_vmsnap.tree import ladder, lineage, manifest, model, names, segment_header
 from bareos_vmsnap.tree.observed import Observed, Snapshot
 
 
@@ -24,11 +25,11 @@ class Task:
     previous backup's state, which cannot be read any more.
     """
 
-    segment: model.Segment
+    segment: segment_header.Segment
     snapshot: str
     base_snapshot: Optional[str]
-    disk: model.Disk
-    base_disk: Optional[model.Disk]
+    disk: segment_header.Disk
+    base_disk: Optional[segment_header.Disk]
     rungs: tuple[ladder.Rung, ...]
     distrust: str = ""
     remembered: bool = False
@@ -53,6 +54,15 @@ class BackupPlan:
     point: model.TimePoint
     tasks: list[Task]
 
+    def header(self, segment: segment_header.Segment) -> segment_header.SegmentHeader:
+        """What a segment of this plan says of itself."""
+        node = self.tree.nodes[segment.node]
+        disk = node.disk(segment.disk)
+        assert disk is not None, "a segment is of a disk that its node has"
+        live = next((s for s in self.point.snapshots if s.node == node.id), None)
+        name, description = (live.name, live.description) if live else ("", "")
+        return segment_header.SegmentHeader(self.tree.vm, node, name, description, disk, segment)
+
 
 @dataclass(frozen=True)
 class Previous:
@@ -63,7 +73,7 @@ class Previous:
     """
 
     tree: model.BlockTree
-    nodes: Mapping[str, model.Node]
+    nodes: Mapping[str, segment_header.Node]
     line: Optional[lineage.Line] = None
 
 
@@ -77,7 +87,7 @@ def plan(
     """
     vm = observed.vm
     tree = model.BlockTree(vm, names.vm_directory(vm.name, vm.instance_uuid))
-    nodes: dict[str, model.Node] = {}
+    nodes: dict[str, segment_header.Node] = {}
     if previous is not None:
         tree.directory = previous.tree.directory
         nodes.update(previous.nodes)
@@ -111,7 +121,7 @@ class Edge:
     backup snapshot's change ids are remembered.
     """
 
-    base: Optional[model.Node]
+    base: Optional[segment_header.Node]
     snapshot: Optional[Snapshot]
     remembered: Optional[str]
 
@@ -155,11 +165,11 @@ def _order(observed: Observed) -> list[Snapshot]:
 def _node(
     tree: model.BlockTree,
     snapshot: Snapshot,
-    base: Optional[model.Node],
-    above: Optional[model.Node],
+    base: Optional[segment_header.Node],
+    above: Optional[segment_header.Node],
     job: Job,
     is_state: bool,
-) -> model.Node:
+) -> segment_header.Node:
     """The node of a snapshot. Its directory lies in that of its parent, whatever its base is."""
     parent = above.directory if above else tree.directory
     if is_state:
@@ -167,9 +177,9 @@ def _node(
     else:
         taken = {node.directory for node in tree.nodes.values()}
         directory = names.snapshot_directory(parent, snapshot.id, snapshot.name, taken)
-    return model.Node(
+    return segment_header.Node(
         id=f"{job.timepoint}.{snapshot.id}",
-        kind=model.STATE if is_state else model.SNAPSHOT,
+        kind=segment_header.STATE if is_state else segment_header.SNAPSHOT,
         base=base.id if base else None,
         directory=directory,
         disks=snapshot.disks,
@@ -186,7 +196,7 @@ def _node(
 
 
 def _tasks(
-    node: model.Node, snapshot: Snapshot, edge: Edge, job: Job, policy: ladder.Policy
+    node: segment_header.Node, snapshot: Snapshot, edge: Edge, job: Job, policy: ladder.Policy
 ) -> list[Task]:
     tasks = []
     for disk in snapshot.disks:
@@ -200,7 +210,7 @@ def _tasks(
             end = _end(base_now, edge.snapshot) if base_now and edge.snapshot else None
             tries = ladder.rungs(end, _end(disk, snapshot), policy)
             reason = (ladder.distrust(end, _end(disk, snapshot)) if end else None) or ""
-        segment = model.Segment(
+        segment = segment_header.Segment(
             name=names.segment(node.directory, disk.slot, job.timepoint),
             node=node.id,
             disk=disk.key,
@@ -218,18 +228,23 @@ def _tasks(
     return tasks
 
 
-def _end(disk: model.Disk, snapshot: Snapshot) -> ladder.End:
+def _end(disk: segment_header.Disk, snapshot: Snapshot) -> ladder.End:
     return ladder.End(disk, snapshot.change_tracking, snapshot.restored_by)
 
 
-def same_disk(base: Optional[model.Node], disk: model.Disk) -> Optional[model.Disk]:
+def same_disk(
+    base: Optional[segment_header.Node], disk: segment_header.Disk
+) -> Optional[segment_header.Disk]:
     """The same virtual disk at the base, or None: another file at its key is another disk."""
     under = base.disk(disk.key) if base else None
     return under if under and under.identity == disk.identity else None
 
 
 def _timepoint(
-    observed: Observed, nodes: dict[str, model.Node], job: Job, previous: Optional[Previous]
+    observed: Observed,
+    nodes: dict[str, segment_header.Node],
+    job: Job,
+    previous: Optional[Previous],
 ) -> model.TimePoint:
     live = tuple(
         model.LiveSnapshot(
@@ -255,8 +270,10 @@ def _timepoint(
     )
 
 
-def sent(segment: model.Segment, rung: ladder.Rung, **sizes: object) -> model.Segment:
+def sent(
+    segment: segment_header.Segment, rung: ladder.Rung, **sizes: object
+) -> segment_header.Segment:
     """The segment as it was sent. A `full` one builds on nothing; see Segment.base."""
-    base = None if rung.method == model.FULL else segment.base
+    base = None if rung.method == method_names.FULL else segment.base
     fields = {"method": rung.method, "reason": rung.reason, "base": base, **sizes}
     return dataclasses.replace(segment, **fields)  # type: ignore[arg-type]

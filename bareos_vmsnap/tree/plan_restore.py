@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Optional, Union
 
 from bareos_vmsnap.errors import VmsnapError
-from bareos_vmsnap.tree import model
+from bareos_vmsnap.tree import model, segment_header
 
 ORIGIN = ""  # the VM as just created, before any node's content was written
 TREE = "tree"
@@ -50,7 +50,7 @@ class Configure:
 class Write:
     """Apply one segment to the leaf. `fresh` tells that the disk is new and reads as zeros."""
 
-    segment: model.Segment
+    segment: segment_header.Segment
     fresh: bool
 
 
@@ -83,7 +83,7 @@ class RestorePlan:
     nodes: tuple[str, ...]
 
     @property
-    def segments(self) -> tuple[model.Segment, ...]:
+    def segments(self) -> tuple[segment_header.Segment, ...]:
         """The segments needed, in the order they are written."""
         return tuple(step.segment for step in self.steps if isinstance(step, Write))
 
@@ -106,7 +106,7 @@ def plan(tree: model.BlockTree, point: model.TimePoint, what: str = TREE) -> Res
     return RestorePlan(point, tuple(steps), tuple(node.id for node in order))
 
 
-def _check_segments(tree: model.BlockTree, nodes: list[model.Node]) -> None:
+def _check_segments(tree: model.BlockTree, nodes: list[segment_header.Node]) -> None:
     for node in nodes:
         saved = {segment.disk for segment in tree.segments_of(node.id)}
         missing = [disk.slot for disk in node.disks if disk.key not in saved]
@@ -124,7 +124,7 @@ class _Walk:
         tree: model.BlockTree,
         point: model.TimePoint,
         live: dict[str, model.LiveSnapshot],
-        order: list[model.Node],
+        order: list[segment_header.Node],
     ) -> None:
         self._tree = tree
         self._live = live
@@ -143,7 +143,7 @@ class _Walk:
         for helper in reversed(self._helpers):
             self.steps.append(RemoveHelper(helper))
 
-    def _write(self, node: model.Node) -> None:
+    def _write(self, node: segment_header.Node) -> None:
         base = self._tree.nodes[node.base] if node.base is not None else None
         self.steps.append(Configure(node.id))
         for segment in self._tree.segments_of(node.id):
@@ -152,7 +152,7 @@ class _Walk:
             fresh = disk is None or under is None or under.identity != disk.identity
             self.steps.append(Write(segment, fresh))
 
-    def _freeze(self, node: model.Node) -> None:
+    def _freeze(self, node: segment_header.Node) -> None:
         if node.id in self._live:
             live = self._live[node.id]
             self.steps.append(TakeSnapshot(node.id, live.name, live.description))
@@ -164,7 +164,7 @@ class _Walk:
         self.steps.append(TakeSnapshot(node, name, "", helper=True))
 
 
-def _forks(order: list[model.Node], live: dict[str, model.LiveSnapshot]) -> list[str]:
+def _forks(order: list[segment_header.Node], live: dict[str, model.LiveSnapshot]) -> list[str]:
     """Nodes without a snapshot of their own that the leaf must return to, in order."""
     needed: list[str] = []
     at: Optional[str] = ORIGIN

@@ -15,7 +15,7 @@ from typing import Any
 from pyVmomi import vim, vmodl
 
 from bareos_vmsnap import errors
-from bareos_vmsnap.tree import model
+from bareos_vmsnap.tree import segment_header
 from bareos_vmsnap.vsphere import disks
 
 DEVICES = "config.hardware.device"
@@ -30,7 +30,7 @@ class DiskMovedError(errors.VmsnapError):
     id = "disk-moved"
 
 
-def check(name: str, devices: Any, expected: Iterable[model.Disk]) -> None:
+def check(name: str, devices: Any, expected: Iterable[segment_header.Disk]) -> None:
     """Raise DiskMovedError where one of these disks of the VM `name` is in another file by `devices`, which
     are the VM's or a snapshot's as they are now (property DEVICES). A disk that is not there any
     more is somebody else's to tell.

@@ -13,7 +13,7 @@ from typing import Any, Optional
 from pyVmomi import vim
 
 from bareos_vmsnap import errors
-from bareos_vmsnap.tree import model
+from bareos_vmsnap.tree import segment_header
 from bareos_vmsnap.tree.observed import Observed, Snapshot
 from bareos_vmsnap.vsphere import disks, inventory, markers, tasks, vmodl_json
 from bareos_vmsnap.vsphere.session import Session
@@ -182,9 +182,9 @@ def observe_as_it_stands(session: Session, vm: Any) -> Observed:
     return Observed(identity(vm), user, current, state, str(vm.runtime.powerState))
 
 
-def identity(vm: Any) -> model.Vm:
+def identity(vm: Any) -> segment_header.Vm:
     config, (dc, folder) = vm.config, inventory.location(vm)
-    return model.Vm(
+    return segment_header.Vm(
         name=inventory.plain_name(config.name),
         instance_uuid=config.instanceUuid,
         bios_uuid=config.uuid,

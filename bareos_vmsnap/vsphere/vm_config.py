@@ -11,7 +11,7 @@ from typing import Any, Optional
 
 from pyVmomi import vim
 
-from bareos_vmsnap.tree import model
+from bareos_vmsnap.tree import segment_header
 from bareos_vmsnap.vsphere import markers, vmodl_json
 
 # (field of ConfigSpec, path in ConfigInfo)
@@ -62,14 +62,14 @@ class Placement:
 
     datastore: Optional[str] = None
 
-    def of(self, disk: model.Disk) -> str:
+    def of(self, disk: segment_header.Disk) -> str:
         """The name of the datastore for `disk`."""
         return self.datastore or disk.path.partition("]")[0].lstrip("[")
 
 
 def create_spec(
     config: Any,
-    disks: Iterable[model.Disk],
+    disks: Iterable[segment_header.Disk],
     name: str,
     home: str,
     place: Placement,
@@ -102,7 +102,7 @@ def change_spec(
     now: Any,
     wanted: Any,
     gone: Iterable[int],
-    new: Iterable[model.Disk],
+    new: Iterable[segment_header.Disk],
     place: Placement,
 ) -> Optional[Any]:
     """The spec that brings a VM from configuration `now` to `wanted`; None where they agree.
@@ -129,7 +129,7 @@ def change_spec(
     return spec
 
 
-def add_disk(config: Any, disk: model.Disk, place: Placement) -> Any:
+def add_disk(config: Any, disk: segment_header.Disk, place: Placement) -> Any:
     """The change that adds `disk` as `config` has it, as a new and empty file."""
     device = _copy(next(d for d in config.hardware.device if d.key == disk.key))
     old = device.backing

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from pyVim.task import WaitForTask
 
-from bareos_vmsnap.mover.child.slots import Scope, Slots
+from bareos_vmsnap.mover.child.slots import Slots
+from bareos_vmsnap.transport.disks import ConnectionLimit
 from vmsnap_lab.filedaemon import Cancel
 from vmsnap_lab.vddk import VixError, plugin
 
@@ -180,7 +181,7 @@ def test_waiting_for_a_connection(site: Site) -> None:
     host = site.find().vm.runtime.host.name
     slots = site.directory / "bareos" / "working" / "bareos-vmsnap-slots"
     others = Slots()
-    others.take({Scope(0, f"ESXi host {host}", 3, str(slots)): 3})
+    others.take({ConnectionLimit(0, f"ESXi host {host}", 3, str(slots)): 3})
     threading.Timer(6, others.release).start()
     begun = time.monotonic()
     job = site.backup(vddk_host_connections="3")
@@ -197,7 +198,7 @@ def test_a_job_that_waits_can_be_canceled(site: Site) -> None:
     host = site.find().vm.runtime.host.name
     slots = site.directory / "bareos" / "working" / "bareos-vmsnap-slots"
     others = Slots()
-    others.take({Scope(0, f"ESXi host {host}", 3, str(slots)): 3})
+    others.take({ConnectionLimit(0, f"ESXi host {host}", 3, str(slots)): 3})
     try:
         cancel = Cancel()
         threading.Timer(6, cancel.request).start()

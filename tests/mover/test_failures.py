@@ -14,12 +14,13 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Callable
+from typing import Callable
 
 import pytest
 
 from bareos_vmsnap.mover.client import launch
 from bareos_vmsnap.mover.client.mover import Mover, MoverError
+from bareos_vmsnap.transport.disks import DiskDescription, NbdDisk
 
 from . import harness
 from .harness import KIB, MIB
@@ -43,7 +44,7 @@ def scratch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def slow(tmp_path: Path) -> Iterator[dict[str, Any]]:
+def slow(tmp_path: Path) -> Iterator[DiskDescription]:
     """A disk that takes half a minute to read or write."""
     path = harness.image(tmp_path, "slow", harness.disk(SIZE))
     with harness.nbdkit(
@@ -53,7 +54,7 @@ def slow(tmp_path: Path) -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture
-def local(tmp_path: Path) -> dict[str, Any]:
+def local(tmp_path: Path) -> DiskDescription:
     """A local image, for which the mover starts qemu-nbd."""
     return harness.qcow2(harness.image(tmp_path, "disk", harness.disk(SIZE), "qcow2"))
 
@@ -68,7 +69,7 @@ def kill_soon(mover: Mover) -> None:
     threading.Timer(0.3, os.kill, (pid_of(mover), signal.SIGKILL)).start()
 
 
-def stuck_reader(endpoint: dict[str, Any]) -> Mover:
+def stuck_reader(endpoint: DiskDescription) -> Mover:
     """Start a mover whose data nobody reads: the pipe is full, the server runs."""
     mover = Mover.read(harness.read_plan(endpoint, SIZE, "full", compression="none"))
     mover.wait_ready(harness.TIMEOUT)
@@ -97,7 +98,7 @@ def test_a_failing_read_names_the_place(tmp_path: Path, rate: str) -> None:
 
 
 def test_a_server_that_is_not_there(tmp_path: Path) -> None:
-    source = {"transport": "nbd", "uri": f"nbd+unix:///?socket={tmp_path}/nothing"}
+    source = NbdDisk(f"nbd+unix:///?socket={tmp_path}/nothing")
     with pytest.raises(MoverError, match="cannot connect") as caught:
         harness.backup(harness.read_plan(source, SIZE, "full"))
     assert caught.value.id == "nbd-failed"
@@ -106,7 +107,7 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
         mover.wait_ready(harness.TIMEOUT)
 
 
-def test_the_server_is_killed_while_reading(slow: dict[str, Any]) -> None:
+def test_the_server_is_killed_while_reading(slow: DiskDescription) -> None:
     with Mover.read(harness.read_plan(slow, SIZE, "cbt"), [(0, SIZE)]) as mover:
         mover.wait_ready(harness.TIMEOUT)
         time.sleep(0.2)
@@ -116,7 +117,7 @@ def test_the_server_is_killed_while_reading(slow: dict[str, Any]) -> None:
     assert caught.value.id == "nbd-failed"
 
 
-def test_the_server_is_killed_while_writing(slow: dict[str, Any], local: dict[str, Any]) -> None:
+def test_the_server_is_killed_while_writing(slow: DiskDescription, local: DiskDescription) -> None:
     data, _ = harness.backup(harness.read_plan(local, SIZE, "full", compression="none"))
     with Mover.write(harness.write_plan(slow, SIZE)) as mover:
         mover.wait_ready(harness.TIMEOUT)
@@ -129,7 +130,7 @@ def test_the_server_is_killed_while_writing(slow: dict[str, Any], local: dict[st
     assert caught.value.id == "nbd-failed"
 
 
-def test_a_writer_learns_that_the_mover_was_killed(slow: dict[str, Any]) -> None:
+def test_a_writer_learns_that_the_mover_was_killed(slow: DiskDescription) -> None:
     """It waits for room when the other end goes away with all that was not read."""
     with Mover.write(harness.write_plan(slow, SIZE)) as mover:
         mover.wait_ready(harness.TIMEOUT)
@@ -142,7 +143,7 @@ def test_a_writer_learns_that_the_mover_was_killed(slow: dict[str, Any]) -> None
     assert caught.value.id == "mover-died"
 
 
-def test_a_mover_fed_from_a_file_tells_itself_why_it_ended(slow: dict[str, Any]) -> None:
+def test_a_mover_fed_from_a_file_tells_itself_why_it_ended(slow: DiskDescription) -> None:
     with Mover.write(harness.write_plan(slow, SIZE)) as mover:
         mover.wait_ready(harness.TIMEOUT)
         kill_soon(mover)
@@ -152,7 +153,7 @@ def test_a_mover_fed_from_a_file_tells_itself_why_it_ended(slow: dict[str, Any])
             mover.finish(harness.TIMEOUT)
 
 
-def test_the_mover_is_killed(local: dict[str, Any]) -> None:
+def test_the_mover_is_killed(local: DiskDescription) -> None:
     with stuck_reader(local) as mover:
         [server] = harness.children_of(pid_of(mover))
         os.kill(pid_of(mover), signal.SIGKILL)
@@ -163,7 +164,7 @@ def test_the_mover_is_killed(local: dict[str, Any]) -> None:
         harness.wait_until(lambda: not harness.is_running(server))
 
 
-def test_sigterm_ends_mover_and_server(local: dict[str, Any]) -> None:
+def test_sigterm_ends_mover_and_server(local: DiskDescription) -> None:
     with stuck_reader(local) as mover:
         [server] = harness.children_of(pid_of(mover))
         os.kill(pid_of(mover), signal.SIGTERM)
@@ -173,14 +174,14 @@ def test_sigterm_ends_mover_and_server(local: dict[str, Any]) -> None:
         harness.wait_until(lambda: not harness.is_running(server))
 
 
-def test_sigint_is_left_to_the_parent(local: dict[str, Any]) -> None:
+def test_sigint_is_left_to_the_parent(local: DiskDescription) -> None:
     with stuck_reader(local) as mover:
         os.kill(pid_of(mover), signal.SIGINT)
         harness.receive(mover)
         assert mover.finish(harness.TIMEOUT).frames
 
 
-def test_nothing_is_left_behind_by_a_kill(local: dict[str, Any], scratch: Path) -> None:
+def test_nothing_is_left_behind_by_a_kill(local: DiskDescription, scratch: Path) -> None:
     with stuck_reader(local) as mover:
         [server] = harness.children_of(pid_of(mover))
         assert list(scratch.iterdir())
@@ -196,7 +197,7 @@ def test_nothing_is_left_behind_by_a_kill(local: dict[str, Any], scratch: Path) 
     assert list(scratch.iterdir()) == []
 
 
-def test_a_stopped_mover_is_killed_all_the_same(local: dict[str, Any]) -> None:
+def test_a_stopped_mover_is_killed_all_the_same(local: DiskDescription) -> None:
     with stuck_reader(local) as mover:
         [server] = harness.children_of(pid_of(mover))
         os.kill(pid_of(mover), signal.SIGSTOP)
@@ -208,13 +209,12 @@ def test_a_stopped_mover_is_killed_all_the_same(local: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("launcher", ["Interpreter", "ForkServerClient"])
 @pytest.mark.parametrize("direction", ["read", "write"])
-def test_the_parent_is_killed(local: dict[str, Any], direction: str, launcher: str) -> None:
+def test_the_parent_is_killed(local: DiskDescription, direction: str, launcher: str) -> None:
     """Mover and server end with a parent that cannot tell them, and that has other children."""
     script = textwrap.dedent(
         f"""
         import subprocess, sys, time
-        from bareos_vmsnap.mover.client.mover import Mover
-        from bareos_vmsnap.mover.client.launch import ForkServerClient, Interpreter
+        {harness.IMPORTS}
         launcher = {launcher}()
         if {direction!r} == "read":
             mover = Mover.read({harness.read_plan(local, SIZE, "full")!r}, launcher=launcher)
@@ -241,7 +241,7 @@ def test_the_parent_is_killed(local: dict[str, Any], direction: str, launcher: s
         parent.stdout.close()
 
 
-def test_a_forgotten_mover_ends(local: dict[str, Any]) -> None:
+def test_a_forgotten_mover_ends(local: DiskDescription) -> None:
     mover = stuck_reader(local)
     pid = pid_of(mover)
     process = mover._process
@@ -250,7 +250,7 @@ def test_a_forgotten_mover_ends(local: dict[str, Any]) -> None:
     assert not harness.is_running(pid)
 
 
-def test_the_reader_goes_away(local: dict[str, Any]) -> None:
+def test_the_reader_goes_away(local: DiskDescription) -> None:
     with stuck_reader(local) as mover:
         os.read(mover.data_fd, 100)
         mover.close_data()
@@ -275,7 +275,7 @@ def test_a_failure_is_reported_while_the_pipe_is_full(tmp_path: Path) -> None:
         "rdelay=50ms",
     ) as source:
         plan = harness.read_plan(
-            source, SIZE, "full", compression="none", in_flight=16, connections=4
+            source, SIZE, "full", compression="none", requests_in_flight=16, connections=4
         )
         with Mover.read(plan) as mover:
             mover.wait_ready(harness.TIMEOUT)
@@ -288,7 +288,7 @@ def test_a_failure_is_reported_while_the_pipe_is_full(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [launch.Interpreter, launch.ForkServerClient])
 def test_a_missing_module_is_named(
-    local: dict[str, Any],
+    local: DiskDescription,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     kind: Callable[[], launch.Launcher],
@@ -302,7 +302,7 @@ def test_a_missing_module_is_named(
 
 @pytest.mark.parametrize("kind", [launch.Interpreter, launch.ForkServerClient])
 def test_a_missing_interpreter_is_named(
-    local: dict[str, Any], kind: Callable[[str], launch.Launcher]
+    local: DiskDescription, kind: Callable[[str], launch.Launcher]
 ) -> None:
     with pytest.raises(MoverError, match="cannot start /nowhere/python3") as caught:
         Mover.read(harness.read_plan(local, SIZE, "full"), launcher=kind("/nowhere/python3"))
@@ -311,7 +311,7 @@ def test_a_missing_interpreter_is_named(
 
 @pytest.mark.parametrize("kind", [launch.Interpreter, launch.ForkServerClient])
 def test_a_mover_that_dies_at_once(
-    local: dict[str, Any], kind: Callable[[str], launch.Launcher]
+    local: DiskDescription, kind: Callable[[str], launch.Launcher]
 ) -> None:
     with pytest.raises(MoverError, match="ended without a report|movers .* has ended") as caught:
         mover = Mover.read(harness.read_plan(local, SIZE, "full"), launcher=kind("/bin/false"))
@@ -319,7 +319,7 @@ def test_a_mover_that_dies_at_once(
     assert caught.value.id == "mover-died"
 
 
-def test_a_mover_that_lies(local: dict[str, Any], tmp_path: Path) -> None:
+def test_a_mover_that_lies(local: DiskDescription, tmp_path: Path) -> None:
     """Neither words nor exit status count alone."""
     fake = tmp_path / "python"
     report = (

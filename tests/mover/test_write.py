@@ -49,7 +49,7 @@ def dirty(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("readback", [False, True])
-@pytest.mark.parametrize("more", [{}, {"in_flight": 1}, {"in_flight": 9}])
+@pytest.mark.parametrize("more", [{}, {"requests_in_flight": 1}, {"requests_in_flight": 9}])
 def test_write_over_data(dirty: Path, readback: bool, more: dict[str, int]) -> None:
     content = harness.disk(SIZE - 256 * KIB) + bytes(256 * KIB)
     data = segment_of(content)
@@ -63,7 +63,7 @@ def test_write_over_data(dirty: Path, readback: bool, more: dict[str, int]) -> N
 
 @pytest.mark.parametrize(
     "more",
-    [{}, {"in_flight": 1}, {"in_flight": 9}, {"request": 4096}],
+    [{}, {"requests_in_flight": 1}, {"requests_in_flight": 9}, {"request_size": 4096}],
 )
 def test_frames_of_all_sizes_and_kinds(dirty: Path, more: dict[str, int]) -> None:
     """As changed block tracking gives them: several are taken at once, up to a chunk."""
@@ -95,7 +95,7 @@ def test_frames_of_all_sizes_and_kinds(dirty: Path, more: dict[str, int]) -> Non
 
 def test_the_rate_limit_is_kept(dirty: Path) -> None:
     content = harness.disk(SIZE)
-    plan = harness.write_plan(harness.qcow2(dirty), SIZE, rate=SIZE)
+    plan = harness.write_plan(harness.qcow2(dirty), SIZE, rate_limit=SIZE)
     began = time.monotonic()
     harness.restore(plan, segment_of(content))
     assert time.monotonic() - began >= 0.45
@@ -121,8 +121,8 @@ def test_round_trip_of_a_chain(tmp_path: Path) -> None:
         plan = harness.read_plan(disks[number], SIZE, method, base=base)
         data, read = harness.backup(plan, given)
         drop = method == "allocated"
-        plan = harness.write_plan(harness.qcow2(target), SIZE, drop_zeros=drop, readback=True)
-        written = harness.restore(plan, data)
+        writing = harness.write_plan(harness.qcow2(target), SIZE, drop_zeros=drop, readback=True)
+        written = harness.restore(writing, data)
         assert written.digest == read.digest
         assert harness.content_of(target) == states[number]
         reports.append(read)
@@ -151,7 +151,9 @@ def test_a_server_without_write_zeroes_gets_zeros(tmp_path: Path) -> None:
     path = harness.image(tmp_path, "target", b"\x55" * SIZE)
     content = bytes(2 * MIB) + harness.disk(SIZE - 2 * MIB)
     with harness.nbdkit(tmp_path, "--filter=nozero", "file", str(path), "zeromode=none") as target:
-        harness.restore(harness.write_plan(target, SIZE, request=100 * KIB), segment_of(content))
+        harness.restore(
+            harness.write_plan(target, SIZE, request_size=100 * KIB), segment_of(content)
+        )
     assert path.read_bytes() == content
 
 

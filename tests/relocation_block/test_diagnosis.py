@@ -11,7 +11,7 @@ import pytest
 
 from bareos_vmsnap.relocation_block import diagnosis
 from bareos_vmsnap.relocation_block.answers import identity
-from bareos_vmsnap.transport.vddk.vddk_disk import VddkDisk
+from bareos_vmsnap.transport.disks import VddkDisk
 
 DISK = VddkDisk(
     server="vc.example.org",

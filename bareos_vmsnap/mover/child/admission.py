@@ -6,21 +6,21 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from bareos_vmsnap.mover.child import slots
 from bareos_vmsnap.mover.child.reporter import Reporter
+from bareos_vmsnap.transport.disks import ConnectionLimit, DiskDescription
 
 
 class Admission:
     """Holds the slots of one connection to each of the disks."""
 
-    def __init__(self, disks: Sequence[Mapping[str, Any]], held: slots.Slots) -> None:
+    def __init__(self, disks: Sequence[DiskDescription], held: slots.Slots) -> None:
         self._held = held
         # A scope that two disks have in common is one, with room for both.
-        self.wanted = Counter(s for disk in disks for s in slots.scopes(disk.get("slots") or ()))
+        self.wanted = Counter(limit for disk in disks for limit in disk.limits)
 
     def another(self) -> bool:
         """Whether one more connection to each disk is free now; then it is taken."""
@@ -28,7 +28,7 @@ class Admission:
 
 
 @contextmanager
-def admitted(disks: Sequence[Mapping[str, Any]], reporter: Reporter) -> Iterator[Admission]:
+def admitted(disks: Sequence[DiskDescription], reporter: Reporter) -> Iterator[Admission]:
     """Wait for one connection to each of the disks, together; keep them while the context lasts.
 
     What is waited for, and how long it took, is reported. Raises PlanError, OSError.
@@ -38,7 +38,7 @@ def admitted(disks: Sequence[Mapping[str, Any]], reporter: Reporter) -> Iterator
     begun = time.monotonic()
     waited = False
 
-    def waiting(scope: slots.Scope) -> None:
+    def waiting(scope: ConnectionLimit) -> None:
         nonlocal waited
         waited = True
         reporter.queued(scope.name)

@@ -9,8 +9,7 @@ import traceback
 
 from bareos_vmsnap import system_errors
 from bareos_vmsnap.errors import VmsnapError
-from bareos_vmsnap.mover import plan
-from bareos_vmsnap.mover.child import intake, memory, read, write
+from bareos_vmsnap.mover.child import intake, memory, plan_intake, read, write
 from bareos_vmsnap.mover.child.errors import ReaderGoneError
 from bareos_vmsnap.mover.child.reporter import Reporter
 from bareos_vmsnap.mover.plan import ReadPlan, WritePlan
@@ -18,19 +17,19 @@ from bareos_vmsnap.mover.plan import ReadPlan, WritePlan
 
 def run(plan_pipe: int, data: int, reporter: Reporter) -> int:
     """Carry out the plan that comes in `plan_pipe`; return the exit status after reporting."""
-    agreed = None
+    plan = None
     try:
-        agreed, extents = plan.receive(plan_pipe)
-        if isinstance(agreed, ReadPlan):
-            memory.keep_freed_blocks(agreed.chunk)
-            fields = read.run(agreed, extents, data, reporter)
+        plan, extents = plan_intake.receive(plan_pipe)
+        if isinstance(plan, ReadPlan):
+            memory.keep_freed_blocks(plan.chunk)
+            fields = read.run(plan, extents, data, reporter)
         else:
-            memory.keep_freed_blocks(plan.ReadPlan.chunk)
-            fields = write.run(agreed, data, reporter)
+            memory.keep_freed_blocks(ReadPlan.chunk)
+            fields = write.run(plan, data, reporter)
     except Exception as error:  # noqa: BLE001 - whatever it is, the client must learn of it
-        said = _told(error)
-        reporter.failure(said.what, id=said.id)
-        if isinstance(agreed, WritePlan):
+        cause = _cause(error)
+        reporter.failure(cause.what, id=cause.id)
+        if isinstance(plan, WritePlan):
             # Bareos writes on until the file ends, and would report a broken channel instead.
             intake.drain(data)
         return 1
@@ -38,7 +37,7 @@ def run(plan_pipe: int, data: int, reporter: Reporter) -> int:
     return 0
 
 
-def _told(error: Exception) -> VmsnapError:
+def _cause(error: Exception) -> VmsnapError:
     """Return what the report says."""
     if isinstance(error, VmsnapError):
         return error

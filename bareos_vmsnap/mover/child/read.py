@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
 from itertools import chain
@@ -29,9 +28,8 @@ from bareos_vmsnap.mover.plan import ReadPlan
 from bareos_vmsnap.mover.wire import PAIR
 from bareos_vmsnap.stream import payload
 from bareos_vmsnap.transport import Endpoint
+from bareos_vmsnap.transport.disks import DiskDescription
 
-# One more than the cores: while one worker waits for the channel or the server, others compress.
-WORKERS = (os.cpu_count() or 1) + 1
 # Chunks for each worker at least: a connection through VDDK takes seconds to open.
 WORTH_A_WORKER = 4
 TICK = 1.0  # seconds between looks at idle connections
@@ -50,7 +48,7 @@ def run(plan: ReadPlan, planned: RecordSpool, data: int, reporter: Reporter) -> 
         if plan.link:
             planned = _written_in(plan.link, plan, reporter)
         endpoints = [stack.enter_context(transport.open(d, writable=False)) for d in plan.disks]
-        connect = partial(Connection, request=plan.request)
+        connect = partial(Connection, request=plan.request_size)
         asked = (allocation.BASE,) if plan.asks_allocation else ()
         first = [connect(endpoint, contexts=asked) for endpoint in endpoints]
         first[0].expect_size(plan.capacity)
@@ -100,7 +98,7 @@ def _find_work(
     return Work(plan, block, planned, allocated)
 
 
-def _written_in(link: Mapping[str, Any], plan: ReadPlan, reporter: Reporter) -> RecordSpool:
+def _written_in(link: DiskDescription, plan: ReadPlan, reporter: Reporter) -> RecordSpool:
     """What was ever written in a delta disk's own file.
 
     "All of it" may be true, but is also what VDDK says when it cannot tell. Raises NbdError then.
@@ -108,7 +106,7 @@ def _written_in(link: Mapping[str, Any], plan: ReadPlan, reporter: Reporter) -> 
     written = RecordSpool(PAIR)
     with transport.open(link, writable=False) as endpoint:
         contexts = (allocation.BASE, allocation.DEPTH)
-        connection = Connection(endpoint, request=plan.request, contexts=contexts)
+        connection = Connection(endpoint, request=plan.request_size, contexts=contexts)
         connection.expect_size(plan.capacity)
         written.extend(allocation.written_ranges(connection, reporter.alive))
         connection.close()
@@ -136,16 +134,12 @@ def _start_segment(data: int, header: dict[str, Any]) -> SegmentChannel:
 
 def _worker_count(plan: ReadPlan, first: list[Connection], total: int) -> int:
     worth = max(1, -(-total // (WORTH_A_WORKER * plan.chunk)))
-    allowed = (_connections(plan, connection.endpoint, connection) for connection in first)
+    allowed = (_connections(plan, connection.endpoint) for connection in first)
     return min(worth, *allowed)
 
 
-def _connections(plan: ReadPlan, endpoint: Endpoint, connection: Connection) -> int:
-    if endpoint.connections is not None:
-        return min(plan.connections or WORKERS, endpoint.connections)
-    if plan.connections is not None:
-        return plan.connections
-    return WORKERS if connection.handle.can_multi_conn() else 1
+def _connections(plan: ReadPlan, endpoint: Endpoint) -> int:
+    return min(plan.connections, endpoint.connections or plan.connections)
 
 
 def _move(
@@ -158,8 +152,8 @@ def _move(
     granule = plan.granularity if plan.compares else plan.chunk
     dispatcher = Dispatcher(work.pieces(), plan.chunk, granule)
     selection = _selection(plan)
-    rate_limiter = RateLimiter(plan.rate)
-    depth = max(1, plan.in_flight // len(per_worker))
+    rate_limiter = RateLimiter(plan.rate_limit)
+    depth = max(1, plan.requests_in_flight // len(per_worker))
     workers = [
         ReadWorker(connections, dispatcher, selection, segment, rate_limiter, depth, plan.chunk)
         for connections in per_worker
@@ -182,7 +176,7 @@ def _move(
 
 
 def _selection(plan: ReadPlan) -> Selection:
-    pack = partial(payload.pack, compression=plan.compression, acceleration=plan.acceleration)
+    pack = partial(payload.pack, compression=plan.compression, acceleration=plan.lz4_acceleration)
     if plan.compares:
         return Different(pack, plan.granularity)
     return Whole(pack, plan.keeps_zeros)

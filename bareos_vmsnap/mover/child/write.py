@@ -37,7 +37,7 @@ def run(plan: WritePlan, data: int, reporter: Reporter) -> dict[str, Any]:
     with ExitStack() as stack:
         stack.enter_context(admitted([plan.target], reporter))
         endpoint = stack.enter_context(transport.open(plan.target, writable=True))
-        connection = Connection(endpoint, request=plan.request)
+        connection = Connection(endpoint, request=plan.request_size)
         connection.expect_size(plan.capacity)
         if connection.handle.is_read_only():
             raise NbdError(f"{endpoint.name} does not allow writing", id="nbd-read-only")
@@ -49,7 +49,7 @@ def run(plan: WritePlan, data: int, reporter: Reporter) -> dict[str, Any]:
         _move(plan, intake, connection, readback)
         connection.flush()
         if readback:
-            readback.check(connection, intake.chunk, plan.in_flight)
+            readback.check(connection, intake.chunk, plan.requests_in_flight)
         connection.close()
     totals, stream_bytes = intake.totals()
     return totals_fields(totals, stream_bytes, [])
@@ -69,7 +69,7 @@ def _move(
     connection: Connection,
     readback: Optional[Readback],
 ) -> None:
-    writes = WriteQueue(connection, plan.in_flight, plan.keepalive)
+    writes = WriteQueue(connection, plan.requests_in_flight, plan.keepalive)
     decoding = Decoding(plan, intake, writes, readback)
 
     tasks: list[Callable[[], None]] = [writes.run, *[decoding.run] * DECODERS]
@@ -87,7 +87,7 @@ class Decoding:
         readback: Optional[Readback],
     ):
         self._drop_zeros = plan.drop_zeros
-        self._rate_limiter = RateLimiter(plan.rate)
+        self._rate_limiter = RateLimiter(plan.rate_limit)
         self._intake = intake
         self._writes = writes
         self._readback = readback
@@ -95,7 +95,7 @@ class Decoding:
         self._lock = threading.Lock()
         # Never runs dry: each thread holds one at most, each batch in the queue another.
         self._buffers = deque(
-            memoryview(bytearray(intake.chunk)) for _ in range(DECODERS + plan.in_flight)
+            memoryview(bytearray(intake.chunk)) for _ in range(DECODERS + plan.requests_in_flight)
         )
 
     def run(self) -> None:

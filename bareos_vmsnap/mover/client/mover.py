@@ -15,12 +15,13 @@ import shutil
 import subprocess
 import time
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, BinaryIO, Callable, Optional, Union
 
 from bareos_vmsnap.mover import wire
 from bareos_vmsnap.mover.client import launch
+from bareos_vmsnap.mover.plan import Plan, ReadPlan, WritePlan
 from bareos_vmsnap.mover.report import MoverError, Queue, Report
 from bareos_vmsnap.processes import scratch
 from bareos_vmsnap.processes.pipes import Channel, Pipe
@@ -74,7 +75,7 @@ class Mover:
     @classmethod
     def read(
         cls,
-        plan: Mapping[str, Any],
+        plan: ReadPlan,
         extents: Iterable[tuple[int, int]] = (),
         *,
         launcher: Optional[launch.Launcher] = None,
@@ -85,12 +86,12 @@ class Mover:
         how to start the process, by default in a new interpreter. Raises MoverError, and what
         iterating over the extents raises.
         """
-        return cls(reads=True, launcher=launcher)._feed({**plan, "operation": "read"}, extents)
+        return cls(reads=True, launcher=launcher)._feed(plan, extents)
 
     @classmethod
-    def write(cls, plan: Mapping[str, Any], *, launcher: Optional[launch.Launcher] = None) -> Mover:
+    def write(cls, plan: WritePlan, *, launcher: Optional[launch.Launcher] = None) -> Mover:
         """Start writing a segment to a disk; return once the mover has its plan."""
-        return cls(reads=False, launcher=launcher)._feed({**plan, "operation": "write"}, ())
+        return cls(reads=False, launcher=launcher)._feed(plan, ())
 
     def wait_ready(
         self,
@@ -168,7 +169,7 @@ class Mover:
         self.kill()
         self._close()
 
-    def _feed(self, plan: Mapping[str, Any], extents: Iterable[tuple[int, int]]) -> Mover:
+    def _feed(self, plan: Plan, extents: Iterable[tuple[int, int]]) -> Mover:
         try:
             for piece in wire.pack(plan, extents):
                 self._hand_over(piece)

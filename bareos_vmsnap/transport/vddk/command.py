@@ -7,9 +7,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from bareos_vmsnap.transport.disks import VddkDisk
 from bareos_vmsnap.transport.server import Files
 from bareos_vmsnap.transport.vddk.library import Library
-from bareos_vmsnap.transport.vddk.vddk_disk import VddkDisk
 
 FILTER = "exitlast"
 MAX_THREADS = 64  # of a connection

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple, Optional
 
+from bareos_vmsnap.transport.disks import VddkDisk
 from bareos_vmsnap.transport.endpoint import Explanation
-from bareos_vmsnap.transport.vddk.vddk_disk import VddkDisk
 
 _LINES = 40  # of the log's end; what is older has nothing to do with it
 

@@ -6,15 +6,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
 
 from bareos_vmsnap.processes.server_log import ServerLog
 from bareos_vmsnap.transport import server
+from bareos_vmsnap.transport.disks import VddkDisk
 from bareos_vmsnap.transport.endpoint import Endpoint, TransportError
-from bareos_vmsnap.transport.vddk import command, diagnosis, library, vddk_disk
+from bareos_vmsnap.transport.vddk import checks, command, diagnosis, library
 
 # More than any machine makes use of; the connection limits are kept by mover.slots.
 READING_CONNECTIONS = 16
@@ -22,13 +22,13 @@ PACKAGE = "nbdkit and its vddk plugin (see docs/installation.md)"
 
 
 @contextmanager
-def serve(given: Mapping[str, Any], *, writable: bool) -> Iterator[Endpoint]:
-    """Yield the endpoint of a disk; see disk.Disk for the keys.
+def serve(disk: VddkDisk, *, writable: bool) -> Iterator[Endpoint]:
+    """Yield the endpoint of a disk.
 
     nbdkit opens the disk only when a client connects, and tells the client nothing of what went
     wrong: Endpoint.explain() does. Raises TransportError.
     """
-    disk = vddk_disk.parse(given, writable=writable)
+    checks.check(disk, writable=writable)
     found = library.find(disk.libdir)
     disk = dataclasses.replace(disk, libdir=found.libdir)
     name = f"{disk.path} of {disk.vm}" + (f", {disk.snapshot}" if disk.snapshot else "")
@@ -72,7 +72,7 @@ def serve(given: Mapping[str, Any], *, writable: bool) -> Iterator[Endpoint]:
         )
 
 
-def _log(disk: vddk_disk.VddkDisk) -> ServerLog:
+def _log(disk: VddkDisk) -> ServerLog:
     label = f"{disk.vm} {disk.snapshot or 'current'} {disk.path}"
     try:
         return ServerLog([disk.password], disk.log, label)

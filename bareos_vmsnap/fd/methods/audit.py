@@ -11,13 +11,16 @@ import random
 import select
 import threading
 from collections.abc import Iterable, Sequence
-from typing import Any
 
-from bareos_vmsnap import errors, extents
+from bareos_vmsnap import errors, extents, method_names
+from bareos_vmsnap.extents import CBT_BLOCK
+from bareos_vmsnap.fd.methods.edge import Edge, Found
 from bareos_vmsnap.mover import client
-from bareos_vmsnap.mover.client.launch import Launcher
+from bareos_vmsnap.mover.client import Launcher
+from bareos_vmsnap.mover.plan import ReadPlan
+from bareos_vmsnap.tree.ladder import Rung
+from bareos_vmsnap.vsphere import cbt
 
-BLOCK = 65536  # bytes
 _TIMEOUT = 600  # seconds the audit of one disk may take to end
 
 
@@ -25,34 +28,58 @@ def sample(
     changed: Iterable[tuple[int, int]], capacity: int, count: int, dice: random.Random
 ) -> list[tuple[int, int]]:
     """Up to `count` different 64 KiB blocks that touch no changed extent, in disk order."""
-    unchanged = list(extents.complement(extents.align(changed, BLOCK, capacity), capacity))
-    sizes = [-(-length // BLOCK) for _, length in unchanged]
+    unchanged = list(extents.complement(extents.align(changed, CBT_BLOCK, capacity), capacity))
+    sizes = [-(-length // CBT_BLOCK) for _, length in unchanged]
     ends = list(itertools.accumulate(sizes))
     total = ends[-1] if ends else 0
     found = []
     for number in sorted(dice.sample(range(total), min(count, total))):
         place = bisect.bisect_right(ends, number)
         before = ends[place] - sizes[place]
-        start = unchanged[place][0] + (number - before) * BLOCK
-        found.append((start, min(BLOCK, capacity - start)))
+        start = unchanged[place][0] + (number - before) * CBT_BLOCK
+        found.append((start, min(CBT_BLOCK, capacity - start)))
     return found
 
 
+class CbtWrongError(errors.VmsnapError):
+    """CBT calls blocks unchanged that differ."""
+
+    id = "audit-mismatch"
+
+
+def check(edge: Edge, areas: cbt.Extents) -> None:
+    """Compare some blocks CBT calls unchanged, if an audit is wanted and the base can be read.
+
+    Raises CbtWrongError if one differs: the next method of the ladder is used then; errors.BackupError,
+    errors.Canceled.
+    """
+    reader = edge.reader
+    if not reader.options.audit or edge.base is None:
+        return
+    blocks = sample(areas, edge.disk.capacity, reader.options.audit, random.Random())
+    plan = edge.plan(Found(Rung(method_names.AUDIT, ""), (), 0, base=edge.describe_base()))
+    found = differing(plan, blocks, reader.cancel, reader.launcher)
+    if found:
+        raise CbtWrongError(
+            f"the audit found {found} bytes of {len(blocks)} sampled blocks changed that CBT calls "
+            "unchanged"
+        )
+
+
 def differing(
-    plan: dict[str, Any],
-    sampled: Sequence[tuple[int, int]],
+    plan: ReadPlan,
+    blocks: Sequence[tuple[int, int]],
     cancel: threading.Event,
     launcher: Launcher,
 ) -> int:
-    """How many bytes of the sampled blocks differ between source and base.
+    """How many bytes of these blocks differ between source and base, by a plan of method audit.
 
-    `plan` is a mover's plan to read with a base. Raises errors.BackupError, errors.Canceled.
+    Raises errors.BackupError, errors.Canceled.
     """
-    if not sampled:
+    if not blocks:
         return 0
-    told = {**plan, "method": "audit"}
     try:
-        with client.Mover.read(told, sampled, launcher=launcher) as mover:
+        with client.Mover.read(plan, blocks, launcher=launcher) as mover:
             mover.wait_ready(client.OPEN_TIMEOUT, canceled=cancel.is_set)
             _drain(mover.data_fd, cancel)
             report = mover.finish(_TIMEOUT)

@@ -1,0 +1,29 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""A root: the areas in use, by CBT and by the server's allocation map.
+
+Neither can hide data alone: what one of them calls in use is sent. CBT's "the whole disk" is a legal
+way to say nothing, and only the allocation map counts then.
+"""
+
+from __future__ import annotations
+
+from bareos_vmsnap.fd.methods.edge import Edge, Found
+from bareos_vmsnap.tree.ladder import Rung
+from bareos_vmsnap.vsphere import cbt
+
+
+def find(edge: Edge, rung: Rung) -> Found:
+    """The mover unites what is found here with the allocation map. Raises errors.Canceled."""
+    disk = edge.disk
+    if disk.change_id is None:
+        return Found(rung, (), disk.capacity)
+    try:
+        areas = edge.reader.changed_areas(edge.task.snapshot, disk, cbt.STAR)
+    except cbt.CbtRefusedError as error:
+        note = f"{rung.reason}; CBT does not tell the areas in use ({error.what})"
+        return Found(Rung(rung.method, note), (), disk.capacity)
+    if areas.covers(disk.capacity):
+        note = f"{rung.reason}; CBT calls the whole disk in use"
+        return Found(Rung(rung.method, note), (), disk.capacity)
+    return Found(rung, areas, areas.total)
