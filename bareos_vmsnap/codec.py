@@ -11,7 +11,7 @@ import typing
 from typing import Any
 
 
-class Mismatch(ValueError):
+class MismatchError(ValueError):
     """A JSON value does not fit the dataclass it should become; the message names the place.
 
     It shows no values: those may be secrets.
@@ -39,7 +39,7 @@ def _hints(kind: type) -> dict[str, Any]:
 
 
 def decode(kind: Any, value: Any, where: str = "", *, strict: bool = False) -> Any:
-    """Return the JSON `value` as `kind`. Raises Mismatch.
+    """Return the JSON `value` as `kind`. Raises MismatchError.
 
     Unknown keys are passed over, since a newer minor version may have added them, unless `strict`.
     Of a Union of dataclasses the one counts whose Literal fields have the values found.
@@ -73,7 +73,7 @@ def _decode_dataclass(kind: type, value: dict[str, Any], where: str, strict: boo
     fields = {f.name: f for f in dataclasses.fields(kind)}
     if strict and not value.keys() <= fields.keys():
         unknown = ", ".join(sorted(value.keys() - fields.keys()))
-        raise Mismatch(f"{where or kind.__name__}: unknown keys {unknown}")
+        raise MismatchError(f"{where or kind.__name__}: unknown keys {unknown}")
     found = {
         name: decode(_hints(kind)[name], value[name], f"{where}.{name}", strict=strict)
         for name in fields
@@ -82,7 +82,7 @@ def _decode_dataclass(kind: type, value: dict[str, Any], where: str, strict: boo
     try:
         return kind(**found)
     except TypeError as missing:
-        raise Mismatch(f"{where or kind.__name__}: {missing}") from missing
+        raise MismatchError(f"{where or kind.__name__}: {missing}") from missing
 
 
 def _member(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
@@ -95,9 +95,9 @@ def _member(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
         tags = {n: h for n, h in _hints(kind).items() if typing.get_origin(h) is typing.Literal}
         if all(value.get(name) in typing.get_args(hint) for name, hint in tags.items()):
             return kind
-    raise Mismatch(f"{where or 'value'}: none of {', '.join(kind.__name__ for kind in kinds)}")
+    raise MismatchError(f"{where or 'value'}: none of {', '.join(kind.__name__ for kind in kinds)}")
 
 
 def _expect(right: bool, where: str, wanted: str, value: Any) -> None:
     if not right:
-        raise Mismatch(f"{where or 'value'}: expected {wanted}, found {type(value).__name__}")
+        raise MismatchError(f"{where or 'value'}: expected {wanted}, found {type(value).__name__}")

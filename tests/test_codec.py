@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bareos_vmsnap import codec
 from bareos_vmsnap.mover.child import plan_intake
-from bareos_vmsnap.mover.child.failures import PlanFailure
+from bareos_vmsnap.mover.child.errors import PlanError
 from bareos_vmsnap.mover.plan import METHODS, Plan, ReadPlan, WritePlan
 from bareos_vmsnap.relocation_block.plan import BlockPlan
 from bareos_vmsnap.transport.disks import ConnectionLimit, NbdDisk, Qcow2Disk, VddkDisk
@@ -71,20 +71,20 @@ def _plan(**change: Any) -> dict[str, Any]:
 )
 def test_what_is_no_plan_is_refused(change: dict[str, Any], problem: str) -> None:
     assert plan_intake.parse(_plan())
-    with pytest.raises(PlanFailure, match=problem):
+    with pytest.raises(PlanError, match=problem):
         plan_intake.parse(_plan(**change))
 
 
 @pytest.mark.parametrize("value", [None, [], 1, "read"])
 def test_nor_is_any_other_value(value: Any) -> None:
-    with pytest.raises(PlanFailure):
+    with pytest.raises(PlanError):
         plan_intake.parse(value)
 
 
 def test_messages_show_no_values() -> None:
     secret = "correct-horse-battery"
     source = {**codec.encode(NbdDisk("nbd://h")), "uri": [secret]}
-    with pytest.raises(PlanFailure) as caught:
+    with pytest.raises(PlanError) as caught:
         plan_intake.parse(_plan(source=source))
     assert secret not in str(caught.value)
 
@@ -99,9 +99,9 @@ class _Sample:
 
 def test_newer_keys_are_passed_over_unless_strict() -> None:
     assert codec.decode(_Sample, {"numbers": [1], "new": 2}) == _Sample((1,))
-    with pytest.raises(codec.Mismatch, match="unknown keys new"):
+    with pytest.raises(codec.MismatchError, match="unknown keys new"):
         codec.decode(_Sample, {"new": 2}, strict=True)
-    with pytest.raises(codec.Mismatch, match=".kind: expected 'a' or 'b'"):
+    with pytest.raises(codec.MismatchError, match=".kind: expected 'a' or 'b'"):
         codec.decode(_Sample, {"kind": "c"})
-    with pytest.raises(codec.Mismatch, match=r".numbers\[1\]: expected int"):
+    with pytest.raises(codec.MismatchError, match=r".numbers\[1\]: expected int"):
         codec.decode(_Sample, {"numbers": [1, "2"]})

@@ -48,7 +48,7 @@ def command(settings: tuple[str, ...]) -> None:
         finally:
             session.close()
     except errors.VmsnapError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {errors.message(error)}", err=True)
         sys.exit(1)
     if lacking:
         sys.exit(1)
@@ -69,7 +69,7 @@ def _report(vm: Any, content: Any) -> None:
 
 
 def _check_relocation_block(vm: Any, session: Any, options: Options) -> None:
-    """Raises CannotBlockRelocation."""
+    """Raises RelocationBlockError."""
     with tempfile.TemporaryDirectory(prefix="bareos-vmsnap-check-") as directory:
         access = connection.disk_access(options, session, Path(directory), "check")
         click.echo(relocation.check(options, access, vm, session.content))
@@ -95,7 +95,9 @@ def _open_a_disk(vm: Any, session: Any, options: Options) -> None:
             with client.Mover.read(plan) as mover:
                 mover.wait_ready(client.OPEN_TIMEOUT, tell=click.echo)
         except client.MoverError as error:
-            raise errors.BackupError(f"{disk.label} cannot be opened: {error}") from error
+            raise errors.BackupError(
+                f"{disk.label} cannot be opened: {error}", id="disk-not-opened"
+            ) from error
     click.echo(f"{disk.label} was opened ({disk.path})")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from bareos_vmsnap import errors
+from bareos_vmsnap import errors, system_errors
 from bareos_vmsnap.rebuild import rebuild, tree_of
 
 
@@ -25,7 +25,7 @@ def command(files: Path, directory: Path) -> None:
     try:
         tree, found = tree_of(files.rglob("*.vmseg"))
         count = rebuild(tree, found, directory)
-    except errors.VmsnapError as error:
-        click.echo(f"error: {error}", err=True)
+    except (errors.VmsnapError, OSError) as error:
+        click.echo(f"error: {errors.message(system_errors.translated(error))}", err=True)
         sys.exit(1)
     click.echo(f"VM {tree.vm.name}: {count} nodes from {len(found)} segments below {directory}")

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.tree import Tree
 
+from bareos_vmsnap import errors
 from bareos_vmsnap.tree import manifest, model
 
 
@@ -21,8 +22,8 @@ def command(file: Path) -> None:
     """Show the time point of the manifest FILE and the snapshot tree at it."""
     try:
         tree = manifest.from_json(file.read_bytes())
-    except manifest.ManifestError as error:
-        click.echo(f"{file}: {error}", err=True)
+    except errors.VmsnapError as error:
+        click.echo(f"{file}: {errors.message(error)}", err=True)
         sys.exit(1)
     console = Console(highlight=False)
     point = tree.point

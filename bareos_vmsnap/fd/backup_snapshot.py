@@ -39,9 +39,11 @@ class BackupSnapshot:
                     f"file daemon on {found.host}: another backup may be running",
                     left="nothing, the VM was not touched",
                     todo="If no such job runs, delete that snapshot or set remove_leftovers=all",
+                    id="leftover-of-others",
                 )
             self._log.warn(
-                f"VM {self._vm_name}: deleting the backup snapshot that job {found.job} left behind"
+                "leftover-deleted",
+                f"VM {self._vm_name}: deleting the backup snapshot that job {found.job} left behind",
             )
             self._delete(found.moref, markers.backup_name(found.job))
 
@@ -54,12 +56,14 @@ class BackupSnapshot:
         if reason is None:
             return
         if not self._vm.capability.changeTrackingSupported or not options.enable_cbt:
-            self._log.warn(f"{reason}: changes are found by comparing disks, which takes longer")
+            text = f"{reason.text}: changes are found by comparing disks, which takes longer"
+            self._log.warn(reason.id, text)
             return
         if self._vm.snapshot is not None:
             self._log.warn(
-                f"{reason} and it has snapshots, so it must not be enabled now: changes are found "
-                "by comparing disks. Enabling it once no snapshot exists makes backups faster"
+                "cbt-not-enabled",
+                f"{reason.text} and it has snapshots, so it must not be enabled now: changes are found "
+                "by comparing disks. Enabling it once no snapshot exists makes backups faster",
             )
             return
         spec = vim.vm.ConfigSpec(changeTrackingEnabled=True)
@@ -68,7 +72,7 @@ class BackupSnapshot:
         self._log.info(f"Enabled changed block tracking of VM {self._vm_name}")
 
     def take(self, options: Options) -> snapshots.Taken:
-        """Take the snapshot and return it. Raises tasks.TaskFailed, errors.Canceled."""
+        """Take the snapshot and return it. Raises tasks.TaskFailedError, errors.Canceled."""
         self._wanted = True
         return snapshots.take(
             self._vm,
@@ -96,9 +100,11 @@ class BackupSnapshot:
                     self._delete(found.moref, self._name)
         except (vmodl.MethodFault, errors.VmsnapError, OSError) as error:
             self._log.error(
+                "backup-snapshot-left",
                 f"The backup snapshot {self._name!r} of VM {self._vm_name} could not be deleted: "
                 f"{tasks.describe(error) if isinstance(error, vmodl.MethodFault) else error}. "
-                "The next job of this VM will delete it"
+                "The next job of this VM will delete it",
+                *errors.ids(error),
             )
 
     def _delete(self, moref: str, name: str) -> None:

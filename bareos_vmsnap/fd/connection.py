@@ -16,7 +16,7 @@ from bareos_vmsnap.vsphere import inventory, session
 
 
 def connect(options: Options) -> session.Session:
-    """Log in. Raises errors.OptionError, session.CannotConnect."""
+    """Log in. Raises errors.OptionError, session.SessionError."""
     require_server(options)
     return session.Session(
         session.Server(
@@ -32,7 +32,7 @@ def connect(options: Options) -> session.Session:
 
 
 def find_vm(content: Any, options: Options) -> Any:
-    """The VM to back up. Raises errors.OptionError, inventory.NotFound."""
+    """The VM to back up. Raises errors.OptionError, inventory.NotFoundError."""
     require_vm(options)
     if options.uuid:
         return inventory.by_uuid(content, options.uuid)
@@ -48,8 +48,10 @@ def disk_access(
     if not options.through_vddk:
         try:
             return access.NbdAccess(options.nbd_uri, options.nbd_link_uri)
-        except access.BadTemplate as error:
-            raise errors.OptionError(f"Plugin option nbd_uri: {error}") from error
+        except access.TemplateError as error:
+            raise errors.OptionError(
+                f"Plugin option nbd_uri: {error}", id="option-invalid"
+            ) from error
     slots = options.vddk_slots or str(directory / "bareos-vmsnap-slots")
     common = VddkDisk(
         server=options.vcserver,
@@ -82,5 +84,6 @@ def _settings(file: Optional[str]) -> str:
         return Path(file).read_text(encoding="utf-8").rstrip("\n") + "\n"
     except (OSError, UnicodeDecodeError) as error:
         raise errors.OptionError(
-            f"Plugin option vddk_config: {file} cannot be read: {error}"
+            f"Plugin option vddk_config: {file} cannot be read: {error}",
+            id="option-file-unreadable",
         ) from error

@@ -53,7 +53,7 @@ class DiskReader:
         return self._access.describe(address)
 
     def changed_areas(self, snapshot: str, disk: Disk, change_id: str) -> cbt.Extents:
-        """What changed since a change id. Raises cbt.CbtRefused, errors.Canceled."""
+        """What changed since a change id. Raises cbt.CbtRefusedError, errors.Canceled."""
         known = self._answers.pop((snapshot, disk.key, change_id), None)
         if known is not None:
             return known

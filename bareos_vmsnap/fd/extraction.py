@@ -43,7 +43,9 @@ class Extraction:
 
     def __init__(self, options: Options, log: JobLog) -> None:
         if not options.restore_directory:
-            raise errors.OptionError("restore_target=files needs restore_directory")
+            raise errors.OptionError(
+                "restore_target=files needs restore_directory", id="option-missing"
+            )
         self._directory = Path(options.restore_directory)
         self._log = log
         self._count = 0
@@ -57,7 +59,9 @@ class Extraction:
         try:
             return _ToFile(self._directory / path.lstrip("/"), path)
         except OSError as error:
-            raise errors.RestoreError(f"{path} cannot be written: {error}") from error
+            raise errors.RestoreError(
+                f"{path} cannot be written: {error}", id="file-unwritable"
+            ) from error
 
     def received(self, receiver: Receiver) -> None:
         """The file is complete."""

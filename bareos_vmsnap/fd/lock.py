@@ -23,6 +23,7 @@ class VmLock:
                 f"Another job of this file daemon is backing up VM {vm}",
                 left="nothing, the VM was not touched",
                 todo="Let that job end first; schedule the VM's jobs apart",
+                id="vm-busy",
             )
 
     def release(self) -> None:

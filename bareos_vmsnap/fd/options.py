@@ -18,7 +18,7 @@ from typing import Any, Callable, Optional
 from urllib.parse import unquote
 
 from bareos_vmsnap import method_names
-from bareos_vmsnap.errors import OptionError
+from bareos_vmsnap.errors import Notice, OptionError
 from bareos_vmsnap.mover import plan
 from bareos_vmsnap.stream import layout
 from bareos_vmsnap.transport import disks
@@ -295,7 +295,7 @@ class Parsed:
     """Checked options, and what an admin should be told about them."""
 
     options: Options
-    warnings: tuple[str, ...]
+    warnings: tuple[Notice, ...]
 
 
 def parse(received: Mapping[str, str], *, password_in_line: bool = False) -> Parsed:
@@ -307,17 +307,19 @@ def parse(received: Mapping[str, str], *, password_in_line: bool = False) -> Par
     """
     known = {f.name: f for f in fields(Options)}
     texts = {key: value for key, value in received.items() if key not in _FOREIGN}
-    warnings = []
+    warnings: list[Notice] = []
     if password_in_line:
-        warnings.append(
+        text = (
             "vcpass stands in the plugin string, which Bareos keeps in its catalog and on volumes: "
             "use vcpass_file or config_file"
         )
+        warnings.append(Notice("password-in-line", text))
     if texts.get("config_file"):
         for key, value in _read_config(unquote(texts["config_file"])).items():
             texts.setdefault(key, value)
     for key in [key for key in texts if key in _ACCEPTED_BUT_MOOT]:
-        warnings.append(f"Option {key} has no effect: {_ACCEPTED_BUT_MOOT[key]}")
+        moot = f"Option {key} has no effect: {_ACCEPTED_BUT_MOOT[key]}"
+        warnings.append(Notice("option-without-effect", moot))
         del texts[key]
 
     mistakes, values = [], {}
@@ -332,13 +334,16 @@ def parse(received: Mapping[str, str], *, password_in_line: bool = False) -> Par
             mistakes.append(f"{key}={text if key != 'vcpass' else '…'} {error}")
     if mistakes:
         raise OptionError(
-            "Plugin options: " + "; ".join(mistakes), todo="See docs/options.md for all options"
+            "Plugin options: " + "; ".join(mistakes),
+            todo="See docs/options.md for all options",
+            id="option-invalid",
         )
     if values.get("vcpass_file"):
         values["vcpass"] = _read_password(Path(values["vcpass_file"]))
     options = Options(**values)
     if options.nbd_uri and options.through_vddk:
-        warnings.append("nbd_uri has no effect: it goes with transport=nbd")
+        moot = "nbd_uri has no effect: it goes with transport=nbd"
+        warnings.append(Notice("option-without-effect", moot))
     return Parsed(options, tuple(warnings))
 
 
@@ -355,7 +360,9 @@ def require_vm(options: Options) -> None:
     if options.uuid:
         clash = [name for name in ("dc", "vmname") if getattr(options, name)]
         if clash:
-            raise OptionError(f"Plugin options: uuid does not go with {' and '.join(clash)}")
+            raise OptionError(
+                f"Plugin options: uuid does not go with {' and '.join(clash)}", id="option-invalid"
+            )
         return
     _complain([name for name in ("dc", "vmname") if not getattr(options, name)])
 
@@ -365,6 +372,7 @@ def _complain(missing: list[str]) -> None:
         raise OptionError(
             f"Plugin options: {', '.join(missing)} must be given",
             todo="Add them to the FileSet's Plugin line or to config_file",
+            id="option-missing",
         )
 
 
@@ -376,9 +384,13 @@ def _read_config(path: str) -> dict[str, str]:
     except configparser.Error as error:
         place = getattr(error, "lineno", None)
         where = f", line {place}" if place else ""
-        raise OptionError(f"config_file {path}{where} cannot be parsed") from error
+        raise OptionError(
+            f"config_file {path}{where} cannot be parsed", id="config-file-invalid"
+        ) from error
     if not reader.has_section(SECTION):
-        raise OptionError(f"config_file {path} has no section [{SECTION}]")
+        raise OptionError(
+            f"config_file {path} has no section [{SECTION}]", id="config-file-invalid"
+        )
     return dict(reader.items(SECTION))
 
 
@@ -386,7 +398,9 @@ def _read_password(path: Path) -> str:
     with _open_private(path) as text:
         password = text.readline().rstrip("\r\n")
     if not password:
-        raise OptionError(f"vcpass_file {path} has no password in its first line")
+        raise OptionError(
+            f"vcpass_file {path} has no password in its first line", id="password-missing"
+        )
     return str(password)
 
 
@@ -395,7 +409,9 @@ def _open_private(path: Path, only_if: Optional[str] = None) -> Any:
     try:
         handle = path.open(encoding="utf-8")
     except OSError as error:
-        raise OptionError(f"{path} cannot be read: {error.strerror}") from error
+        raise OptionError(
+            f"{path} cannot be read: {error.strerror}", id="option-file-unreadable"
+        ) from error
     mode = path.stat().st_mode
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         holds_secret = only_if is None or only_if in handle.read()
@@ -405,5 +421,6 @@ def _open_private(path: Path, only_if: Optional[str] = None) -> Any:
             raise OptionError(
                 f"{path} holds a password and others may read it (mode {stat.S_IMODE(mode):o})",
                 todo=f"chown root {path}; chmod 600 {path}",
+                id="password-exposed",
             )
     return handle

@@ -68,7 +68,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         )
         self._definition: Optional[str] = None
         self._options: Optional[options.Options] = None
-        self._warned: set[str] = set()
+        self._warned: set[errors.Notice] = set()
         self._previous = manifest.Pieces()
         self._backup: Optional[VmBackup] = None
         self._done: list[VmBackup] = []
@@ -110,7 +110,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         if definition != self._definition:
             self._parse(definition)
         if self._options is None:
-            raise errors.RestoreError("The plugin options could not be used")
+            raise errors.RestoreError("The plugin options could not be used", id="options-unusable")
         return self._options
 
     def _add_options(self, options: dict[str, str]) -> None:
@@ -132,7 +132,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         parsed = options.parse(self.options, password_in_line=in_line)
         for warning in parsed.warnings:
             if warning not in self._warned:
-                self._log.warn(warning)
+                self._log.warn(*warning)
         self._warned.update(parsed.warnings)
         self._options = parsed.options
         return bareosfd.bRC_OK
@@ -253,7 +253,11 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         try:
             self._previous.add(piece)
         except manifest.ManifestError as error:
-            self._log.warn(f"A restore object of the previous job cannot be used: {error}")
+            self._log.warn(
+                "restore-object-unusable",
+                f"A restore object of the previous job cannot be used: {error}",
+                *errors.ids(error),
+            )
 
     @guarded
     def check_file(self, fname: str) -> Any:
@@ -278,7 +282,9 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
 
     def _restores(self) -> RestoreJob:
         if self._restore is None:
-            raise errors.RestoreError("Bareos restores a file without having given plugin options")
+            raise errors.RestoreError(
+                "Bareos restores a file without having given plugin options", id="options-not-given"
+            )
         return self._restore
 
     def _abandon(self) -> None:
@@ -286,7 +292,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         if self._restore is None or not (self._log.failed or self._job_info.cancel.is_set()):
             return
         left = self._restore.abandon()
-        self._log.error(f"The restore is not complete. Left behind: {left}")
+        self._log.error("restore-incomplete", f"The restore is not complete. Left behind: {left}")
 
     # Data
 
@@ -338,7 +344,10 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
 
     def plugin_io_write(self, iop: Any) -> Any:
         """Not reached: data is written in the core. Refuse rather than lose it."""
-        self._log.fatal("Bareos wrote data through the plugin, which must go through the core")
+        self._log.fatal(
+            "data-through-plugin",
+            "Bareos wrote data through the plugin, which must go through the core",
+        )
         iop.status, iop.io_errno = -1, 5
         return bareosfd.bRC_Error
 
@@ -349,7 +358,8 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         if isinstance(error, errors.Canceled):
             self._log.info(str(error))
         elif isinstance(error, vmodl.MethodFault):
-            self._log.fatal(f"vSphere refused a call: {tasks.describe(error)}")
+            text = f"vSphere refused a call: {tasks.describe(error)}"
+            self._log.fatal("vsphere-refused", text)
         else:
             self._log.failure(error)
 

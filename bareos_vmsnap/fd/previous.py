@@ -30,9 +30,11 @@ def find(
     what = f"This {job_info.level_name} of VM {vm.name} cannot build on a previous job: {reason}"
     if options.without_previous == "fail":
         raise errors.BackupError(
-            what, todo="Run a Full, or set without_previous=full to let such jobs do the full work"
+            what,
+            todo="Run a Full, or set without_previous=full to let such jobs do the full work",
+            id="previous-unusable",
         )
-    log.warn(f"{what}. It does the full work: every snapshot is sent")
+    log.warn("previous-unusable", f"{what}. It does the full work: every snapshot is sent")
     return None
 
 
@@ -65,7 +67,7 @@ def _read(pieces: manifest.Pieces, vm: segment_header.Vm) -> tuple[Optional[mode
         try:
             trees.append(pieces.manifest(name))
         except manifest.ManifestError as error:
-            damaged.append(str(error))
+            damaged.append(error.what)
     mine = [tree for tree in trees if tree.vm.instance_uuid == vm.instance_uuid]
     if mine:
         return max(mine, key=lambda tree: tree.point.age), ""

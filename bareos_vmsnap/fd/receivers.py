@@ -51,7 +51,9 @@ class ToDisk:
         try:
             report = self._mover.finish(MOVER_TIMEOUT)
         except client.MoverError as error:
-            raise errors.RestoreError(f"Segment {self._name} was not restored: {error}") from error
+            raise errors.RestoreError(
+                f"Segment {self._name} was not restored: {error}", id="segment-not-restored"
+            ) from error
         self._done(report)
 
     def abort(self) -> None:
@@ -98,4 +100,5 @@ def close_whole(file: BinaryIO, name: str) -> None:
         raise errors.RestoreError(
             f"{name} was not written whole to {file.name}, of {size} bytes: {error.strerror}",
             todo="Make room there for all that is being restored",
+            id="file-incomplete",
         ) from error

@@ -62,15 +62,11 @@ class RestoreJob:
     def object(self, line: str, saved_by: int, piece: bytes) -> None:
         """Take a restore object, saved by this Plugin line in job `saved_by`.
 
-        Raises errors.RestoreError.
+        Raises manifest.ManifestError.
         """
         self._definitions.of(line)  # the first object's line tells what was given at restore
-        try:
-            name = manifest.piece_of(piece)
-            vm = self._vm(name)
-            vm.pieces.add(piece)
-        except manifest.ManifestError as error:
-            raise errors.RestoreError(str(error)) from error
+        vm = self._vm(manifest.piece_of(piece))
+        vm.pieces.add(piece)
         if vm.line is None or saved_by >= vm.saved_by:
             vm.line, vm.saved_by = line, saved_by
 
@@ -82,7 +78,9 @@ class RestoreJob:
     def wanted(self, path: str) -> bool:
         """Whether the restore needs this file. Raises errors.VmsnapError."""
         if not names.is_ours(path):
-            raise errors.RestoreError(f"{path} is no file of a VM, but was saved by this plugin")
+            raise errors.RestoreError(
+                f"{path} is no file of a VM, but was saved by this plugin", id="file-unknown"
+            )
         return self._job(path).wanted(path)
 
     def open(self, path: str) -> Receiver:
@@ -130,4 +128,5 @@ class RestoreJob:
             raise errors.RestoreError(
                 f"The selection holds several VMs, and {single[0]} was given for all of them",
                 todo=f"Restore them one after another, or without {single[0]}",
+                id="option-for-one-vm",
             )

@@ -4,14 +4,12 @@
 
 from __future__ import annotations
 
-from typing import Callable
-
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd import items
 from bareos_vmsnap.fd.disk_reader import DiskReader
 from bareos_vmsnap.fd.methods import METHODS, DiskEdge
-from bareos_vmsnap.fd.methods.audit import CbtWrong
-from bareos_vmsnap.fd.methods.link import NoLink
+from bareos_vmsnap.fd.methods.audit import CbtWrongError
+from bareos_vmsnap.fd.methods.link import NoLinkError
 from bareos_vmsnap.tree import ladder, names, plan_backup
 from bareos_vmsnap.vsphere import cbt
 
@@ -21,7 +19,7 @@ _OVERHEAD = 4096  # bytes of a segment's header and trailer, for its expected si
 class SegmentFiles:
     """Makes the segment files of one VM's backup; `warn` gets what an admin should look at."""
 
-    def __init__(self, reader: DiskReader, warn: Callable[[str], None]) -> None:
+    def __init__(self, reader: DiskReader, warn: errors.Warn) -> None:
         self._reader = reader
         self._warn = warn
 
@@ -35,19 +33,20 @@ class SegmentFiles:
             reason = "; ".join([rung.reason, *refused])
             try:
                 return self._try(task, ladder.Rung(rung.method, reason), plan)
-            except CbtWrong as error:
-                self._warn(f"{_place(task)}: {error.what}")
+            except CbtWrongError as error:
+                self._warn(error.id, f"{_place(task)}: {error.what}")
                 refused.append(error.what)
-            except (cbt.CbtRefused, NoLink) as error:
+            except (cbt.CbtRefusedError, NoLinkError) as error:
                 refused.append(error.what)
         raise errors.BackupError(
             f"{_place(task)}: CBT cannot be used ({'; '.join(refused) or task.distrust}) and "
             "fallback_to_full_cbt=no forbids another way",
             todo="Set fallback_to_full_cbt=yes, or reset CBT once no snapshot exists",
+            id="fallback-forbidden",
         )
 
     def check_remembered(self, task: plan_backup.Task) -> None:
-        """Does CBT answer since the previous backup? Raises cbt.CbtRefused, errors.Canceled."""
+        """Does CBT answer since the previous backup? Raises cbt.CbtRefusedError, errors.Canceled."""
         change_id = task.segment.base_change_id
         if task.remembered and change_id is not None:
             self._reader.ask_ahead(task.snapshot, task.disk, change_id)

@@ -56,11 +56,13 @@ def begin(
         stack.callback(session.close)
         vm = connection.find_vm(session.content, options)
         for warning in preflight.check(vm, session.content).warnings:
-            log.warn(warning)
+            log.warn(*warning)
         identity = snapshots.identity(vm)
         if identity.instance_uuid in done:
             raise errors.OptionError(
-                f"Two Plugin lines of the FileSet name the same VM, {vm.name}", todo="Remove one"
+                f"Two Plugin lines of the FileSet name the same VM, {vm.name}",
+                todo="Remove one",
+                id="vm-twice",
             )
         lock = VmLock(job_info.working_directory, identity.instance_uuid, vm.name)
         stack.callback(lock.release)
@@ -151,10 +153,12 @@ class _Planner:
         try:
             for task in planned.tasks:
                 self._segments.check_remembered(task)
-        except cbt.CbtRefused as error:
+        except cbt.CbtRefusedError as error:
             self._log.warn(
+                "cbt-no-answer",
                 f"VM {observed.vm.name}: CBT does not answer since the previous backup "
-                f"({error.what}): changes are counted from the VM's snapshot"
+                f"({error.what}): changes are counted from the VM's snapshot",
+                *errors.ids(error),
             )
             past = dataclasses.replace(past, line=None)
             planned = plan_backup.plan(observed, self._job, self._policy, past)
@@ -204,7 +208,9 @@ class VmBackup:
             yield item
         missing = [t.segment.name for t in self._plan.tasks if t.segment.name not in tree.segments]
         if missing:
-            raise errors.BackupError(f"Segments were not taken by Bareos: {', '.join(missing)}")
+            raise errors.BackupError(
+                f"Segments were not taken by Bareos: {', '.join(missing)}", id="segments-not-taken"
+            )
         yield items.ContentFile(names.manifest(tree.directory, point.id), manifest.to_json(tree))
         name = names.manifest(tree.directory, point.id)
         for number, piece in enumerate(manifest.to_pieces(tree, name), 1):
@@ -213,7 +219,7 @@ class VmBackup:
     def start(self, item: items.SegmentFile) -> client.Mover:
         """Start the mover that delivers this segment's data.
 
-        Raises errors.BackupError, errors.Canceled, disk_paths.Moved.
+        Raises errors.BackupError, errors.Canceled, disk_paths.DiskMovedError.
         """
         self._check_places(item.reads)
         canceled = self._job_info.cancel.is_set
@@ -225,7 +231,9 @@ class VmBackup:
             if canceled():
                 raise errors.Canceled("The backup was canceled") from error
             self._check_places(item.reads)  # that would be why
-            raise errors.BackupError(f"Segment {item.name} cannot be read: {error}") from error
+            raise errors.BackupError(
+                f"Segment {item.name} cannot be read: {error}", id="segment-unreadable"
+            ) from error
         self._queue.prepare()
         return mover
 
@@ -236,7 +244,9 @@ class VmBackup:
             report = mover.finish(MOVER_TIMEOUT)
         except client.MoverError as error:
             self._check_places(item.reads)
-            raise errors.BackupError(f"Segment {item.name} was not saved whole: {error}") from error
+            raise errors.BackupError(
+                f"Segment {item.name} was not saved whole: {error}", id="segment-incomplete"
+            ) from error
         self._check_places(item.reads)
         for note in report.notes:
             self._log.info(f"{item.name}: {note}")
@@ -256,7 +266,7 @@ class VmBackup:
     def end(self) -> None:
         """All was sent: delete the backup snapshot and tell what was done.
 
-        Raises disk_paths.Moved.
+        Raises disk_paths.DiskMovedError.
         """
         self._check_places((task.snapshot, task.disk) for task in self._plan.tasks)
         table = summary.backup(self._plan.tree, self._plan.point.id)
@@ -264,7 +274,7 @@ class VmBackup:
         self._snapshot.delete()
 
     def _check_places(self, reads: Iterable[tuple[str, segment_header.Disk]]) -> None:
-        """Raises disk_paths.Moved where the disks' files are not where they were any more.
+        """Raises disk_paths.DiskMovedError where the disks' files are not where they were any more.
 
         A snapshot that was deleted meanwhile is no matter here: what was read of it before is
         right, and it cannot be read any more.
@@ -290,4 +300,6 @@ class VmBackup:
         try:
             return self._queue.start(item)
         except client.MoverError as error:
-            raise errors.BackupError(f"Segment {item.name} cannot be read: {error}") from error
+            raise errors.BackupError(
+                f"Segment {item.name} cannot be read: {error}", id="segment-unreadable"
+            ) from error

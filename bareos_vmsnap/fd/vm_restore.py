@@ -55,7 +55,7 @@ class VmRestore:
         self._restored: list[tuple[segment_header.Segment, client.Report]] = []
 
     def wanted(self, path: str) -> bool:
-        """Whether the restore needs this file. Raises errors.RestoreError."""
+        """Whether the restore needs this file. Raises errors.VmsnapError."""
         plan = self._plan_from_objects()
         if plan is None:
             return names.is_virtual(path)
@@ -99,6 +99,7 @@ class VmRestore:
                 todo="Select them too: the VM's whole directory, of every job since its last full. "
                 "Or choose a time point the selection holds with restore_timepoint, or have the "
                 "files as they are with restore_target=files",
+                id="segments-missing",
             )
         self._run_until_write()
         target = self._opened()
@@ -129,10 +130,7 @@ class VmRestore:
 
     def _plan_from_objects(self) -> Optional[plan_restore.RestorePlan]:
         if self._plan is None:
-            try:
-                trees = [self._pieces.manifest(name) for name in self._pieces.names()]
-            except manifest.ManifestError as error:
-                raise errors.RestoreError(str(error)) from error
+            trees = [self._pieces.manifest(name) for name in self._pieces.names()]
             if trees:
                 self._make_plan(trees)
         return self._plan
@@ -145,11 +143,14 @@ class VmRestore:
                     try:
                         trees.append(manifest.from_json(source.read()))
                     except manifest.ManifestError as error:
-                        raise errors.RestoreError(f"{name}: {error}") from error
+                        raise errors.RestoreError(
+                            f"{name}: {error}", id="manifest-unusable"
+                        ) from error
         if not trees:
             raise errors.RestoreError(
                 "Nothing was restored: the selection holds no manifest of a VM",
                 todo="Select the VM's whole directory, of every job since its last full",
+                id="manifest-missing",
             )
         return self._make_plan(trees)
 
@@ -159,8 +160,10 @@ class VmRestore:
             plan = plan_restore.plan(
                 tree, point, plan_restore.Snapshots(self._options.restore_snapshots)
             )
-        except (choose.CannotChoose, plan_restore.CannotPlan) as error:
-            raise errors.RestoreError(f"The restore cannot be planned: {error}") from error
+        except (choose.ChoiceError, plan_restore.RestorePlanError) as error:
+            raise errors.RestoreError(
+                f"The restore cannot be planned: {error}", id="restore-unplannable"
+            ) from error
         self._tree, self._plan, self._steps = tree, plan, list(plan.steps)
         self._log.info(
             f"Restoring VM {tree.vm.name} as of time point {point.id} ({point.taken}): "
@@ -189,7 +192,9 @@ class VmRestore:
         try:
             mover = self._writers.start(write)
         except client.MoverError as error:
-            raise errors.RestoreError(f"{segment.name} cannot be written: {error}") from error
+            raise errors.RestoreError(
+                f"{segment.name} cannot be written: {error}", id="segment-unwritable"
+            ) from error
         try:
             mover.wait_ready(
                 OPEN_TIMEOUT, tell=self._log.info, canceled=self._job_info.cancel.is_set
@@ -199,7 +204,9 @@ class VmRestore:
             if self._job_info.cancel.is_set():
                 raise errors.Canceled("The restore was canceled") from error
             label = self._disk(segment).label
-            raise errors.RestoreError(f"{label} cannot be written: {error}") from error
+            raise errors.RestoreError(
+                f"{label} cannot be written: {error}", id="segment-unwritable"
+            ) from error
         self._writers.prepare(next((w for w in self._next_writes() if w is not write), None))
         return ToDisk(segment.name, mover, lambda report: self._written(write, report))
 
@@ -221,7 +228,10 @@ class VmRestore:
         assert self._tree is not None
         disk = self._tree.nodes[segment.node].disk(segment.disk)
         if disk is None:
-            raise errors.RestoreError(f"Segment {segment.name} is of a disk its node does not have")
+            raise errors.RestoreError(
+                f"Segment {segment.name} is of a disk its node does not have",
+                id="segment-of-no-disk",
+            )
         return disk
 
     def _written(self, write: plan_restore.Write, report: client.Report) -> None:
@@ -229,7 +239,8 @@ class VmRestore:
         if segment.digest and report.digest != segment.digest:
             raise errors.RestoreError(
                 f"Segment {segment.name} is not the one the manifest speaks of: its digest is "
-                f"{report.digest}, not {segment.digest}"
+                f"{report.digest}, not {segment.digest}",
+                id="segment-another",
             )
         self._steps.remove(write)
         self._restored.append((segment, report))
@@ -290,7 +301,10 @@ class VmRestore:
             with self._spool.open(point.nvram) as source:
                 target.nvram(source.read())
         else:
-            self._log.warn(f"{point.nvram} was not selected: the VM starts with a new NVRAM")
+            self._log.warn(
+                "nvram-not-selected",
+                f"{point.nvram} was not selected: the VM starts with a new NVRAM",
+            )
 
     def _table(self) -> str:
         assert self._tree is not None

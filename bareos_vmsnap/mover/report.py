@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from bareos_vmsnap.errors import VmsnapError
 from bareos_vmsnap.stream import layout
 
 
@@ -60,19 +61,18 @@ class Report:
         return report
 
 
-class MoverError(Exception):
+class MoverError(VmsnapError):
     """A mover did not do its work.
 
-    `kind` is a stable word: what the mover reported, or `died`, `killed`, `timeout`,
-    `start`, `report`. `reason` is the bare message, the exception's text adds how it ended.
+    The id is the one the mover reported, or says what became of the process. `reason` is the bare
+    message, the exception's text adds how the process ended.
     """
 
-    def __init__(self, kind: str, reason: str, ending: str = "", stderr: str = ""):
+    def __init__(self, reason: str, ending: str = "", stderr: str = "", *, id: str):
         text = reason
         if ending:
             text += f" ({ending})"
         if stderr:
             text += f"; last words: {stderr}"
-        super().__init__(text)
-        self.kind = kind
+        super().__init__(text, id=id)
         self.reason = reason

@@ -24,6 +24,8 @@ KILL_GRACE = 2.0
 class ProcessError(VmsnapError):
     """A process of ours cannot be started."""
 
+    id = "process-not-started"
+
 
 def interpreter() -> str:
     """The Python to start processes with.

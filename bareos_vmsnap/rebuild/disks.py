@@ -51,5 +51,7 @@ def _apply(
             with path.open("rb") as source:
                 mover.feed(source)
             mover.finish(_TIMEOUT)
-    except (client.MoverError, OSError) as error:
-        raise errors.RestoreError(f"{path} cannot be applied: {error}") from error
+    except (errors.VmsnapError, OSError) as error:
+        raise errors.RestoreError(
+            f"{path} cannot be applied: {error}", id="segment-not-restored"
+        ) from error

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from bareos_vmsnap import codec, errors
-from bareos_vmsnap.stream import errors as stream_errors
 from bareos_vmsnap.stream import reader
 from bareos_vmsnap.tree import model
 from bareos_vmsnap.tree.segment_header import Node, SegmentHeader
@@ -29,13 +28,15 @@ def tree_of(files: Iterable[Path]) -> tuple[model.BlockTree, dict[str, Path]]:
         if tree is None:
             tree = model.BlockTree(vm, "/".join(segment.name.split("/")[:3]))
         if vm.instance_uuid != tree.vm.instance_uuid:
-            raise errors.RestoreError(f"{path} is of another VM ({vm.name}) than the files before")
+            raise errors.RestoreError(
+                f"{path} is of another VM ({vm.name}) than the files before", id="selection-mixed"
+            )
         known = tree.nodes.setdefault(node.id, node)
         tree.nodes[node.id] = replace(known, disks=(*known.disks, header.disk))
         tree.segments[segment.name] = segment
         found[segment.name] = path
     if tree is None:
-        raise errors.RestoreError("There is no segment file (*.vmseg)")
+        raise errors.RestoreError("There is no segment file (*.vmseg)", id="segments-missing")
     tree.nodes = {node.id: node for node in _bases_first(tree)}
     for segment in tree.segments.values():
         if segment.base is not None and tree.nodes[segment.base].disk(segment.disk) is None:
@@ -43,6 +44,7 @@ def tree_of(files: Iterable[Path]) -> tuple[model.BlockTree, dict[str, Path]]:
                 f"{found[segment.name]}: the segment of disk {segment.disk} at node {segment.base}, "
                 "which it builds on, is missing",
                 todo="Extract the files of every job since the last full",
+                id="segments-missing",
             )
     return tree, found
 
@@ -51,10 +53,14 @@ def _header(path: Path) -> SegmentHeader:
     try:
         with path.open("rb") as source:
             return SegmentHeader.from_json(reader.SegmentReader(source).header)
-    except codec.Mismatch as error:
-        raise errors.RestoreError(f"{path} does not tell whose it is: {error}") from error
-    except (OSError, stream_errors.SegmentError) as error:
-        raise errors.RestoreError(f"{path} cannot be read: {error}") from error
+    except codec.MismatchError as error:
+        raise errors.RestoreError(
+            f"{path} does not tell whose it is: {error}", id="segment-nameless"
+        ) from error
+    except (OSError, errors.VmsnapError) as error:
+        raise errors.RestoreError(
+            f"{path} cannot be read: {error}", id="segment-file-unreadable"
+        ) from error
 
 
 def _bases_first(tree: model.BlockTree) -> list[Node]:
@@ -68,6 +74,7 @@ def _bases_first(tree: model.BlockTree) -> list[Node]:
             raise errors.RestoreError(
                 f"Segments are missing: nothing of node {', '.join(missing)}, which others build on",
                 todo="Extract the files of every job since the last full",
+                id="segments-missing",
             )
         order.append(ready[0])
         left.remove(ready[0])

@@ -23,7 +23,7 @@ from bareos_vmsnap.relocation_block.answers import (
     Answer,
     identity,
 )
-from bareos_vmsnap.relocation_block.disklib import OK, CannotLoad, DiskLib
+from bareos_vmsnap.relocation_block.disklib import OK, DiskLib, VddkLoadError
 from bareos_vmsnap.transport.disks import VddkDisk
 from bareos_vmsnap.transport.vddk import command
 from bareos_vmsnap.transport.vddk.library import Library
@@ -47,7 +47,7 @@ class AccessCalls:
         self._started = False
 
     def load(self) -> Answer:
-        """Load the library: MISSING, or BLOCKED for one that could hold. Raises CannotLoad."""
+        """Load the library: MISSING, or BLOCKED for one that could hold. Raises VddkLoadError."""
         self._lib = DiskLib(self._library.path, self._log_line)
         return Answer(BLOCKED if self._lib.has_access else MISSING)
 
@@ -63,9 +63,11 @@ class AccessCalls:
             with open(path, "w", encoding="utf-8") as config:
                 config.write(command.config(self._disk, self._directory))
             self._lib.start(self._library.libdir, path)
-        except CannotLoad as error:
+        except VddkLoadError as error:
             return Answer(
-                FAILED, f"VMware's VDDK in {self._library.libdir} cannot be used: {error}"
+                FAILED,
+                f"VMware's VDDK in {self._library.libdir} cannot be used: {error.what}",
+                id=error.id,
             )
         self._started = True
         self._params = self._lib.params(self._disk)
@@ -84,7 +86,7 @@ class AccessCalls:
                 time.sleep(_PAUSE)
             if self._call(END):
                 return Answer(BLOCKED)
-        return Answer(FAILED, self._explain(END))
+        return self._failed(END)
 
     def close(self) -> None:
         """Nothing is called any more. No disk was opened, so nothing is there to be cleaned up."""
@@ -100,7 +102,7 @@ class AccessCalls:
             return Answer(OTHERS)
         if disabled and diagnosis.explain(messages, self._disk) is None:
             return Answer(OTHERS)
-        return Answer(FAILED, self._explain(PREPARE))
+        return self._failed(PREPARE)
 
     def _call(self, name: str) -> bool:
         with self._lock:
@@ -110,13 +112,15 @@ class AccessCalls:
             self._log_line(f"VixDiskLib_{name}: {self._lib.error_text(error)}", True)
         return error == OK
 
-    def _explain(self, name: str) -> str:
-        """Of the call made last."""
+    def _failed(self, name: str) -> Answer:
+        """Why the call made last failed."""
         with self._lock:
             messages = list(self._messages)
-        return diagnosis.explain(messages, self._disk) or (
-            messages[-1] if messages else f"{name} failed"
-        )
+        known = diagnosis.explain(messages, self._disk)
+        if known is not None:
+            return Answer(FAILED, known.text, id=known.id)
+        said = messages[-1] if messages else f"{name} failed"
+        return Answer(FAILED, said, id="relocation-call-failed")
 
     def _log_line(self, line: str, grave: bool) -> None:
         with self._lock:

@@ -28,11 +28,12 @@ def identity(vm: str) -> str:
 class Answer:
     """One of the words above; for FAILED what went wrong, for OTHERS what is known of them.
 
-    `over`: it is about the end, not about how it began.
+    FAILED has the id of its message, too. `over`: it is about the end, not about how it began.
     """
 
     word: str
     message: str = ""
+    id: str = ""
     over: bool = False
 
     @property

@@ -92,9 +92,11 @@ class BlockProcess:
             if canceled():
                 return self._give_up(Answer(CANCELED))
             if time.monotonic() >= deadline:
-                return self._give_up(Answer(FAILED, f"VDDK gave no answer in {timeout:.0f} s"))
+                return self._give_up(
+                    Answer(FAILED, f"VDDK gave no answer in {timeout:.0f} s", id="vddk-late")
+                )
             if not self._receive(min(deadline, time.monotonic() + PATIENCE)):
-                return Answer(FAILED, self._last_words())
+                return Answer(FAILED, self._last_words(), id="block-process-ended")
         if not self._begin.blocked:
             self._close_lifeline()
         return self._begin

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Optional
 
 from bareos_vmsnap.transport.disks import VddkDisk
+from bareos_vmsnap.transport.endpoint import Explanation
 from bareos_vmsnap.transport.vddk import diagnosis
 
 # vCenter's fault, as VMware's guide and the API call it.
@@ -26,14 +27,15 @@ def already_disabled(lines: Sequence[str]) -> bool:
     return any(map(_ALREADY.search, lines))
 
 
-def explain(lines: Sequence[str], disk: VddkDisk) -> Optional[str]:
+def explain(lines: Sequence[str], disk: VddkDisk) -> Optional[Explanation]:
     """The cause, with what to do about it; None if none that we know is among them.
 
     `lines` is what VDDK said from the call's beginning to its end, the error's text included.
     """
     if any(map(_PRIVILEGE.search, lines)) and not any(map(_LOGIN.search, lines)):
-        return (
+        return Explanation(
+            "relocation-privilege",
             f"{disk.user} lacks a privilege (Global.DisableMethods, Global.EnableMethods and "
-            "Global.Licenses are needed on the VM, see docs/installation.md)"
+            "Global.Licenses are needed on the VM, see docs/installation.md)",
         )
     return diagnosis.explain("\n".join(f"error: {line}" for line in lines), disk)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any, Callable, Optional
 
+from bareos_vmsnap.errors import VmsnapError
 from bareos_vmsnap.transport.disks import VddkDisk
 from bareos_vmsnap.transport.vddk import command
 
@@ -54,8 +55,10 @@ class ConnectParams(ctypes.Structure):
     )
 
 
-class CannotLoad(Exception):
+class VddkLoadError(VmsnapError):
     """The library cannot be loaded or started; the message has the loader's or VDDK's words."""
+
+    id = "vddk-unloadable"
 
 
 class DiskLib:
@@ -65,7 +68,7 @@ class DiskLib:
     """
 
     def __init__(self, path: str, sink: Callable[[str, bool], None]) -> None:
-        """Raises CannotLoad."""
+        """Raises VddkLoadError."""
         try:
             self._library = ctypes.CDLL(path)
             self._init = self._function("InitEx")
@@ -73,7 +76,7 @@ class DiskLib:
             self._free_text = self._function("FreeErrorText", None)
             self._exit = self._function("Exit", None)
         except (OSError, AttributeError) as error:
-            raise CannotLoad(str(error)) from error
+            raise VddkLoadError(str(error)) from error
         # The library keeps pointers to them.
         self._logs = [_log_function(sink, grave=grave) for grave in (False, True, True)]
 
@@ -84,10 +87,12 @@ class DiskLib:
         return all(hasattr(self._library, name) for name in names)
 
     def start(self, libdir: str, config: str) -> None:
-        """InitEx. Raises CannotLoad."""
+        """InitEx. Raises VddkLoadError."""
         error = self._init(_MAJOR, _MINOR, *self._logs, libdir.encode(), config.encode())
         if error != OK:
-            raise CannotLoad(f"VixDiskLib_InitEx: {self.error_text(error)}")
+            raise VddkLoadError(
+                f"VixDiskLib_InitEx: {self.error_text(error)}", id="vddk-not-started"
+            )
 
     def access(self, name: str, params: Any, identity: str) -> int:
         """PrepareForAccess or EndAccess; the error, OK for none."""

@@ -21,14 +21,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple, NoReturn, Optional
 
-from bareos_vmsnap import codec
+from bareos_vmsnap import codec, system_errors
+from bareos_vmsnap.errors import VmsnapError
 from bareos_vmsnap.processes import file_lock
 from bareos_vmsnap.processes.server_log import ServerLog
 from bareos_vmsnap.relocation_block.access_calls import AccessCalls
 from bareos_vmsnap.relocation_block.answers import FAILED, MODULE, OTHERS, Answer
-from bareos_vmsnap.relocation_block.disklib import CannotLoad
+from bareos_vmsnap.relocation_block.disklib import VddkLoadError
 from bareos_vmsnap.relocation_block.plan import BlockPlan
-from bareos_vmsnap.transport.endpoint import TransportError
 from bareos_vmsnap.transport.vddk import checks, command
 from bareos_vmsnap.transport.vddk.library import Library
 
@@ -66,7 +66,8 @@ def main(arguments: Sequence[str]) -> NoReturn:
     worker.start()
     in_time = _wait(worker, [pipes.lifeline, signalled])
     if not in_time:
-        worker.tell(Answer(FAILED, f"VDDK did not return within {END_LIMIT:.0f} s"), over=True)
+        late = f"VDDK did not return within {END_LIMIT:.0f} s"
+        worker.tell(Answer(FAILED, late, id="vddk-late"), over=True)
     log.tail()  # takes in the last words too
     shutil.rmtree(directory, ignore_errors=True)
     # VDDK's threads, and one that hangs in it, end with the process.
@@ -156,18 +157,19 @@ class _Worker(threading.Thread):
                 self._probe(access)
             else:
                 self._block(access)
-        except TransportError as error:
-            self.tell(Answer(FAILED, str(error)))
+        except VmsnapError as error:
+            self.tell(Answer(FAILED, error.what, id=error.id))
         except Exception as error:  # noqa: BLE001 - whatever it is, the job must know
             traceback.print_exc()
-            self.tell(Answer(FAILED, f"unexpected {type(error).__name__}: {error}"))
+            said = system_errors.translated(error)
+            self.tell(Answer(FAILED, f"unexpected {type(error).__name__}: {error}", id=said.id))
         os.close(self._ending)
 
     def _probe(self, access: AccessCalls) -> None:
         try:
             answer = access.load()
-        except CannotLoad as error:
-            answer = Answer(FAILED, f"VMware's VDDK cannot be loaded: {error}")
+        except VddkLoadError as error:
+            answer = Answer(FAILED, f"VMware's VDDK cannot be loaded: {error.what}", id=error.id)
         self.tell(answer)
         self.tell(answer, over=True)
 

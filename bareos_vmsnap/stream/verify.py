@@ -21,7 +21,7 @@ class Verified(NamedTuple):
 def verify(source: Any) -> Verified:
     """Read a segment to its end, check all of it, and return what it is.
 
-    Memory is bounded by the chunk size. Raises SegmentDamaged or SegmentTooNew.
+    Memory is bounded by the chunk size. Raises SegmentDamagedError or SegmentTooNewError.
     """
     reader = SegmentReader(source)
     for _ in reader:

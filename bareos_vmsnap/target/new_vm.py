@@ -76,7 +76,7 @@ class NewVm:
         job: str,
         cancel: threading.Event,
         inform: Callable[[str], None],
-        warn: Callable[[str], None],
+        warn: errors.Warn,
     ) -> None:
         self._session = session
         self._tree = tree
@@ -176,7 +176,7 @@ class NewVm:
                 )
                 return self._access.describe(address)
         raise errors.RestoreError(
-            f"VM {self._destination.name} has no disk {disk.key} ({disk.slot})"
+            f"VM {self._destination.name} has no disk {disk.key} ({disk.slot})", id="disk-missing"
         )
 
     def take_snapshot(self, node: str, name: str, description: str) -> None:
@@ -190,7 +190,10 @@ class NewVm:
             self._remove_twins(name, description)
             kept = next(i.tree for i in snapshots.walk(self._vm) if i.moref == snapshot._moId)
         if kept.name != name or (kept.description or "") != description:
-            self._warn(f"vSphere changed the name or description of {name!r} to {kept.name!r}")
+            self._warn(
+                "snapshot-renamed",
+                f"vSphere changed the name or description of {name!r} to {kept.name!r}",
+            )
         self._disks[node] = dict(self._leaf)
 
     def remove_helper(self, node: str) -> None:
@@ -238,14 +241,14 @@ class NewVm:
         self._session.close()
 
     def _check_places(self) -> None:
-        """Raises disk_paths.Moved where a disk that was written is in another file now."""
+        """Raises disk_paths.DiskMovedError where a disk that was written is in another file now."""
         written, self._written = self._written, {}
         if written:
             moref = self._vm._moId
             devices = self._session.read(vim.VirtualMachine, [moref], disk_paths.DEVICES)
             try:
                 disk_paths.check(self._destination.name, devices.get(moref, []), written.values())
-            except disk_paths.Moved:
+            except disk_paths.DiskMovedError:
                 self._refuse_unknown()  # a snapshot of somebody else's moves the leaf, too
                 raise
 
@@ -265,7 +268,7 @@ class NewVm:
         doing = f"Creating VM {self._destination.name}"
         try:
             return self._waiter.wait(task, doing)
-        except tasks.TaskFailed as failed:
+        except tasks.TaskFailedError as failed:
             if not isinstance(failed.fault, vim.fault.DuplicateName):
                 raise
             for child in _children(folder):
@@ -288,6 +291,7 @@ class NewVm:
                 f"Somebody took a snapshot {tree.name!r} of VM {self._destination.name} while it was "
                 "being restored",
                 todo="Leave the VM alone, and out of other jobs, until its restore has ended",
+                id="snapshot-foreign",
             )
 
     def _unknown(self) -> list[Any]:
@@ -300,17 +304,19 @@ class NewVm:
         try:
             task = self._vm.PowerOnVM_Task()
             self._waiter.wait(task, doing, timeout=self._destination.poweron_timeout)
-        except (tasks.TaskFailed, vim.fault.VimFault) as error:
-            self._warn(f"{doing} failed, the VM is restored but off: {error}")
+        except (tasks.TaskFailedError, vim.fault.VimFault) as error:
+            text = f"{doing} failed, the VM is restored but off: {error}"
+            self._warn("power-on-failed", text, *errors.ids(error))
 
     def _config(self, node: segment_header.Node) -> Any:
         try:
             return vmodl_json.decode(self._tree.configs[node.config])
-        except vmodl_json.CannotDecode as error:
+        except vmodl_json.DecodeError as error:
             raise errors.RestoreError(
                 f"The manifest's configuration of the VM at {self._called(node.id)} cannot be "
-                f"used: {error}",
+                f"used: {error.what}",
                 todo="Is the manifest damaged, or from a vSphere newer than this pyVmomi?",
+                id="vm-config-unusable",
             ) from error
 
     def _called(self, node: str) -> str:
@@ -325,6 +331,7 @@ class NewVm:
                     f"{inventory.plain_name(child.name)} exists in folder {self._destination.folder}",
                     left="nothing, the existing VM was not touched",
                     todo="Remove or rename it, or restore under another vmname or folder",
+                    id="vm-exists",
                 )
 
     def _refuse_datastores(self, dc: Any, wanted: Iterable[segment_header.Disk], home: str) -> None:
@@ -335,6 +342,7 @@ class NewVm:
                     f"Datastore {name} does not exist in datacenter {self._destination.dc}",
                     left="nothing",
                     todo="Name another one with restore_datastore",
+                    id="datastore-missing",
                 )
 
     def _identity_is_free(self, config: Any) -> bool:
@@ -348,7 +356,7 @@ class NewVm:
         try:
             yield
         except vmodl.MethodFault as fault:
-            raise tasks.TaskFailed(doing, fault) from fault
+            raise tasks.TaskFailedError(doing, fault) from fault
 
 
 def _children(folder: Any) -> Iterable[Any]:

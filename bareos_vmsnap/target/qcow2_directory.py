@@ -32,6 +32,7 @@ class Qcow2Directory:
             raise errors.RestoreError(
                 f"The directory {directory} is not empty",
                 todo="Name an empty or new directory in restore_directory",
+                id="directory-not-empty",
             )
         self._directory = directory
         self._tree = tree
@@ -125,7 +126,7 @@ def _make_directory(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise errors.RestoreError(
-            f"The directory {path} cannot be made: {error.strerror}"
+            f"The directory {path} cannot be made: {error.strerror}", id="directory-unwritable"
         ) from error
 
 
@@ -140,9 +141,11 @@ def _create(path: Path, capacity: int, base: Optional[Path]) -> None:
         )
     except FileNotFoundError as error:
         raise errors.RestoreError(
-            "qemu-img is not installed", todo="Install the package qemu-utils (or qemu-img)"
+            "qemu-img is not installed",
+            todo="Install the package qemu-utils (or qemu-img)",
+            id="qemu-img-missing",
         ) from error
     except subprocess.CalledProcessError as error:
         raise errors.RestoreError(
-            f"The file {path} cannot be made: {error.stderr.strip()}"
+            f"The file {path} cannot be made: {error.stderr.strip()}", id="qemu-img-failed"
         ) from error

@@ -9,14 +9,17 @@ from dataclasses import dataclass, replace
 from typing import Optional, Protocol
 from urllib.parse import quote
 
+from bareos_vmsnap.errors import VmsnapError
 from bareos_vmsnap.transport.disks import ConnectionLimit, DiskDescription, NbdDisk, VddkDisk
 
 CURRENT = "current"
 FIELDS = ("vm", "snapshot", "disk", "path")
 
 
-class BadTemplate(ValueError):
+class TemplateError(VmsnapError):
     """A URI template names a field there is none of, or misses one it needs."""
+
+    id = "nbd-uri-malformed"
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class NbdAccess:
     link_template: str = ""
 
     def __post_init__(self) -> None:
-        """Raises BadTemplate."""
+        """Raises TemplateError."""
         for template in filter(None, (self.template, self.link_template)):
             _check(template)
 
@@ -94,13 +97,13 @@ def _check(template: str) -> None:
     try:
         named = {name for _, name, _, _ in string.Formatter().parse(template) if name}
     except ValueError as error:
-        raise BadTemplate(f"the URI template {template!r} is malformed: {error}") from error
+        raise TemplateError(f"the URI template {template!r} is malformed: {error}") from error
     unknown = sorted(name for name in named if name not in FIELDS)
     if unknown:
         known = ", ".join("{" + field + "}" for field in FIELDS)
-        raise BadTemplate(f"the URI template has {{{unknown[0]}}}; known are {known}")
+        raise TemplateError(f"the URI template has {{{unknown[0]}}}; known are {known}")
     if not named & {"disk", "path"}:
-        raise BadTemplate("the URI template needs {disk} or {path}: it must tell disks apart")
+        raise TemplateError("the URI template needs {disk} or {path}: it must tell disks apart")
 
 
 @dataclass(frozen=True)

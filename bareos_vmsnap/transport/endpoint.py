@@ -5,20 +5,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable, Optional
+from typing import Callable, NamedTuple, Optional
+
+from bareos_vmsnap.errors import VmsnapError
 
 
-class TransportError(Exception):
-    """A disk could not be made reachable. The message holds no secret."""
+class TransportError(VmsnapError):
+    """A disk could not be made reachable. By default its description is not right."""
 
-    kind = "transport"
+    id = "disk-description"
+
+
+class Explanation(NamedTuple):
+    """What a server's last words mean, with what to do."""
+
+    id: str
+    text: str
 
 
 def _no_log() -> str:
     return ""
 
 
-def _no_explanation() -> Optional[str]:
+def _no_explanation() -> Optional[Explanation]:
     return None
 
 
@@ -38,7 +47,7 @@ class Endpoint:
     name: str
     connections: Optional[int] = None
     log: Callable[[], str] = _no_log
-    explain: Callable[[], Optional[str]] = _no_explanation
+    explain: Callable[[], Optional[Explanation]] = _no_explanation
     maps_written_blocks: bool = False
     reopens: bool = False
     writes_zeros: bool = False

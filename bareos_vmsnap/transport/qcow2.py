@@ -28,7 +28,7 @@ def serve(disk: Qcow2Disk, *, writable: bool) -> Iterator[Endpoint]:
     if not os.path.isabs(path):
         raise TransportError(f"transport qcow2: path {path} is not absolute")
     if not os.path.exists(path):
-        raise TransportError(f"transport qcow2: image {path} does not exist")
+        raise TransportError(f"transport qcow2: image {path} does not exist", id="image-missing")
     image = _image_options(path, disk.format)
 
     def command(files: server.Files) -> list[str]:

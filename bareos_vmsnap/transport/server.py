@@ -45,8 +45,10 @@ class Files(NamedTuple):
     directory: str
 
 
-class ServerNotReady(TransportError):
+class ServerNotReadyError(TransportError):
     """A server did not come to accept connections; `log` is the end of what it wrote."""
+
+    id = "server-not-ready"
 
     def __init__(self, problem: str, log: str) -> None:
         super().__init__(f"{problem}: {log}")
@@ -93,7 +95,7 @@ def run(
     process's. nbdkit and qemu-nbd write the pid file when they are ready. `package` is named where
     the program is missing. A server that `ends_with_clients` is left the time to, where all went
     well. Call it in the main thread: the kernel ends the server together with the thread that
-    started it. Raises TransportError, ServerNotReady.
+    started it. Raises TransportError, ServerNotReadyError.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("NBD servers are started in the main thread only")
@@ -160,7 +162,9 @@ def _start(
             preexec_fn=die_with_parent,
         )
     except FileNotFoundError as error:
-        raise TransportError(f"{arguments[0]} not found: install {package}") from error
+        raise TransportError(
+            f"{arguments[0]} not found: install {package}", id="program-missing"
+        ) from error
     finally:
         log.started()
     return NbdServer(arguments[0], directory, process, log)
@@ -171,11 +175,11 @@ def _wait_until_ready(server: NbdServer) -> None:
     pid_file = os.path.join(server.directory, "pid")
     while not os.path.exists(pid_file):
         if server.process.poll() is not None:
-            raise ServerNotReady(
+            raise ServerNotReadyError(
                 f"{server.name} ended with status {server.process.returncode}", server.log()
             )
         if time.monotonic() > deadline:
-            raise ServerNotReady(
+            raise ServerNotReadyError(
                 f"{server.name} was not ready within {START_TIMEOUT:.0f} s", server.log()
             )
         time.sleep(0.005)

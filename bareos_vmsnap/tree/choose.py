@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Optional
 
+from bareos_vmsnap.errors import VmsnapError
 from bareos_vmsnap.tree import model
 
 
-class CannotChoose(LookupError):
+class ChoiceError(VmsnapError):
     """The selection does not name one time point; the message tells what there is."""
 
 
@@ -19,16 +20,20 @@ def timepoint(
 ) -> tuple[model.BlockTree, model.TimePoint]:
     """The block tree to restore from and the time point in it: `wanted`, or the newest.
 
-    Raises CannotChoose.
+    Raises ChoiceError.
     """
     vms = sorted({f"{tree.vm.name} ({tree.vm.instance_uuid})" for tree in trees})
     if len({tree.vm.instance_uuid for tree in trees}) > 1:
-        raise CannotChoose(
-            f"the selection holds several VMs: {', '.join(vms)}; restore one at a time"
+        raise ChoiceError(
+            f"the selection holds several VMs: {', '.join(vms)}; restore one at a time",
+            id="selection-several-vms",
         )
     found = [tree for tree in trees if wanted is None or wanted == tree.point.id]
     if not found:
         known = ", ".join(sorted({tree.point.id for tree in trees}))
-        raise CannotChoose(f"there is no time point {wanted}; the selected jobs hold {known}")
+        raise ChoiceError(
+            f"there is no time point {wanted}; the selected jobs hold {known}",
+            id="time-point-unknown",
+        )
     tree = max(found, key=lambda tree: tree.point.age)
     return tree, tree.point

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bareos_vmsnap import codec
+from bareos_vmsnap.errors import VmsnapError
 from bareos_vmsnap.tree import model
 
 FORMAT = "bareos-vmsnap manifest"
@@ -23,12 +24,16 @@ PIECE = 400_000  # bytes; Bareos' limit is just below 1,000,000 as stored
 _MAGIC = b"vmsnap-manifest"
 
 
-class ManifestError(ValueError):
+class ManifestError(VmsnapError):
     """A manifest cannot be used; the message says why."""
 
+    id = "manifest-damaged"
 
-class ManifestTooNew(ManifestError):
+
+class ManifestTooNewError(ManifestError):
     """A manifest was written by a newer version."""
+
+    id = "manifest-too-new"
 
 
 def to_json(tree: model.BlockTree) -> bytes:
@@ -38,24 +43,24 @@ def to_json(tree: model.BlockTree) -> bytes:
 
 
 def from_json(text: bytes) -> model.BlockTree:
-    """Parse a manifest. Raises ManifestError (unreadable, inconsistent) or ManifestTooNew."""
+    """Parse a manifest. Raises ManifestError (unreadable, inconsistent) or ManifestTooNewError."""
     try:
         document = json.loads(text)
     except ValueError as error:
         raise ManifestError(f"the manifest is not JSON: {error}") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise ManifestError("this is not a bareos-vmsnap manifest")
+        raise ManifestError("this is not a bareos-vmsnap manifest", id="manifest-foreign")
     version = document.get("version")
     if not isinstance(version, int) or version < VERSION:
         # Those of version 1 were written before the first release.
         raise ManifestError(f"the manifest has no usable version: {version!r}")
     if version > VERSION:
-        raise ManifestTooNew(
+        raise ManifestTooNewError(
             f"the manifest has version {version}, this program reads up to {VERSION}"
         )
     try:
         tree = codec.decode(model.BlockTree, document)
-    except codec.Mismatch as error:
+    except codec.MismatchError as error:
         raise ManifestError(f"the manifest does not hold what it should: {error}") from error
     _check(tree)
     return tree
@@ -109,7 +114,9 @@ def _head(piece: bytes) -> dict[str, Any]:
     """The first line of a piece, checked."""
     head, newline, _ = piece.partition(b"\n")
     if not newline or not head.startswith(_MAGIC + b" "):
-        raise ManifestError("a restore object is not a piece of a bareos-vmsnap manifest")
+        raise ManifestError(
+            "a restore object is not a piece of a bareos-vmsnap manifest", id="manifest-foreign"
+        )
     try:
         fields = json.loads(head[len(_MAGIC) + 1 :])
         checked = {"manifest": str(fields["manifest"]), "sha256": str(fields["sha256"])}
@@ -142,7 +149,8 @@ class Pieces:
         missing = [n for n in range(head["pieces"]) if n not in parts]
         if missing:
             raise ManifestError(
-                f"manifest {name}: pieces {missing} of {head['pieces']} are missing"
+                f"manifest {name}: pieces {missing} of {head['pieces']} are missing",
+                id="manifest-incomplete",
             )
         packed = b"".join(parts[n] for n in range(head["pieces"]))
         if hashlib.sha256(packed).hexdigest() != head["sha256"]:

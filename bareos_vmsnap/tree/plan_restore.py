@@ -12,6 +12,7 @@ import enum
 from dataclasses import dataclass
 from typing import Optional, Union
 
+from bareos_vmsnap.errors import VmsnapError
 from bareos_vmsnap.tree import model, segment_header
 
 ORIGIN = ""  # the VM as just created, before any node's content was written
@@ -24,8 +25,10 @@ class Snapshots(enum.Enum):
     NONE = "none"
 
 
-class CannotPlan(ValueError):
+class RestorePlanError(VmsnapError):
     """The block tree does not hold what the restore needs; the message says what is missing."""
+
+    id = "manifest-lacks-segments"
 
 
 @dataclass(frozen=True)
@@ -95,13 +98,13 @@ def plan(
 ) -> RestorePlan:
     """Plan the restore of a time point: its whole tree, or only the VM's state.
 
-    Raises CannotPlan when nodes or segments are missing from the block tree.
+    Raises RestorePlanError when nodes or segments are missing from the block tree.
     """
     live = {s.node: s for s in point.snapshots} if snapshots is Snapshots.TREE else {}
     try:
         wanted = {base for node in (*live, point.state) for base in tree.lineage(node)}
     except LookupError as error:
-        raise CannotPlan(str(error)) from error
+        raise RestorePlanError(str(error)) from error
     # A node is saved after its base, and nodes are kept in the order they were saved.
     order = [node for node in tree.nodes.values() if node.id in wanted and node.id != point.state]
     order.append(tree.nodes[point.state])
@@ -115,7 +118,7 @@ def _check_segments(tree: model.BlockTree, nodes: list[segment_header.Node]) -> 
         saved = {segment.disk for segment in tree.segments_of(node.id)}
         missing = [disk.slot for disk in node.disks if disk.key not in saved]
         if missing:
-            raise CannotPlan(
+            raise RestorePlanError(
                 f"node {node.directory} has no segment for disk {', '.join(missing)} in the manifest"
             )
 

@@ -136,7 +136,7 @@ class SegmentHeader:
 
     @classmethod
     def from_json(cls, header: Mapping[str, Any]) -> SegmentHeader:
-        """Raises codec.Mismatch."""
+        """Raises codec.MismatchError."""
         parts = {key: header.get(key) for key in ("vm", "node", "disk", "segment")}
         node: Any = parts["node"]
         return cls(

@@ -21,8 +21,10 @@ _RETRY_WAIT = 2  # seconds
 _PASSING = (vim.fault.FileLocked, vmodl.fault.SystemError, vim.fault.FileFault)
 
 
-class CbtRefused(errors.VmsnapError):
+class CbtRefusedError(errors.VmsnapError):
     """CBT gave no usable answer; the message tells the fault."""
+
+    id = "cbt-refused"
 
 
 class Extents:
@@ -34,7 +36,7 @@ class Extents:
     def append(self, start: int, length: int) -> None:
         """Add an extent (bytes)."""
         if self._words and start < self._words[-2]:
-            raise CbtRefused(f"QueryChangedDiskAreas named areas out of order (at {start})")
+            raise CbtRefusedError(f"QueryChangedDiskAreas named areas out of order (at {start})")
         self._words.append(start)
         self._words.append(length)
 
@@ -66,7 +68,7 @@ def changed_areas(
     """The areas of disk `key` at `snapshot` that changed since `change_id` ("*": in use).
 
     QueryChangedDiskAreas answers a subset of the disk at a time; an empty subset in the middle is
-    legal, so only the covered length ends the loop. Raises CbtRefused, errors.Canceled.
+    legal, so only the covered length ends the loop. Raises CbtRefusedError, errors.Canceled.
     """
     found = Extents()
     at = 0
@@ -75,7 +77,7 @@ def changed_areas(
             raise errors.Canceled("The query for changed blocks was interrupted")
         page = _query(vm, snapshot, key, at, change_id, cancel or threading.Event())
         if page.startOffset != at or page.length <= 0:
-            raise CbtRefused(
+            raise CbtRefusedError(
                 f"QueryChangedDiskAreas was asked from offset {at} and answered for "
                 f"{page.length} bytes from {page.startOffset}"
             )
@@ -83,7 +85,9 @@ def changed_areas(
         for area in page.changedArea or []:
             start, stop = max(area.start, at), min(area.start + area.length, end)
             if area.start < at or area.start >= capacity:
-                raise CbtRefused(f"QueryChangedDiskAreas named an area at {area.start}, not asked")
+                raise CbtRefusedError(
+                    f"QueryChangedDiskAreas named an area at {area.start}, not asked"
+                )
             if stop > start:
                 found.append(start, stop - start)
         at = end
@@ -100,12 +104,12 @@ def _query(
             )
         except _PASSING as fault:
             if attempt == _RETRIES - 1 or _lasting(fault):
-                raise CbtRefused(tasks.describe(fault)) from fault
+                raise CbtRefusedError(tasks.describe(fault)) from fault
             cancel.wait(_RETRY_WAIT)
         except vim.fault.NotAuthenticated:
             raise
         except vmodl.MethodFault as fault:
-            raise CbtRefused(tasks.describe(fault)) from fault
+            raise CbtRefusedError(tasks.describe(fault)) from fault
     raise AssertionError("unreachable")
 
 

@@ -24,12 +24,14 @@ _RELOCATE = "RelocateVM_Task"
 _UNDER_WAY = (vim.TaskInfo.State.running, vim.TaskInfo.State.queued)
 
 
-class Moved(errors.VmsnapError):
+class DiskMovedError(errors.VmsnapError):
     """The disks of a VM are in other files than at the beginning."""
+
+    id = "disk-moved"
 
 
 def check(name: str, devices: Any, expected: Iterable[segment_header.Disk]) -> None:
-    """Raise Moved where one of these disks of the VM `name` is in another file by `devices`, which
+    """Raise DiskMovedError where one of these disks of the VM `name` is in another file by `devices`, which
     are the VM's or a snapshot's as they are now (property DEVICES). A disk that is not there any
     more is somebody else's to tell.
     """
@@ -37,7 +39,7 @@ def check(name: str, devices: Any, expected: Iterable[segment_header.Disk]) -> N
     for disk in expected:
         path = now.get(disk.key, disk.path)
         if path != disk.path:
-            raise Moved(
+            raise DiskMovedError(
                 f"The disks of VM {name} were moved while the job worked on them (Storage "
                 f"vMotion): {disk.path} is now {path}",
                 left="what was read or written meanwhile, which cannot be trusted",
@@ -54,15 +56,16 @@ def relocation_disabled(vm: Any) -> bool:
 
 
 def refuse_moving(vm: Any) -> None:
-    """Raise Moved where the VM is being moved right now."""
+    """Raise DiskMovedError where the VM is being moved right now."""
     for task in vm.recentTask:
         # vSphere forgets tasks that have ended.
         with contextlib.suppress(vmodl.fault.ManagedObjectNotFound):
             info = task.info
             what = info.descriptionId or info.name or ""
             if "relocate" in what.lower() and info.state in _UNDER_WAY:
-                raise Moved(
+                raise DiskMovedError(
                     f"VM {vm.name} is being migrated ({what})",
                     left="nothing, the VM was not touched",
                     todo="Run the job again when the migration has ended",
+                    id="vm-migrating",
                 )

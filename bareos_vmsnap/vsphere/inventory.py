@@ -12,7 +12,7 @@ from pyVmomi import vim
 from bareos_vmsnap import errors
 
 
-class NotFound(errors.VmsnapError):
+class NotFoundError(errors.VmsnapError):
     """An inventory object an option names does not exist, or its name is ambiguous."""
 
 
@@ -31,7 +31,11 @@ def datacenter(content: Any, path: str) -> Any:
     found = content.searchIndex.FindByInventoryPath(path.strip("/"))
     if not isinstance(found, vim.Datacenter):
         what = f"Datacenter {path} does not exist" if found is None else f"{path} is no datacenter"
-        raise NotFound(what, todo="Check the option dc; datacenters in folders need /folder/name")
+        raise NotFoundError(
+            what,
+            todo="Check the option dc; datacenters in folders need /folder/name",
+            id="datacenter-missing",
+        )
     return found
 
 
@@ -46,15 +50,17 @@ def virtual_machine(content: Any, dc: str, folder: str, name: str) -> Any:
         if isinstance(child, vim.VirtualMachine) and child.name in (name, wanted)
     ]
     if not found:
-        raise NotFound(
+        raise NotFoundError(
             f"VM {name} does not exist in folder {folder} of datacenter {dc}",
             todo="Check dc, folder and vmname; upper and lower case matter",
+            id="vm-missing",
         )
     if len(found) > 1:
-        raise NotFound(
+        raise NotFoundError(
             f"VM {name} is ambiguous: {len(found)} VMs in folder {folder} of datacenter {dc} have "
             "that name",
             todo="Use the option uuid (the instance UUID) instead of dc, folder and vmname",
+            id="vm-ambiguous",
         )
     return found[0]
 
@@ -67,7 +73,10 @@ def vm_folder(content: Any, dc: str, folder: str) -> Any:
             at, entity_name(part)
         )
         if not isinstance(at, (vim.Folder, vim.VirtualApp)):
-            raise NotFound(f"VM folder {folder} does not exist in datacenter {dc} (at {part!r})")
+            raise NotFoundError(
+                f"VM folder {folder} does not exist in datacenter {dc} (at {part!r})",
+                id="folder-missing",
+            )
     return at
 
 
@@ -76,10 +85,14 @@ def by_uuid(content: Any, uuid: str) -> Any:
     for instance in (True, False):
         found = content.searchIndex.FindAllByUuid(None, uuid, True, instance) or []
         if len(found) > 1:
-            raise NotFound(f"{len(found)} VMs have the UUID {uuid}", todo="Use dc, folder, vmname")
+            raise NotFoundError(
+                f"{len(found)} VMs have the UUID {uuid}",
+                todo="Use dc, folder, vmname",
+                id="vm-ambiguous",
+            )
         if found:
             return found[0]
-    raise NotFound(f"No VM has the UUID {uuid}", todo="Check the option uuid")
+    raise NotFoundError(f"No VM has the UUID {uuid}", todo="Check the option uuid", id="vm-missing")
 
 
 def location(vm: Any) -> tuple[Any, str]:
@@ -95,7 +108,9 @@ def location(vm: Any) -> tuple[Any, str]:
         is_vapp = isinstance(at, vim.VirtualApp)
         at = (at.parentVApp or at.parentFolder) if is_vapp else at.parent
     if at is None:
-        raise NotFound(f"VM {vm.name} lies in no datacenter this user can see")
+        raise NotFoundError(
+            f"VM {vm.name} lies in no datacenter this user can see", id="datacenter-hidden"
+        )
     return at, "/" + "/".join(reversed(parts[:-1]))
 
 
@@ -118,9 +133,12 @@ def named(within: Any, content: Any, kind: Any, name: str) -> Any:
         view.Destroy()
     label = kind.__name__.rsplit(".", 1)[-1]
     if not found:
-        raise NotFound(f"{label} {name} does not exist in {within.name}")
+        raise NotFoundError(f"{label} {name} does not exist in {within.name}", id="object-missing")
     if len(found) > 1:
-        raise NotFound(f"{label} {name} is ambiguous in {within.name}: {len(found)} have that name")
+        raise NotFoundError(
+            f"{label} {name} is ambiguous in {within.name}: {len(found)} have that name",
+            id="object-ambiguous",
+        )
     return found[0]
 
 

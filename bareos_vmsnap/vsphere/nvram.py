@@ -48,7 +48,9 @@ def read(session: Session, vm: Any) -> Optional[bytes]:
     if status == 404:
         return None
     if status != 200:
-        raise NvramError(f"The NVRAM file {path} cannot be read: HTTP {status} {reason}")
+        raise NvramError(
+            f"The NVRAM file {path} cannot be read: HTTP {status} {reason}", id="nvram-unreadable"
+        )
     return body
 
 
@@ -57,7 +59,10 @@ def write(session: Session, vm: Any, content: bytes) -> None:
     path = path_for(vm)
     status, reason, _ = _request(session, "PUT", path, _datacenter(vm), content)
     if status not in (200, 201):
-        raise NvramError(f"The NVRAM file {path} cannot be written: HTTP {status} {reason}")
+        raise NvramError(
+            f"The NVRAM file {path} cannot be written: HTTP {status} {reason}",
+            id="nvram-unwritable",
+        )
 
 
 def _datacenter(vm: Any) -> Optional[str]:
@@ -90,9 +95,13 @@ def _request_once(
         answer = connection.getresponse()
         body = answer.read(MAX_SIZE + 1)
         if len(body) > MAX_SIZE:
-            raise NvramError(f"The NVRAM file {path} is larger than {MAX_SIZE} bytes")
+            raise NvramError(
+                f"The NVRAM file {path} is larger than {MAX_SIZE} bytes", id="nvram-too-large"
+            )
         return answer.status, answer.reason, body
     except (OSError, http.client.HTTPException) as error:
-        raise NvramError(f"The NVRAM file {path}: {method} failed: {error}") from error
+        raise NvramError(
+            f"The NVRAM file {path}: {method} failed: {error}", id="nvram-unreachable"
+        ) from error
     finally:
         connection.close()

@@ -51,7 +51,7 @@ class Where:
 
 
 def find(content: Any, wanted: Wanted) -> Where:
-    """Look the places up. Raises inventory.NotFound."""
+    """Look the places up. Raises inventory.NotFoundError."""
     dc = inventory.datacenter(content, wanted.dc)
     folder = inventory.vm_folder(content, wanted.dc, wanted.folder)
     host = compute = None
@@ -91,5 +91,7 @@ def _any_compute(content: Any, dc: Any) -> Any:
     finally:
         view.Destroy()
     if not found:
-        raise inventory.NotFound(f"Datacenter {dc.name} has no host a VM could be created on")
+        raise inventory.NotFoundError(
+            f"Datacenter {dc.name} has no host a VM could be created on", id="host-missing"
+        )
     return found[0]

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Optional
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.vsphere import disks, inventory, snapshots
@@ -30,7 +30,7 @@ DATASTORE_PRIVILEGES = ("Datastore.Browse", "Datastore.FileManagement")
 class Findings:
     """What the preflight found that does not forbid the backup."""
 
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[errors.Notice] = field(default_factory=list)
 
 
 def check(vm: Any, content: Any) -> Findings:
@@ -39,7 +39,8 @@ def check(vm: Any, content: Any) -> Findings:
     if config is None:
         raise errors.PreflightError(
             f"VM {name} is not accessible ({vm.runtime.connectionState}): its configuration "
-            "cannot be read"
+            "cannot be read",
+            id="vm-inaccessible",
         )
     report = Findings()
     reasons = _vm_reasons(vm, config)
@@ -48,32 +49,35 @@ def check(vm: Any, content: Any) -> Findings:
         if found.refused:
             reasons.append(f"{what} cannot be backed up: {found.refused}")
         elif found.skipped:
-            report.warnings.append(f"VM {name}: {what} is not backed up: {found.skipped}")
+            text = f"VM {name}: {what} is not backed up: {found.skipped}"
+            report.warnings.append(errors.Notice("disk-skipped", text))
     reasons += _privilege_reasons(vm, content)
     if reasons:
         raise errors.PreflightError(
             f"VM {name} cannot be backed up: " + "; ".join(reasons),
             todo="Nothing was changed on the VM. Mend what is named and run the job again",
+            id="vm-unfit",
         )
     levels = snapshots.depth(vm)
     if levels >= WARN_DEPTH:
-        report.warnings.append(
-            f"VM {name} has {levels} snapshot levels; vSphere allows 32 and the backup needs one"
-        )
+        text = f"VM {name} has {levels} snapshot levels; vSphere allows 32 and the backup needs one"
+        report.warnings.append(errors.Notice("snapshot-depth", text))
     if vm.runtime.consolidationNeeded:
-        report.warnings.append(
+        text = (
             f"VM {name}: vSphere says its disks need consolidation (an earlier deletion of a "
             "snapshot did not finish)"
         )
+        report.warnings.append(errors.Notice("consolidation-needed", text))
     return report
 
 
-def tracking_warning(vm: Any) -> str | None:
+def tracking_warning(vm: Any) -> Optional[errors.Notice]:
     """Why changed block tracking cannot help with this VM, or None where it is on."""
     if not vm.capability.changeTrackingSupported:
-        return f"VM {vm.name} does not support changed block tracking (hardware version < 7?)"
+        text = f"VM {vm.name} does not support changed block tracking (hardware version < 7?)"
+        return errors.Notice("cbt-unsupported", text)
     if not vm.config.changeTrackingEnabled:
-        return f"Changed block tracking is off for VM {vm.name}"
+        return errors.Notice("cbt-off", f"Changed block tracking is off for VM {vm.name}")
     return None
 
 

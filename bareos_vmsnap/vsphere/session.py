@@ -24,7 +24,7 @@ _RETRIES = 3
 _CONNECT_TIMEOUT = 30  # seconds
 
 
-class CannotConnect(errors.VmsnapError):
+class SessionError(errors.VmsnapError):
     """vCenter or ESXi could not be reached, was not who it should be, or refused the login."""
 
 
@@ -45,14 +45,15 @@ class Server:
     verify: bool = True
 
     def tls_context(self) -> tls.SeeingContext:
-        """The TLS context for every connection to this server. Raises CannotConnect."""
+        """The TLS context for every connection to this server. Raises SessionError."""
         if self.thumbprint:
             return tls.PinnedContext.of(self.thumbprint)
         try:
             return tls.SeeingContext.trusting(self.ca_file, self.verify)
         except OSError as error:
-            raise CannotConnect(
-                f"The CA file {self.ca_file} cannot be used: {error.strerror or error}"
+            raise SessionError(
+                f"The CA file {self.ca_file} cannot be used: {error.strerror or error}",
+                id="ca-file-unusable",
             ) from error
 
 
@@ -65,18 +66,18 @@ class _Stub(connect.VimSessionOrientedStub):
         self._server = server
 
     def InvokeMethod(self, *arguments: Any) -> Any:
-        """Call a method; attributes are read by such calls too. Raises CannotConnect."""
+        """Call a method; attributes are read by such calls too. Raises SessionError."""
         try:
             return super().InvokeMethod(*arguments)
         except _NO_CONNECTION as error:
-            raise CannotConnect(*_explain(self._server, error)) from error
+            raise _explained(self._server, error) from error
 
 
 class Session:
     """A logged-in session. `content` is the ServiceContent; managed objects share its stub."""
 
     def __init__(self, server: Server) -> None:
-        """Log in. Raises CannotConnect."""
+        """Log in. Raises SessionError."""
         self.server = server
         self._tls = server.tls_context()
         try:
@@ -91,7 +92,7 @@ class Session:
             self.content: Any = self.instance.RetrieveContent()
             self.ensure()
         except (*_NO_CONNECTION, vim.fault.NoPermission) as error:
-            raise CannotConnect(*_explain(server, error)) from error
+            raise _explained(server, error) from error
 
     def ensure(self) -> None:
         """Log in (again) where needed. Raises what the server raises."""
@@ -141,19 +142,35 @@ _UNREACHABLE = (OSError, http.client.HTTPException)
 _NO_CONNECTION = (*_UNREACHABLE, vim.fault.InvalidLogin)
 
 
-def _explain(server: Server, error: BaseException) -> tuple[str, None, str]:
+def _explained(server: Server, error: BaseException) -> SessionError:
     where = f"{server.host}:{server.port}"
     if isinstance(error, vim.fault.InvalidLogin):
-        what = f"{where} refused the login of {server.user}"
-        return what, None, "Check vcuser and the password (vcpass_file)"
+        return SessionError(
+            f"{where} refused the login of {server.user}",
+            todo="Check vcuser and the password (vcpass_file)",
+            id="login-refused",
+        )
     if isinstance(error, vim.fault.NoPermission):
-        what = f"{server.user} may not log in at {where}: it lacks {error.privilegeId}"
-        return what, None, "Give the user the role described in the documentation"
+        return SessionError(
+            f"{server.user} may not log in at {where}: it lacks {error.privilegeId}",
+            todo="Give the user the role described in the documentation",
+            id="login-forbidden",
+        )
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    if isinstance(error, tls.NotPinned):
-        what = f"The TLS certificate of {where} is not the pinned one: {text}"
-        return what, None, "Check vcthumbprint; has the certificate been renewed?"
+    if isinstance(error, tls.NotPinnedError):
+        return SessionError(
+            f"The TLS certificate of {where} is not the pinned one: {text}",
+            todo="Check vcthumbprint; has the certificate been renewed?",
+            id="certificate-not-pinned",
+        )
     if isinstance(error, ssl.SSLError):
-        what = f"The TLS certificate of {where} was not accepted: {error}"
-        return what, None, "Set vcthumbprint or ca_file to the server's certificate"
-    return f"{where} cannot be reached: {text}", None, "Check vcserver and vcport"
+        return SessionError(
+            f"The TLS certificate of {where} was not accepted: {error}",
+            todo="Set vcthumbprint or ca_file to the server's certificate",
+            id="certificate-refused",
+        )
+    return SessionError(
+        f"{where} cannot be reached: {text}",
+        todo="Check vcserver and vcport",
+        id="server-unreachable",
+    )

@@ -8,7 +8,7 @@ import datetime
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 from pyVmomi import vim
 
@@ -92,11 +92,11 @@ def take(
     retries: int,
     wait: float,
     cancel: threading.Event,
-    warn: Callable[[str], None],
+    warn: errors.Warn,
 ) -> Taken:
     """Take a snapshot without memory.
 
-    A failure is tried again `retries` times after `wait` seconds each. Raises tasks.TaskFailed,
+    A failure is tried again `retries` times after `wait` seconds each. Raises tasks.TaskFailedError,
     errors.Canceled.
     """
     doing = f"Taking the snapshot {name!r} of VM {vm.name}"
@@ -106,19 +106,20 @@ def take(
             snapshot = waiter.wait(task, doing)
             return Taken(snapshot, task.info.eventChainId)
         except _SNAPSHOT_FAULTS as fault:
-            failure = tasks.TaskFailed(doing, fault)
-        except tasks.TaskFailed as failed:
+            failure = tasks.TaskFailedError(doing, fault)
+        except tasks.TaskFailedError as failed:
             failure = failed
         if attempt == retries or not isinstance(failure.fault, _SNAPSHOT_FAULTS):
             raise failure
-        warn(f"{failure} Trying again in {wait:.0f} s ({attempt + 1} of {retries}).")
+        text = f"{failure} Trying again in {wait:.0f} s ({attempt + 1} of {retries})."
+        warn("snapshot-retry", text, *errors.ids(failure))
         if cancel.wait(wait):
             raise errors.Canceled(f"{doing} was interrupted: the job was canceled")
     raise AssertionError("unreachable")
 
 
 def delete(vm: Any, snapshot: Any, name: str, waiter: tasks.Waiter) -> None:
-    """Delete one snapshot and wait until its data is consolidated. Raises tasks.TaskFailed.
+    """Delete one snapshot and wait until its data is consolidated. Raises tasks.TaskFailedError.
 
     The next snapshot must not be taken before the consolidation has ended: changes made meanwhile
     would be lost to CBT.
@@ -128,7 +129,7 @@ def delete(vm: Any, snapshot: Any, name: str, waiter: tasks.Waiter) -> None:
         task = snapshot.RemoveSnapshot_Task(removeChildren=False, consolidate=True)
         waiter.wait(task, doing, heed_cancel=False)
     except vim.fault.VimFault as fault:
-        raise tasks.TaskFailed(doing, fault) from fault
+        raise tasks.TaskFailedError(doing, fault) from fault
     if vm.runtime.consolidationNeeded:
         doing = f"Consolidating the disks of VM {vm.name}"
         waiter.wait(vm.ConsolidateVMDisks_Task(), doing, heed_cancel=False)
@@ -150,6 +151,7 @@ def observe(session: Session, vm: Any, backup: Taken) -> Observed:
         raise errors.BackupError(
             f"The backup snapshot of VM {vm.name} disappeared while its tree was read",
             todo="Does another backup product or a cleanup script delete snapshots of this VM?",
+            id="backup-snapshot-gone",
         )
     power = str(vm.runtime.powerState)
     chain = backup.event_chain
@@ -201,6 +203,7 @@ def _describe_all(session: Session, vm: Any) -> Iterator[tuple[Item, Snapshot]]:
                 f"The snapshot {inventory.plain_name(item.tree.name)!r} of VM {vm.name} was deleted "
                 "while the tree was read",
                 todo="Run the job again",
+                id="snapshot-gone",
             )
         yield item, _describe(item, configs[item.moref])
 

@@ -18,11 +18,15 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
 _PART = 0.2
 
 
-class TaskFailed(errors.VmsnapError):
+class TaskFailedError(errors.VmsnapError):
     """A vSphere task ended with a fault; `fault` is that fault."""
 
-    def __init__(self, doing: str, fault: Optional[vmodl.MethodFault]) -> None:
-        super().__init__(f"{doing} failed: {describe(fault)}")
+    id = "task-failed"
+
+    def __init__(
+        self, doing: str, fault: Optional[vmodl.MethodFault], *, id: Optional[str] = None
+    ) -> None:
+        super().__init__(f"{doing} failed: {describe(fault)}", id=id)
         self.fault = fault
 
 
@@ -48,7 +52,7 @@ class Waiter:
 
         A canceled job asks the task to stop, and waits for its end: what it makes must be known to
         be cleaned up. A task that could not be stopped returns its result all the same. A wait for
-        cleaning up does not heed the cancel. `timeout` is in seconds. Raises TaskFailed (also when
+        cleaning up does not heed the cancel. `timeout` is in seconds. Raises TaskFailedError (also when
         the time is up) and errors.Canceled.
         """
         began = time.monotonic()
@@ -60,10 +64,12 @@ class Waiter:
             if info.state == "error" and stopping:
                 raise errors.Canceled(f"{doing} was interrupted: the job was canceled")
             if info.state == "error":
-                raise TaskFailed(doing, info.error)
+                raise TaskFailedError(doing, info.error)
             taken = time.monotonic() - began
             if timeout is not None and taken > timeout:
-                raise TaskFailed(f"{doing} (no end after {timeout:.0f} s)", None)
+                raise TaskFailedError(
+                    f"{doing} (no end after {timeout:.0f} s)", None, id="task-late"
+                )
             pause = min(max(_PART * taken, _SHORTEST_PAUSE), _LONGEST_PAUSE)
             if not heed_cancel or stopping:
                 time.sleep(pause)

@@ -16,7 +16,7 @@ from typing import Any, Optional
 _DIGESTS = {40: hashlib.sha1, 64: hashlib.sha256, 128: hashlib.sha512}
 
 
-class NotPinned(ssl.SSLError):
+class NotPinnedError(ssl.SSLError):
     """The server has another certificate than the pinned one."""
 
 
@@ -69,12 +69,12 @@ class PinnedContext(SeeingContext):
         return context
 
     def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:
-        """As ssl's, for connected sockets. Raises NotPinned."""
+        """As ssl's, for connected sockets. Raises NotPinnedError."""
         wrapped = super().wrap_socket(*arguments, **options)
         certificate, self.seen = self.seen or b"", None
         digest = _DIGESTS[len(self._thumbprint)](certificate).hexdigest()
         if not hmac.compare_digest(digest, self._thumbprint):
             wrapped.close()
-            raise NotPinned(f"its digest is {digest}, the pinned one {self._thumbprint}")
+            raise NotPinnedError(f"its digest is {digest}, the pinned one {self._thumbprint}")
         self.seen = certificate
         return wrapped

@@ -17,7 +17,7 @@ import pytest
 import bareos_vmsnap
 from bareos_vmsnap import extents
 from bareos_vmsnap.mover import wire
-from bareos_vmsnap.mover.child.failures import PlanFailure
+from bareos_vmsnap.mover.child.errors import PlanError
 from bareos_vmsnap.mover.child.plan_intake import receive
 from bareos_vmsnap.mover.client.mover import Mover, MoverError
 from bareos_vmsnap.processes.pipes import Channel
@@ -201,7 +201,7 @@ def test_the_plan_arrives_whole_or_not_at_all() -> None:
     whole = b"".join(wire.pack(plan, iter(given)))
     assert _received(whole) == given
     for length in (0, 2, 100, len(whole) - 1, len(whole) - 16, len(whole) - 24, len(whole) - 8000):
-        with pytest.raises(PlanFailure, match="cut off"):
+        with pytest.raises(PlanError, match="cut off"):
             _received(whole[:length])
     assert extents.total(given) == 10_000 * 512
 

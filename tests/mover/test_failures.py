@@ -94,14 +94,14 @@ def test_a_failing_read_names_the_place(tmp_path: Path, rate: str) -> None:
         ) as caught,
     ):
         harness.backup(harness.read_plan(source, SIZE, "full", chunk=64 * KIB))
-    assert caught.value.kind == "nbd"
+    assert caught.value.id == "nbd-failed"
 
 
 def test_a_server_that_is_not_there(tmp_path: Path) -> None:
     source = NbdDisk(f"nbd+unix:///?socket={tmp_path}/nothing")
     with pytest.raises(MoverError, match="cannot connect") as caught:
         harness.backup(harness.read_plan(source, SIZE, "full"))
-    assert caught.value.kind == "nbd"
+    assert caught.value.id == "nbd-failed"
     plan = harness.write_plan(source, SIZE)
     with Mover.write(plan) as mover, pytest.raises(MoverError, match="cannot connect"):
         mover.wait_ready(harness.TIMEOUT)
@@ -114,7 +114,7 @@ def test_the_server_is_killed_while_reading(slow: DiskDescription) -> None:
         os.kill(harness.pid_of(slow), signal.SIGKILL)
         with pytest.raises(MoverError, match=r"NBD server .*: read of \d+ bytes at") as caught:
             mover.finish(harness.TIMEOUT)
-    assert caught.value.kind == "nbd"
+    assert caught.value.id == "nbd-failed"
 
 
 def test_the_server_is_killed_while_writing(slow: DiskDescription, local: DiskDescription) -> None:
@@ -127,7 +127,7 @@ def test_the_server_is_killed_while_writing(slow: DiskDescription, local: DiskDe
         core.join(harness.TIMEOUT)
         with pytest.raises(MoverError, match=r"NBD server .*: write of \d+ bytes at") as caught:
             mover.finish(harness.TIMEOUT)
-    assert caught.value.kind == "nbd"
+    assert caught.value.id == "nbd-failed"
 
 
 def test_a_writer_learns_that_the_mover_was_killed(slow: DiskDescription) -> None:
@@ -140,7 +140,7 @@ def test_a_writer_learns_that_the_mover_was_killed(slow: DiskDescription) -> Non
                 os.write(mover.data_fd, bytes(256 * KIB))
         with pytest.raises(MoverError, match="killed by SIGKILL") as caught:
             mover.finish(harness.TIMEOUT)
-    assert caught.value.kind == "died"
+    assert caught.value.id == "mover-died"
 
 
 def test_a_mover_fed_from_a_file_tells_itself_why_it_ended(slow: DiskDescription) -> None:
@@ -160,7 +160,7 @@ def test_the_mover_is_killed(local: DiskDescription) -> None:
         harness.receive(mover)
         with pytest.raises(MoverError, match="ended without a report .killed by SIGKILL") as caught:
             mover.finish(harness.TIMEOUT)
-        assert caught.value.kind == "died"
+        assert caught.value.id == "mover-died"
         harness.wait_until(lambda: not harness.is_running(server))
 
 
@@ -170,7 +170,7 @@ def test_sigterm_ends_mover_and_server(local: DiskDescription) -> None:
         os.kill(pid_of(mover), signal.SIGTERM)
         with pytest.raises(MoverError, match="ended by SIGTERM") as caught:
             mover.finish(harness.TIMEOUT)
-        assert caught.value.kind == "terminated"
+        assert caught.value.id == "mover-terminated"
         harness.wait_until(lambda: not harness.is_running(server))
 
 
@@ -192,7 +192,7 @@ def test_nothing_is_left_behind_by_a_kill(local: DiskDescription, scratch: Path)
         with pytest.raises(MoverError, match="stopped before its end") as caught:
             mover.finish(harness.TIMEOUT)
         mover.kill()
-    assert caught.value.kind == "killed"
+    assert caught.value.id == "mover-killed"
     assert not harness.is_running(server)
     assert list(scratch.iterdir()) == []
 
@@ -203,7 +203,7 @@ def test_a_stopped_mover_is_killed_all_the_same(local: DiskDescription) -> None:
         os.kill(pid_of(mover), signal.SIGSTOP)
         with pytest.raises(MoverError, match="did not end within 0 s") as caught:
             mover.finish(0.2)
-    assert caught.value.kind == "timeout"
+    assert caught.value.id == "mover-late"
     harness.wait_until(lambda: not harness.is_running(server))
 
 
@@ -256,7 +256,7 @@ def test_the_reader_goes_away(local: DiskDescription) -> None:
         mover.close_data()
         with pytest.raises(MoverError, match="reader went away") as caught:
             mover.finish(harness.TIMEOUT)
-    assert caught.value.kind == "broken-pipe"
+    assert caught.value.id == "reader-gone"
 
 
 def test_a_failure_is_reported_while_the_pipe_is_full(tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ def test_a_missing_module_is_named(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(MoverError, match="No module named 'nbd'.*python3-libnbd") as caught:
         Mover.read(harness.read_plan(local, SIZE, "full"), launcher=kind()).finish(harness.TIMEOUT)
-    assert caught.value.kind == "environment"
+    assert caught.value.id == "module-missing"
 
 
 @pytest.mark.parametrize("kind", [launch.Interpreter, launch.ForkServerClient])
@@ -306,7 +306,7 @@ def test_a_missing_interpreter_is_named(
 ) -> None:
     with pytest.raises(MoverError, match="cannot start /nowhere/python3") as caught:
         Mover.read(harness.read_plan(local, SIZE, "full"), launcher=kind("/nowhere/python3"))
-    assert caught.value.kind == "start"
+    assert caught.value.id == "process-not-started"
 
 
 @pytest.mark.parametrize("kind", [launch.Interpreter, launch.ForkServerClient])
@@ -316,7 +316,7 @@ def test_a_mover_that_dies_at_once(
     with pytest.raises(MoverError, match="ended without a report|movers .* has ended") as caught:
         mover = Mover.read(harness.read_plan(local, SIZE, "full"), launcher=kind("/bin/false"))
         mover.finish(harness.TIMEOUT)
-    assert caught.value.kind == "died"
+    assert caught.value.id == "mover-died"
 
 
 def test_a_mover_that_lies(local: DiskDescription, tmp_path: Path) -> None:
@@ -326,7 +326,7 @@ def test_a_mover_that_lies(local: DiskDescription, tmp_path: Path) -> None:
         '{"ok": true, "frames": 1, "data_bytes": 512, "zero_bytes": 0, "stored_bytes": 512,'
         ' "stream_bytes": %d, "digest": "' + 32 * "0" + '", "header": {}, "notes": []}'
     )
-    for size, status, kind in ((700, 0, ""), (700, 9, "died"), (600, 0, "report")):
+    for size, status, id in ((700, 0, ""), (700, 9, "mover-died"), (600, 0, "mover-report")):
         fake.write_text(
             f"""#!{sys.executable}
 import os, sys
@@ -341,9 +341,9 @@ sys.exit({status})
         mover = Mover.read(
             harness.read_plan(local, SIZE, "full"), launcher=launch.Interpreter(str(fake))
         )
-        if not kind:
+        if not id:
             assert mover.finish(harness.TIMEOUT).frames == 1
             continue
         with pytest.raises(MoverError) as caught:
             mover.finish(harness.TIMEOUT)
-        assert caught.value.kind == kind
+        assert caught.value.id == id

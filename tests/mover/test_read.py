@@ -260,7 +260,7 @@ def test_the_rate_limit_is_kept(served: Any) -> None:
 def test_a_disk_of_another_size_is_refused(served: Any) -> None:
     with pytest.raises(MoverError, match=f"has {ODD} bytes, expected {ODD + 512}") as caught:
         harness.backup(harness.read_plan(served(harness.disk(ODD)), ODD + 512, "full"))
-    assert caught.value.kind == "capacity"
+    assert caught.value.id == "capacity-differs"
 
 
 @pytest.mark.parametrize(
@@ -291,11 +291,11 @@ def test_a_bad_plan_is_refused(tmp_path: Path, change: dict[str, Any], problem: 
     source = harness.qcow2(harness.empty_image(tmp_path, "disk", MIB))
     with pytest.raises(MoverError, match=problem) as caught:
         harness.backup(replace(harness.read_plan(source, MIB, "full"), **change))
-    assert caught.value.kind == "plan"
+    assert caught.value.id == "mover-plan"
 
 
 def test_extents_out_of_order_are_refused(tmp_path: Path) -> None:
     source = harness.qcow2(harness.empty_image(tmp_path, "disk", MIB))
     with pytest.raises(MoverError, match="extents are not sorted") as caught:
         harness.backup(harness.read_plan(source, MIB, "cbt"), [(4096, 512), (0, 512)])
-    assert caught.value.kind == "plan"
+    assert caught.value.id == "mover-plan"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from bareos_vmsnap.mover.child.failures import PlanFailure
+from bareos_vmsnap.mover.child.errors import PlanError
 from bareos_vmsnap.mover.child.slots import Slots
 from bareos_vmsnap.mover.client.mover import Mover, MoverError
 from bareos_vmsnap.transport.disks import ConnectionLimit, DiskDescription
@@ -61,7 +61,7 @@ def test_where_one_scope_is_full_nothing_of_another_is_kept(tmp_path: Path) -> N
 
 
 def test_more_than_there_can_ever_be_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PlanFailure, match="2 connections at once are needed, ESXi host a/b may"):
+    with pytest.raises(PlanError, match="2 connections at once are needed, ESXi host a/b may"):
         Slots().take({scope(tmp_path, 1): 2})
 
 
@@ -183,7 +183,7 @@ def test_a_mover_that_waits_is_killed_by_a_cancel(tmp_path: Path) -> None:
             begun = time.monotonic()
             with pytest.raises(MoverError) as told:
                 second.wait_ready(harness.TIMEOUT, canceled=canceled.is_set)
-            assert told.value.kind == "killed"
+            assert told.value.id == "mover-killed"
             assert time.monotonic() - begun < 5
             assert not harness.is_running(second._process.pid)
 

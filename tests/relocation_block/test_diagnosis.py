@@ -58,7 +58,7 @@ def test_the_cause(line: str, told: Optional[str]) -> None:
         assert found is None
     else:
         assert found is not None
-        assert re.search(told, found), found
+        assert re.search(told, found.text), found
 
 
 def test_an_identity_is_one_that_vmware_takes() -> None:

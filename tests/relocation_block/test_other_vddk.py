@@ -32,7 +32,9 @@ def test_it_gets_what_it_needs(vm: Vm, tmp_path: Path) -> None:
     block = vm.block(**changed)
     answer = block.wait()
     assert block.release() == ""
-    assert answer == Answer(FAILED, "VixDiskLib_PrepareForAccess: Ninety-nine (99)")
+    assert answer == Answer(
+        FAILED, "VixDiskLib_PrepareForAccess: Ninety-nine (99)", id="relocation-call-failed"
+    )
     text = vm.log.read_text()
     digest = vm.disk().thumbprint.upper()
     told = f"moref={vm.moref} vc.example.org {digest} 8443 böse … for bareos-vmsnap {vm.moref}\n"
@@ -53,4 +55,6 @@ def test_it_crashes(vm: Vm, tmp_path: Path) -> None:
     block = vm.block(libdir=build(tmp_path, "-DCRASH"))
     answer = block.wait()
     assert block.release() == ""
-    assert answer == Answer(FAILED, "its process ended early (killed by SIGABRT)")
+    assert answer == Answer(
+        FAILED, "its process ended early (killed by SIGABRT)", id="block-process-ended"
+    )

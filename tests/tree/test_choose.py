@@ -48,7 +48,7 @@ def test_an_older_one_by_its_name() -> None:
 
 
 def test_one_that_no_selected_job_holds() -> None:
-    with pytest.raises(choose.CannotChoose, match="no time point T9; .* hold T1, T2, T3"):
+    with pytest.raises(choose.ChoiceError, match="no time point T9; .* hold T1, T2, T3"):
         choose.timepoint(chain(), "T9")
 
 
@@ -57,5 +57,5 @@ def test_manifests_of_two_vms() -> None:
     other = dataclasses.replace(
         first, vm=dataclasses.replace(first.vm, name="other", instance_uuid="other-uuid")
     )
-    with pytest.raises(choose.CannotChoose, match=r"several VMs: other \(other-uuid\), vm \("):
+    with pytest.raises(choose.ChoiceError, match=r"several VMs: other \(other-uuid\), vm \("):
         choose.timepoint([first, other], None)

@@ -65,7 +65,7 @@ def test_what_is_no_piece_is_refused(piece: bytes) -> None:
 
 
 def test_a_newer_manifest_is_told_apart() -> None:
-    with pytest.raises(manifest.ManifestTooNew, match="version 99"):
+    with pytest.raises(manifest.ManifestTooNewError, match="version 99"):
         manifest.from_json(json.dumps({**document(), "version": 99}).encode())
 
 

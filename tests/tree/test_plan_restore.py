@@ -129,7 +129,9 @@ def test_only_the_state_needs_no_snapshot_and_no_other_branch() -> None:
 def test_a_segment_the_manifest_lacks_is_told() -> None:
     tree = trees.backed_up("A\n  B *\n")
     del tree.segments[next(name for name in tree.segments if "s0002-B/scsi" in name)]
-    with pytest.raises(plan_restore.CannotPlan, match="s0002-B has no segment for disk scsi0-0"):
+    with pytest.raises(
+        plan_restore.RestorePlanError, match="s0002-B has no segment for disk scsi0-0"
+    ):
         plan_restore.plan(tree, tree.point)
 
 

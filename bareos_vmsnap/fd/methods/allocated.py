@@ -20,7 +20,7 @@ def find(edge: DiskEdge, rung: Rung) -> Reading:
         return Reading(rung, (), disk.capacity)
     try:
         areas = edge.reader.changed_areas(edge.task.snapshot, disk, cbt.STAR)
-    except cbt.CbtRefused as error:
+    except cbt.CbtRefusedError as error:
         note = f"{rung.reason}; CBT does not tell the areas in use ({error.what})"
         return Reading(Rung(rung.method, note), (), disk.capacity)
     if areas.covers(disk.capacity):

@@ -41,14 +41,16 @@ def sample(
     return found
 
 
-class CbtWrong(errors.VmsnapError):
+class CbtWrongError(errors.VmsnapError):
     """CBT calls blocks unchanged that differ."""
+
+    id = "audit-mismatch"
 
 
 def check(edge: DiskEdge, areas: cbt.Extents) -> None:
     """Compare some blocks CBT calls unchanged, if an audit is wanted and the base can be read.
 
-    Raises CbtWrong if one differs: the next method of the ladder is used then; errors.BackupError,
+    Raises CbtWrongError if one differs: the next method of the ladder is used then; errors.BackupError,
     errors.Canceled.
     """
     reader = edge.reader
@@ -58,7 +60,7 @@ def check(edge: DiskEdge, areas: cbt.Extents) -> None:
     plan = edge.plan(Reading(Rung(method_names.AUDIT, ""), (), 0, base=edge.describe_base()))
     found = differing(plan, blocks, reader.cancel, reader.launcher)
     if found:
-        raise CbtWrong(
+        raise CbtWrongError(
             f"the audit found {found} bytes of {len(blocks)} sampled blocks changed that CBT calls "
             "unchanged"
         )
@@ -84,7 +86,9 @@ def differing(
     except client.MoverError as error:
         if cancel.is_set():
             raise errors.Canceled("The audit was interrupted: the job was canceled") from error
-        raise errors.BackupError(f"The audit of changed block tracking failed: {error}") from error
+        raise errors.BackupError(
+            f"The audit of changed block tracking failed: {error}", id="audit-failed"
+        ) from error
     return report.data_bytes + report.zero_bytes
 
 

@@ -10,7 +10,7 @@ from bareos_vmsnap.tree.ladder import Rung
 
 
 def find(edge: DiskEdge, rung: Rung) -> Reading:
-    """Raises cbt.CbtRefused, also if an audit finds CBT wrong; errors.BackupError, errors.Canceled."""
+    """Raises cbt.CbtRefusedError, also if an audit finds CBT wrong; errors.BackupError, errors.Canceled."""
     change_id = edge.task.segment.base_change_id
     assert change_id is not None
     areas = edge.reader.changed_areas(edge.task.snapshot, edge.disk, change_id)

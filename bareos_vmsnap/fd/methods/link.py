@@ -13,15 +13,17 @@ from bareos_vmsnap.mover import client
 from bareos_vmsnap.tree.ladder import Rung
 
 
-class NoLink(errors.VmsnapError):
+class NoLinkError(errors.VmsnapError):
     """A snapshot's own file cannot be opened without its parents."""
+
+    id = "no-link"
 
 
 def find(edge: DiskEdge, rung: Rung) -> Reading:
-    """Raises NoLink, errors.Canceled."""
+    """Raises NoLinkError, errors.Canceled."""
     reader = edge.reader
     if not reader.opens_single_links:
-        raise NoLink("no link: transport=nbd needs nbd_link_uri for it")
+        raise NoLinkError("no link: transport=nbd needs nbd_link_uri for it")
     link = reader.describe(edge.task.snapshot, edge.disk, single_link=True)
     found = Reading(rung, (), edge.disk.capacity, link=link)
     with client.Mover.read(edge.plan(found), launcher=reader.launcher) as mover:
@@ -30,5 +32,5 @@ def find(edge: DiskEdge, rung: Rung) -> Reading:
         except client.MoverError as error:
             if reader.canceled():
                 raise errors.Canceled("The backup was canceled") from error
-            raise NoLink(f"no link: {error.reason}") from error
+            raise NoLinkError(f"no link: {error.reason}") from error
     return found

@@ -31,7 +31,7 @@ class Admission:
 def admitted(disks: Sequence[DiskDescription], reporter: Reporter) -> Iterator[Admission]:
     """Wait for one connection to each of the disks, together; keep them while the context lasts.
 
-    What is waited for, and how long it took, is reported. Raises PlanFailure, OSError.
+    What is waited for, and how long it took, is reported. Raises PlanError, OSError.
     """
     held = slots.Slots()
     admission = Admission(disks, held)

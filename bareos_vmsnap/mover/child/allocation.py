@@ -11,7 +11,7 @@ import nbd
 
 from bareos_vmsnap.extents import Extent
 from bareos_vmsnap.mover.child.connection import Connection
-from bareos_vmsnap.mover.child.failures import NbdFailure
+from bareos_vmsnap.mover.child.errors import NbdError
 
 BASE = nbd.CONTEXT_BASE_ALLOCATION
 # Of qemu-nbd: in how many links below a block was written, 0 where it never was.
@@ -55,13 +55,16 @@ def data_ranges(
 def written_ranges(connection: Connection, alive: Callable[[], None]) -> Iterator[Extent]:
     """Yield sorted extents that hold all that was ever written in the one file that is open.
 
-    Zeros that were written are among it: they hide what a parent has there. Raises NbdFailure
+    Zeros that were written are among it: they hide what a parent has there. Raises NbdError
     where the server does not answer, or cannot tell them from what was never written.
     """
     by_depth = connection.handle.can_meta_context(DEPTH)
     by_base = connection.endpoint.maps_written_blocks and connection.handle.can_meta_context(BASE)
     if not by_depth and not by_base:
-        raise NbdFailure(f"{connection.endpoint.name} does not tell what was written in it")
+        raise NbdError(
+            f"{connection.endpoint.name} does not tell what was written in it",
+            id="allocation-unknown",
+        )
     try:
         for start, length, value in _answers(connection, DEPTH if by_depth else BASE, alive):
             if value != 0 if by_depth else not value & nbd.STATE_HOLE:

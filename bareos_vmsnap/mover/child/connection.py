@@ -16,7 +16,7 @@ from typing import Optional
 
 import nbd
 
-from bareos_vmsnap.mover.child.failures import CapacityMismatch, NbdFailure
+from bareos_vmsnap.mover.child.errors import CapacityError, NbdError
 from bareos_vmsnap.processes import sockets
 from bareos_vmsnap.transport import Endpoint
 
@@ -36,8 +36,10 @@ class Request:
     cookie: int = -1
 
 
-class ServerGone(NbdFailure):
+class ServerGoneError(NbdError):
     """Nobody listens any more."""
+
+    id = "nbd-server-gone"
 
 
 class _Company:
@@ -63,7 +65,7 @@ class Connection:
     """A handle for use by one thread at a time; another one may call `stay_alive` meanwhile.
 
     Where the endpoint may be opened again, reading survives short outages; `recovered` tells of
-    them, for people. (nbdkit's filter `retry` would do that with one request at a time.) Raises NbdFailure that names the server, what was tried, where, and the server's last words.
+    them, for people. (nbdkit's filter `retry` would do that with one request at a time.) Raises NbdError that names the server, what was tried, where, and the server's last words.
     """
 
     def __init__(
@@ -93,11 +95,9 @@ class Connection:
         self.request = max(self.block, min(request, largest) // self.block * self.block)
 
     def expect_size(self, capacity: int) -> None:
-        """Raise CapacityMismatch unless the server's disk has `capacity` bytes."""
+        """Raise CapacityError unless the server's disk has `capacity` bytes."""
         if self.size != capacity:
-            raise CapacityMismatch(
-                f"{self.endpoint.name} has {self.size} bytes, expected {capacity}"
-            )
+            raise CapacityError(f"{self.endpoint.name} has {self.size} bytes, expected {capacity}")
 
     def start_read(self, view: memoryview, offset: int) -> list[Request]:
         """Ask for as many bytes as the view has; what lies beyond the disk's end reads as zeros."""
@@ -157,13 +157,13 @@ class Connection:
         with contextlib.suppress(nbd.Error):
             self.handle.shutdown()
 
-    def failure(self, what: str, offset: int, length: int, error: nbd.Error) -> NbdFailure:
+    def failure(self, what: str, offset: int, length: int, error: nbd.Error) -> NbdError:
         """Return the exception for a request that failed."""
         # Of a connection that was lost before, libnbd tells its state only.
         why = "the connection is lost" if error.errnum == errno.ENOTCONN else str(error)
         return self._failure(f"{what} of {length} bytes at offset {offset} failed: {why}")
 
-    def lost(self, error: nbd.Error) -> NbdFailure:
+    def lost(self, error: nbd.Error) -> NbdError:
         """Return the exception for a connection that broke while it was idle."""
         return self._failure(f"connection lost: {error}")
 
@@ -189,7 +189,7 @@ class Connection:
             except nbd.Error as error:
                 attempt = self._recover(self._read_failure(request, error), attempt)
 
-    def _recover(self, failure: NbdFailure, attempt: int) -> int:
+    def _recover(self, failure: NbdError, attempt: int) -> int:
         """Connect anew, ask again for all that was not answered, return the number of attempts.
 
         Raises `failure` where the endpoint does not allow that, the server has ended, or too many
@@ -214,14 +214,14 @@ class Connection:
                 self.expect_size(self.handle.get_size())
                 for request in self._unanswered:
                     self._ask(request)
-            except ServerGone:
+            except ServerGoneError:
                 raise failure from None
-            except NbdFailure as again:
+            except NbdError as again:
                 failure = again
             except nbd.Error as error:
                 failure = self.lost(error)
             else:
-                self.recovered.append(f"connected anew after: {first}")
+                self.recovered.append(f"connected anew after: {first.what}")
                 return attempt
 
     def _open(self) -> nbd.NBD:
@@ -242,7 +242,8 @@ class Connection:
         except nbd.Error as error:
             failure = self._failure(f"cannot connect: {error}")
             if error.errnum == errno.ECONNREFUSED:
-                raise ServerGone(str(failure)) from error
+                known = failure.id if failure.id != NbdError.id else None
+                raise ServerGoneError(failure.what, id=known) from error
             raise failure from error
         if not handle.aio_is_ready():
             raise self._failure("cannot connect: the server closed the connection")
@@ -250,17 +251,17 @@ class Connection:
             sockets.widen(descriptor)
         return handle
 
-    def _read_failure(self, request: Request, error: nbd.Error) -> NbdFailure:
+    def _read_failure(self, request: Request, error: nbd.Error) -> NbdError:
         return self.failure("read", request.offset, len(request.view), error)
 
-    def _failure(self, problem: str) -> NbdFailure:
+    def _failure(self, problem: str) -> NbdError:
         # libnbd quotes a URI that it does not understand, and that may hold a secret.
         problem = problem.replace(self.endpoint.uri, "(its URI)")
         meaning = self.endpoint.explain()
         if meaning:
-            return NbdFailure(f"{self.endpoint.name}: {meaning}; {problem}")
+            return NbdError(f"{self.endpoint.name}: {meaning.text}; {problem}", id=meaning.id)
         said = self.endpoint.log()
-        return NbdFailure(
+        return NbdError(
             f"{self.endpoint.name}: {problem}" + (f"; the server said: {said}" if said else "")
         )
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional
 
-from bareos_vmsnap.mover.child.failures import CapacityMismatch, WrongSegment
+from bareos_vmsnap.mover.child.errors import CapacityError, WrongSegmentError
 from bareos_vmsnap.stream import layout, parser
 from bareos_vmsnap.stream.frame import Frame, Totals
 from bareos_vmsnap.stream.payload import Bytes
@@ -31,7 +31,7 @@ class TakenFrame(NamedTuple):
     position: int
 
     def unpack(self) -> Bytes:
-        """Return the raw bytes, which may be the stored ones. Raises PayloadDamaged."""
+        """Return the raw bytes, which may be the stored ones. Raises PayloadDamagedError."""
         return parser.unpack(self.frame, self.stored, self.position)
 
 
@@ -50,11 +50,13 @@ class Intake:
         """Raise unless the header has these fields, and its disk fits in `capacity` bytes."""
         for key, value in fields.items():
             if key not in self.header:
-                raise WrongSegment(f"segment has no {key} in its header, expected {value!r}")
+                raise WrongSegmentError(f"segment has no {key} in its header, expected {value!r}")
             if self.header[key] != value:
-                raise WrongSegment(f"segment has {key} {self.header[key]!r}, expected {value!r}")
+                raise WrongSegmentError(
+                    f"segment has {key} {self.header[key]!r}, expected {value!r}"
+                )
         if self._reader.capacity > capacity:
-            raise CapacityMismatch(
+            raise CapacityError(
                 f"segment is of a disk of {self._reader.capacity} bytes, the target has {capacity}"
             )
 

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import sys
 import traceback
-from typing import Any
 
+from bareos_vmsnap import system_errors
+from bareos_vmsnap.errors import VmsnapError
 from bareos_vmsnap.mover.child import intake, memory, plan_intake, read, write
+from bareos_vmsnap.mover.child.errors import ReaderGoneError
 from bareos_vmsnap.mover.child.reporter import Reporter
 from bareos_vmsnap.mover.plan import ReadPlan, WritePlan
 
@@ -25,7 +27,8 @@ def run(plan_pipe: int, data: int, reporter: Reporter) -> int:
             memory.keep_freed_blocks(ReadPlan.chunk)
             fields = write.run(plan, data, reporter)
     except Exception as error:  # noqa: BLE001 - whatever it is, the client must learn of it
-        reporter.failure(*_cause(error))
+        cause = _cause(error)
+        reporter.failure(cause.what, id=cause.id)
         if isinstance(plan, WritePlan):
             # Bareos writes on until the file ends, and would report a broken channel instead.
             intake.drain(data)
@@ -34,14 +37,13 @@ def run(plan_pipe: int, data: int, reporter: Reporter) -> int:
     return 0
 
 
-def _cause(error: Exception) -> tuple[str, str]:
-    """Return kind and message for the report."""
-    kind: Any = getattr(error, "kind", None)
-    if isinstance(kind, str):
-        return kind, str(error)
+def _cause(error: Exception) -> VmsnapError:
+    """Return what the report says."""
+    if isinstance(error, VmsnapError):
+        return error
     if isinstance(error, (BrokenPipeError, ConnectionResetError)):
-        return "broken-pipe", "the segment's reader went away before its end"
-    if isinstance(error, (OSError, MemoryError)):
-        return "system", f"{type(error).__name__}: {error}"
-    traceback.print_exception(type(error), error, error.__traceback__, file=sys.stderr)
-    return "internal", f"{type(error).__name__}: {error}"
+        return ReaderGoneError("the segment's reader went away before its end")
+    said = system_errors.translated(error)
+    if isinstance(said, system_errors.UnexpectedError):
+        traceback.print_exception(type(error), error, error.__traceback__, file=sys.stderr)
+    return VmsnapError(f"{type(error).__name__}: {error}", id=said.id)

@@ -48,7 +48,7 @@ def _wait(lifeline: int, signalled: int, scratch: str, reporter: Reporter) -> No
         if signal.SIGTERM in os.read(signalled, 64):
             status = EXIT_TERMINATED
             # Before the servers die, since their end would be reported as the cause.
-            reporter.failure("terminated", "mover was ended by SIGTERM")
+            reporter.failure("mover was ended by SIGTERM", id="mover-terminated")
             break
     server.kill_all()
     shutil.rmtree(scratch, ignore_errors=True)

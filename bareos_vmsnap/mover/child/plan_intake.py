@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from bareos_vmsnap import codec
 from bareos_vmsnap.mover import plan as plans
 from bareos_vmsnap.mover import wire
-from bareos_vmsnap.mover.child.failures import PlanFailure
+from bareos_vmsnap.mover.child.errors import PlanError
 from bareos_vmsnap.mover.child.record_spool import RecordSpool
 from bareos_vmsnap.mover.plan import Plan, ReadPlan, WritePlan
 from bareos_vmsnap.stream import layout
@@ -25,21 +25,21 @@ _MAX_GRANULES = 256
 
 
 def receive(descriptor: int) -> tuple[Plan, RecordSpool]:
-    """Read the plan and its extents from the plan pipe, to its end. Raises PlanFailure."""
+    """Read the plan and its extents from the plan pipe, to its end. Raises PlanError."""
     with os.fdopen(descriptor, "rb") as pipe:
         (length,) = wire.LENGTH.unpack(_exactly(pipe, wire.LENGTH.size))
         if length > wire.MAX_PLAN:
-            raise PlanFailure(f"plan of {length} bytes, at most {wire.MAX_PLAN} are allowed")
+            raise PlanError(f"plan of {length} bytes, at most {wire.MAX_PLAN} are allowed")
         plan = parse(json.loads(_exactly(pipe, length)))
         return plan, _extents(pipe)
 
 
 def parse(value: Any) -> Plan:
-    """The plan of a JSON value. Raises PlanFailure; its message names keys, never their values."""
+    """The plan of a JSON value. Raises PlanError; its message names keys, never their values."""
     try:
         plan: Plan = codec.decode(Plan, value, strict=True)
-    except codec.Mismatch as error:
-        raise PlanFailure(f"plan: {error}") from error
+    except codec.MismatchError as error:
+        raise PlanError(f"plan: {error}") from error
     if isinstance(plan, ReadPlan):
         _check_read(plan)
     else:
@@ -84,7 +84,7 @@ def _check_common(plan: Plan) -> None:
 
 def _require(fulfilled: bool, problem: str) -> None:
     if not fulfilled:
-        raise PlanFailure(problem)
+        raise PlanError(problem)
 
 
 def _range(name: str, value: int, low: int, high: int) -> None:
@@ -94,7 +94,7 @@ def _range(name: str, value: int, low: int, high: int) -> None:
 def _exactly(pipe: BinaryIO, size: int) -> bytes:
     data = pipe.read(size)
     if len(data) < size:
-        raise PlanFailure("plan was cut off")
+        raise PlanError("plan was cut off")
     return data
 
 
@@ -107,5 +107,5 @@ def _extents(pipe: BinaryIO) -> RecordSpool:
         spool.extend_packed(data[: -wire.PAIR.size])
         tail = data[-wire.PAIR.size :]
     if tail != wire.END or size % wire.PAIR.size:
-        raise PlanFailure("list of extents was cut off")
+        raise PlanError("list of extents was cut off")
     return spool

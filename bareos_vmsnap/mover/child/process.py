@@ -48,9 +48,9 @@ def _run(plan: int, data: int, reporter: Reporter) -> int:
         operations = importlib.import_module("bareos_vmsnap.mover.child.operations")
     except ImportError as error:
         reporter.failure(
-            "environment",
             f"{sys.executable} (Python {sys.version.split()[0]}) lacks a module: {error};"
             " nbd comes from the distribution's package python3-libnbd",
+            id="module-missing",
         )
         return 1
     status: int = operations.run(plan, data, reporter)

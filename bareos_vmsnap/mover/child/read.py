@@ -15,7 +15,7 @@ from bareos_vmsnap.mover.child import allocation
 from bareos_vmsnap.mover.child.admission import admitted
 from bareos_vmsnap.mover.child.connection import Connection
 from bareos_vmsnap.mover.child.dispatcher import Dispatcher
-from bareos_vmsnap.mover.child.failures import AccountingFailure, NbdFailure, PlanFailure
+from bareos_vmsnap.mover.child.errors import AccountingError, NbdError, PlanError
 from bareos_vmsnap.mover.child.rate_limiter import RateLimiter
 from bareos_vmsnap.mover.child.read_worker import ReadWorker, Selection
 from bareos_vmsnap.mover.child.record_spool import RecordSpool
@@ -38,7 +38,7 @@ TICK = 1.0  # seconds between looks at idle connections
 def run(plan: ReadPlan, planned: RecordSpool, data: int, reporter: Reporter) -> dict[str, Any]:
     """Write the segment of a plan to the channel `data`, close it, and return the report's fields.
 
-    Raises MoverFailure, TransportError, and ConnectionError where nobody reads any longer; then
+    Raises MoverChildError, TransportError, and ConnectionError where nobody reads any longer; then
     threads may still be busy, so the process must end.
     """
     header = {**plan.header, "capacity": plan.capacity, "chunk": plan.chunk}
@@ -58,10 +58,10 @@ def run(plan: ReadPlan, planned: RecordSpool, data: int, reporter: Reporter) -> 
         while len(per_worker) < _worker_count(plan, first, total) and admission.another():
             try:
                 per_worker.append([connect(beside.endpoint, beside=beside) for beside in first])
-            except NbdFailure as failure:
+            except NbdError as failure:
                 # Others have connections too, that nobody here counts.
                 notes.append(
-                    f"reading with {len(per_worker)} instead of more connections: {failure}"
+                    f"reading with {len(per_worker)} instead of more connections: {failure.what}"
                 )
                 break
         reporter.ready()
@@ -82,7 +82,7 @@ def _find_work(
 ) -> Work:
     block = max(connection.block for connection in first)
     if plan.chunk % block or (plan.compares and plan.granularity % block):
-        raise PlanFailure(f"chunk and granularity must be multiples of the server's block, {block}")
+        raise PlanError(f"chunk and granularity must be multiples of the server's block, {block}")
     allocated = []
 
     def alive() -> None:
@@ -101,7 +101,7 @@ def _find_work(
 def _written_in(link: DiskDescription, plan: ReadPlan, reporter: Reporter) -> RecordSpool:
     """What was ever written in a delta disk's own file.
 
-    "All of it" may be true, but is also what VDDK says when it cannot tell. Raises NbdFailure then.
+    "All of it" may be true, but is also what VDDK says when it cannot tell. Raises NbdError then.
     """
     written = RecordSpool(PAIR)
     with transport.open(link, writable=False) as endpoint:
@@ -111,7 +111,10 @@ def _written_in(link: DiskDescription, plan: ReadPlan, reporter: Reporter) -> Re
         written.extend(allocation.written_ranges(connection, reporter.alive))
         connection.close()
         if extents.total(written) == plan.capacity > allocation.ALIGNMENT:
-            raise NbdFailure(f"{endpoint.name} calls all of it written, which may say nothing")
+            raise NbdError(
+                f"{endpoint.name} calls all of it written, which may say nothing",
+                id="allocation-unknown",
+            )
     return written
 
 
@@ -119,14 +122,14 @@ def _total(work: Work) -> int:
     try:
         return work.total()
     except ValueError as error:
-        raise PlanFailure(str(error)) from error
+        raise PlanError(str(error)) from error
 
 
 def _start_segment(data: int, header: dict[str, Any]) -> SegmentChannel:
     try:
         return SegmentChannel(data, header)
     except ValueError as error:
-        raise PlanFailure(str(error)) from error
+        raise PlanError(str(error)) from error
 
 
 def _worker_count(plan: ReadPlan, first: list[Connection], total: int) -> int:
@@ -166,7 +169,7 @@ def _move(
     finally:
         dispatcher.stop()
     if dispatcher.done_bytes != total:
-        raise AccountingFailure(f"{dispatcher.done_bytes} of {total} planned bytes were read")
+        raise AccountingError(f"{dispatcher.done_bytes} of {total} planned bytes were read")
     for connections in per_worker:
         for connection in connections:
             connection.close()

@@ -46,9 +46,9 @@ class Reporter:
         """Tell the totals; may wait for a reader."""
         self._write({"ok": True, **fields})
 
-    def failure(self, kind: str, message: str) -> None:
-        """Tell what went wrong; never waits."""
-        self._write({"ok": False, "error": kind, "message": message[:_MESSAGE_LIMIT]})
+    def failure(self, message: str, *, id: str) -> None:
+        """Tell what went wrong, and the id of that message; never waits."""
+        self._write({"ok": False, "error": id, "message": message[:_MESSAGE_LIMIT]})
 
     def _write(self, line: Mapping[str, Any]) -> None:
         self._told = time.monotonic()

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Optional
 
-from bareos_vmsnap.mover.child.failures import AccountingFailure
+from bareos_vmsnap.mover.child.errors import AccountingError
 from bareos_vmsnap.mover.child.zeros import ZeroRuns
 from bareos_vmsnap.stream import layout
 from bareos_vmsnap.stream.builder import SegmentBuilder
@@ -54,14 +54,14 @@ class SegmentChannel:
     def finish(self, planned: Optional[int] = None) -> tuple[Totals, int]:
         """Write what waits and the trailer; return the totals and the size of the segment.
 
-        Raises AccountingFailure, and leaves the segment truncated, unless its frames cover as many
+        Raises AccountingError, and leaves the segment truncated, unless its frames cover as many
         bytes as `planned`, where that is known.
         """
         with self._lock:
             self._send([self._builder.zero(*run) for run in self._zeros.rest()])
             totals = self._builder.totals()
             if planned not in (None, totals.data_bytes + totals.zero_bytes):
-                raise AccountingFailure(f"segment holds {totals}, planned were {planned} bytes")
+                raise AccountingError(f"segment holds {totals}, planned were {planned} bytes")
             self._send([self._builder.trailer()])
         size = layout.stream_size(self._header_length, totals.frames, totals.stored_bytes)
         return totals, size

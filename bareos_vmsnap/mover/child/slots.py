@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Callable
 from urllib.parse import quote
 
-from bareos_vmsnap.mover.child.failures import PlanFailure
+from bareos_vmsnap.mover.child.errors import PlanError
 from bareos_vmsnap.processes import file_lock
 from bareos_vmsnap.transport.disks import ConnectionLimit
 
@@ -44,13 +44,14 @@ class Slots:
     ) -> None:
         """Take so many slots of each scope, waiting for as long as it takes.
 
-        `waiting` is called once for each scope that has to be waited for. Raises PlanFailure for
+        `waiting` is called once for each scope that has to be waited for. Raises PlanError for
         more slots than a scope has, OSError where the files cannot be used.
         """
         for scope, count in sorted(wanted.items()):
             if count > scope.limit:
-                raise PlanFailure(
-                    f"{count} connections at once are needed, {scope.name} may have {scope.limit}"
+                raise PlanError(
+                    f"{count} connections at once are needed, {scope.name} may have {scope.limit}",
+                    id="connection-limit",
                 )
         for scope, count in sorted(wanted.items()):
             self._take(scope, count, waiting)

@@ -15,13 +15,13 @@ from typing import Any, Callable, Optional
 from bareos_vmsnap import transport
 from bareos_vmsnap.mover.child.admission import admitted
 from bareos_vmsnap.mover.child.connection import Connection
-from bareos_vmsnap.mover.child.failures import NbdFailure
+from bareos_vmsnap.mover.child.errors import NbdError
 from bareos_vmsnap.mover.child.intake import Intake
 from bareos_vmsnap.mover.child.rate_limiter import RateLimiter
 from bareos_vmsnap.mover.child.readback import Readback
 from bareos_vmsnap.mover.child.reporter import Reporter, totals_fields
 from bareos_vmsnap.mover.child.worker_threads import WorkerThreads
-from bareos_vmsnap.mover.child.write_queue import Closed, DiskWrite, WriteQueue
+from bareos_vmsnap.mover.child.write_queue import ClosedError, DiskWrite, WriteQueue
 from bareos_vmsnap.mover.plan import WritePlan
 from bareos_vmsnap.stream import layout
 
@@ -32,7 +32,7 @@ def run(plan: WritePlan, data: int, reporter: Reporter) -> dict[str, Any]:
     """Apply the segment that comes in the channel `data`, and return the report's fields.
 
     When this returns, the segment was whole, all of it is on stable storage, and the server has
-    stopped. Raises MoverFailure, SegmentError, TransportError; then threads may still be busy.
+    stopped. Raises MoverChildError, SegmentError, TransportError; then threads may still be busy.
     """
     with ExitStack() as stack:
         stack.enter_context(admitted([plan.target], reporter))
@@ -40,7 +40,7 @@ def run(plan: WritePlan, data: int, reporter: Reporter) -> dict[str, Any]:
         connection = Connection(endpoint, request=plan.request_size)
         connection.expect_size(plan.capacity)
         if connection.handle.is_read_only():
-            raise NbdFailure(f"{endpoint.name} does not allow writing")
+            raise NbdError(f"{endpoint.name} does not allow writing", id="nbd-read-only")
         reporter.ready()
         _await(data, connection, plan.keepalive)
         intake = Intake(data)
@@ -103,7 +103,7 @@ class Decoding:
         try:
             while self._next_frames():
                 pass
-        except Closed:
+        except ClosedError:
             return  # the queue's own failure is the one to report
         with self._lock:
             self._left -= 1

@@ -18,14 +18,14 @@ from typing import Callable, NamedTuple, Optional
 import nbd
 
 from bareos_vmsnap.mover.child.connection import Connection
-from bareos_vmsnap.mover.child.failures import NbdFailure
+from bareos_vmsnap.mover.child.errors import NbdError
 from bareos_vmsnap.stream.payload import Bytes
 
 # A server that must write the zeros itself answers only when it has: keep that time short.
 ZERO_REQUEST = 32 << 20
 
 
-class Closed(Exception):
+class ClosedError(Exception):
     """The queue takes nothing more, since it failed or was stopped."""
 
 
@@ -76,13 +76,13 @@ class WriteQueue:
     ) -> None:
         """Hand in a batch of any sizes from any thread; wait for room.
 
-        `release` is called, in another thread, once all of it is written. Raises Closed.
+        `release` is called, in another thread, once all of it is written. Raises ClosedError.
         """
         with self._changed:
             while self._open and self._batches >= self._depth:
                 self._changed.wait()
             if not self._open:
-                raise Closed
+                raise ClosedError
             self._batches += 1
             self._waiting.append(_Batch(self._requests(writes), release))
         self._wake()
@@ -95,7 +95,7 @@ class WriteQueue:
         self._wake()
 
     def run(self) -> None:
-        """Drive the connection until closed and done. Raises NbdFailure."""
+        """Drive the connection until closed and done. Raises NbdError."""
         poll = select.poll()
         poll.register(self._woken, select.POLLIN)
         try:
@@ -202,6 +202,6 @@ class WriteQueue:
             batch.in_flight -= 1
             self._end(batch)
 
-    def _failure(self, write: DiskWrite, error: nbd.Error) -> NbdFailure:
+    def _failure(self, write: DiskWrite, error: nbd.Error) -> NbdError:
         what = "zeroing" if write.data is None else "write"
         return self._connection.failure(what, write.offset, write.length, error)

@@ -112,7 +112,7 @@ class ForkServerClient:
             except OSError as error:
                 handle.close()
                 words = f"the process that starts movers ({self._python}) has ended"
-                raise MoverError("died", f"{words}: {error}") from error
+                raise MoverError(f"{words}: {error}", id="mover-died") from error
         return _Forked(handle)
 
     def close(self) -> None:
@@ -236,4 +236,4 @@ def _spawn(
     try:
         return spawn(python, arguments, descriptors, output)
     except ProcessError as error:
-        raise MoverError("start", error.what) from error
+        raise MoverError(error.what, id=error.id) from error

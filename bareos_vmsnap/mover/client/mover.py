@@ -104,7 +104,7 @@ class Mover:
 
         The mover may wait for its turn to connect as long as it takes; `tell` is called with
         sentences about that. Raises MoverError if the mover fails, or otherwise gives no sign of
-        life for `timeout` seconds, or (kind "killed") once `canceled` says so.
+        life for `timeout` seconds, or (id "mover-killed") once `canceled` says so.
         """
         deadline = time.monotonic() + timeout
         while not self._ready and self._final is None and not self._reports.ended:
@@ -225,7 +225,7 @@ class Mover:
         try:
             status = self._process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            raise self._error("timeout", if_late) from None
+            raise self._error(if_late, id="mover-late") from None
         return self._judge(status)
 
     def _judge(self, status: int) -> Report:
@@ -233,20 +233,20 @@ class Mover:
         final = self._final
         if self._killed and status != 0:
             # What it may have said of its servers' end meanwhile is not the cause.
-            raise self._error("killed", "mover was stopped before its end")
+            raise self._error("mover was stopped before its end", id="mover-killed")
         if final is None:
-            raise self._error("died", "mover ended without a report")
+            raise self._error("mover ended without a report", id="mover-died")
         if not final["ok"]:
-            raise self._error(final["error"], final["message"])
+            raise self._error(final["message"], id=final["error"])
         if status != 0:
-            raise self._error("died", "mover reported success but did not end well")
+            raise self._error("mover reported success but did not end well", id="mover-died")
         try:
             return Report.parse(final)
         except ValueError as error:
-            raise self._error("report", f"totals do not add up: {error}") from error
+            raise self._error(f"totals do not add up: {error}", id="mover-report") from error
 
-    def _error(self, kind: str, reason: str) -> MoverError:
-        return MoverError(kind, reason, self._process.ending(), last_words(self._stderr))
+    def _error(self, reason: str, *, id: str) -> MoverError:
+        return MoverError(reason, self._process.ending(), last_words(self._stderr), id=id)
 
     def _close(self) -> None:
         for close in (

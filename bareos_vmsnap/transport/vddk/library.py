@@ -50,13 +50,15 @@ def find(libdir: Optional[str] = None, places: Sequence[str] = PLACES) -> Librar
     raise TransportError(
         f"VMware's VDDK (libvixDiskLib.so.6 to .9) is not in {', '.join(tried)}: download VDDK"
         " from Broadcom, or install the package bareos-vmware-vix-disklib, and name its directory"
-        " with vddk_libdir"
+        " with vddk_libdir",
+        id="vddk-missing",
     )
 
 
 def _checked(found: Library) -> Library:
     if ":" in found.folder:
         raise TransportError(
-            f"vddk_libdir {found.libdir} has a colon in it, which the loader does not take"
+            f"vddk_libdir {found.libdir} has a colon in it, which the loader does not take",
+            id="vddk-libdir-colon",
         )
     return found

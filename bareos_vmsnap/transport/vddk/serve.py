@@ -56,8 +56,10 @@ def serve(disk: VddkDisk, *, writable: bool) -> Iterator[Endpoint]:
                         ends_with_clients=True,
                     )
                 )
-        except server.ServerNotReady as error:
-            raise TransportError(f"{name}: {explain(error.log) or error}") from error
+        except server.ServerNotReadyError as error:
+            known = explain(error.log)
+            said = known.text if known else error.what
+            raise TransportError(f"{name}: {said}", id=known.id if known else error.id) from error
         yield Endpoint(
             running.uri,
             name,
@@ -75,7 +77,9 @@ def _log(disk: VddkDisk) -> ServerLog:
     try:
         return ServerLog([disk.password], disk.log, label)
     except OSError as error:
-        raise TransportError(f"{disk.log} cannot be written: {error.strerror}") from error
+        raise TransportError(
+            f"{disk.log} cannot be written: {error.strerror}", id="disk-log-unwritable"
+        ) from error
 
 
 @contextmanager
