@@ -10,6 +10,7 @@ from collections import defaultdict
 
 import pytest
 
+from . import code_map
 from .imports import PRODUCT, Graph, circle, folded, graph, outside
 from .layers import GROUND, LAYERS
 
@@ -132,3 +133,8 @@ def test_a_class_name_has_one_meaning() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places[node.name].append(str(file.relative_to(PRODUCT)))
     assert {name: files for name, files in places.items() if len(files) > 1} == {}
+
+
+def test_the_picture_shows_what_is() -> None:
+    assert {folder for floor in code_map._FLOORS for folder in floor} == set(LAYERS)
+    assert code_map.PICTURE.read_text() == code_map.svg(), "run python -m tests.structure.code_map"
