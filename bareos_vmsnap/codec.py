@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Dataclasses to JSON values and back, checked against their annotations (standard library only)."""
+"""Dataclasses to JSON values and back, checked by their annotations (standard library only)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 class MismatchError(ValueError):
     """A JSON value does not fit the dataclass it should become; the message names the place.
 
-    It shows no values: those may be secrets.
+    It shows no values, as they may be secrets.
     """
 
 
@@ -41,31 +41,31 @@ def _hints(kind: type) -> dict[str, Any]:
 def decode(kind: Any, value: Any, where: str = "", *, strict: bool = False) -> Any:
     """Return the JSON `value` as `kind`. Raises MismatchError.
 
-    Unknown keys are passed over, since a newer minor version may have added them, unless `strict`.
-    Of a Union of dataclasses the one counts whose Literal fields have the values found.
+    Unknown keys are ignored unless `strict`, since a newer minor version may have added them.
+    A Union of dataclasses is decoded as the member whose Literal fields match the value.
     """
-    again = functools.partial(decode, strict=strict)
+    recurse = functools.partial(decode, strict=strict)
     if kind is Any:
         return value
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Union:
         if value is None and type(None) in arguments:
             return None
-        return again(_member(arguments, value, where), value, where)
+        return recurse(_member(arguments, value, where), value, where)
     if origin is typing.Literal:
         _expect(value in arguments, where, " or ".join(map(repr, arguments)), value)
         return value
     if origin is tuple:
         _expect(isinstance(value, list), where, "a list", value)
-        return tuple(again(arguments[0], v, f"{where}[{i}]") for i, v in enumerate(value))
+        return tuple(recurse(arguments[0], v, f"{where}[{i}]") for i, v in enumerate(value))
     if origin in (dict, collections.abc.Mapping):
         _expect(isinstance(value, dict), where, "an object", value)
-        return {key: again(arguments[1], v, f"{where}.{key}") for key, v in value.items()}
+        return {key: recurse(arguments[1], v, f"{where}.{key}") for key, v in value.items()}
     if dataclasses.is_dataclass(kind):
         _expect(isinstance(value, dict), where, "an object", value)
         return _decode_dataclass(typing.cast(type, kind), value, where, strict)
-    right = isinstance(value, (int, float) if kind is float else kind)
-    _expect(right and (kind is bool or not isinstance(value, bool)), where, kind.__name__, value)
+    matches = isinstance(value, (int, float) if kind is float else kind)
+    _expect(matches and (kind is bool or not isinstance(value, bool)), where, kind.__name__, value)
     return value
 
 
@@ -86,7 +86,7 @@ def _decode_dataclass(kind: type, value: dict[str, Any], where: str, strict: boo
 
 
 def _member(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
-    """The type of a Union that a value is of."""
+    """The member of a Union that a value belongs to."""
     kinds = tuple(kind for kind in kinds if kind is not type(None))
     if len(kinds) == 1:
         return kinds[0]
@@ -98,6 +98,8 @@ def _member(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
     raise MismatchError(f"{where or 'value'}: none of {', '.join(kind.__name__ for kind in kinds)}")
 
 
-def _expect(right: bool, where: str, wanted: str, value: Any) -> None:
-    if not right:
-        raise MismatchError(f"{where or 'value'}: expected {wanted}, found {type(value).__name__}")
+def _expect(matches: bool, where: str, expected: str, value: Any) -> None:
+    if not matches:
+        raise MismatchError(
+            f"{where or 'value'}: expected {expected}, found {type(value).__name__}"
+        )

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What an admin reads when something goes wrong: what failed, what was left, what to do.
+"""Errors as an admin reads them: what failed, what was left behind, what to do.
 
-Every message has an id, short words that stay the same when its text changes; an admin finds it in
-docs/troubleshooting.md. This module imports nothing of ours, so that everything may import it.
+Every message has an id, a few words that stay the same when its text changes. The ids are listed in
+docs/troubleshooting.md. This module imports no module of ours, so that any of them can import it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ class VmsnapError(Exception):
 
     Arguments:
         what: what failed, on which VM, disk or snapshot.
-        left: what was left behind, or None when nothing was.
+        left: what was left behind, or None if nothing was.
         todo: what the admin can do about it, or None.
-        id: which message it is, like "login-refused"; by default the one of the class.
+        id: the message's id, such as "login-refused"; by default the class's.
     """
 
     id = ""
@@ -65,7 +65,7 @@ class RestoreError(VmsnapError):
 
 
 class Canceled(VmsnapError):
-    """The job was canceled; whoever waits stops waiting."""
+    """The job was canceled; raised to end any wait."""
 
     id = "canceled"
 
@@ -81,7 +81,7 @@ class Notice(NamedTuple):
 
 
 class Warn(Protocol):
-    """Takes a warning: its id, its text, and the ids of what led to it."""
+    """Receives a warning: its id, its text and the ids of its causes."""
 
     def __call__(self, id: str, text: str, *causes: str) -> None: ...
 

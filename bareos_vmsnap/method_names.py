@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""How a segment's extents were found: the words in manifests, segment headers and movers' plans.
+"""Names of the methods that find extents, as in manifests, segment headers and mover plans.
 
 See docs/how-it-works.md, "Choosing a base".
 """
@@ -10,5 +10,5 @@ ALLOCATED = "allocated"
 COMPARE = "compare"
 LINK = "link"
 FULL = "full"
-# Not a segment's: what an audit compares is thrown away.
+# Not a segment's method: what an audit compares is discarded.
 AUDIT = "audit"

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What this machine or a connection refused, in an admin's words."""
+"""Failures of this machine and its connections, explained to an admin."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from bareos_vmsnap.errors import VmsnapError
 
 
 class MachineError(VmsnapError):
-    """This machine or a connection of it refused something."""
+    """An operation on this machine or one of its connections failed."""
 
 
 class UnexpectedError(VmsnapError):
-    """Something nobody thought of: a fault of this program."""
+    """An unforeseen failure: a bug in this program."""
 
     id = "unexpected"
 
 
 class _Kind(NamedTuple):
-    """What the errors of a kind have in common."""
+    """What the errors of one kind share."""
 
     id: str
     todo: str
@@ -95,12 +95,12 @@ _BY_NUMBER = {
 
 
 def translated(error: BaseException) -> VmsnapError:
-    """The error itself if it is ours, else one that tells the same in an admin's words."""
+    """The error itself if it is ours, else a VmsnapError that explains it to an admin."""
     if isinstance(error, VmsnapError):
         return error
-    said = _of_program(error) or _of_machine(error) or _unexpected(error)
-    said.__cause__ = error
-    return said
+    explained = _of_program(error) or _of_machine(error) or _unexpected(error)
+    explained.__cause__ = error
+    return explained
 
 
 def _of_machine(error: BaseException) -> Optional[MachineError]:
@@ -120,8 +120,8 @@ def _kind(error: BaseException) -> Optional[_Kind]:
     if isinstance(error, MemoryError):
         return _MEMORY
     if isinstance(error, ssl.SSLError):
-        return _TLS  # its number is none of the system's
-    if isinstance(error, (socket.timeout, TimeoutError)):  # two classes until Python 3.10
+        return _TLS  # its number is not a system error number
+    if isinstance(error, (socket.timeout, TimeoutError)):  # two classes before Python 3.10
         return _TIMEOUT
     if isinstance(
         error,
@@ -143,8 +143,8 @@ def _of_program(error: BaseException) -> Optional[MachineError]:
     if isinstance(error, subprocess.CalledProcessError):
         status = error.returncode
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-        words = error.stderr or error.output or ""
-        lines = (words if isinstance(words, str) else os.fsdecode(words)).strip().splitlines()
+        output = error.stderr or error.output or ""
+        lines = (output if isinstance(output, str) else os.fsdecode(output)).strip().splitlines()
         return MachineError(
             f"{_program(error)} {how}" + (f": {lines[-1]}" if lines else ""),
             todo="Mend what it says and run the job again",

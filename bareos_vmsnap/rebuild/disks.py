@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Every node's disks, written from segment files into a directory."""
+"""Writes every node's disks from segment files into a directory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TIMEOUT = 3600  # seconds a mover may take to end after the last byte
 def rebuild(tree: model.BlockTree, found: dict[str, Path], directory: Path) -> int:
     """Write every node's disks below `directory`; return how many nodes there are.
 
-    `found`: the file of each segment. Raises errors.RestoreError.
+    `found` is the file of each segment, by its name. Raises errors.RestoreError.
     """
     nodes = list(tree.nodes.values())
     live = tuple(model.LiveSnapshot(n.id, n.base, n.directory, "") for n in nodes[:-1])

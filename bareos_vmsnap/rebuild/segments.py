@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The block tree that the headers of segment files tell of."""
+"""The block tree that the headers of segment files describe."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from bareos_vmsnap.tree.segment_header import Node, SegmentHeader
 
 
 def tree_of(files: Iterable[Path]) -> tuple[model.BlockTree, dict[str, Path]]:
-    """The block tree the files' headers tell of, and the file of each segment.
+    """The block tree that the files' headers describe, and the file of each segment by name.
 
-    Raises errors.RestoreError for damaged headers, files of several VMs, or none.
+    Raises errors.RestoreError if headers are damaged, or files are of several VMs or missing.
     """
     tree: Any = None
     found: dict[str, Path] = {}
@@ -41,8 +41,8 @@ def tree_of(files: Iterable[Path]) -> tuple[model.BlockTree, dict[str, Path]]:
     for segment in tree.segments.values():
         if segment.base is not None and tree.nodes[segment.base].disk(segment.disk) is None:
             raise errors.RestoreError(
-                f"{found[segment.name]}: the segment of disk {segment.disk} at node {segment.base}, "
-                "which it builds on, is missing",
+                f"{found[segment.name]}: the segment of disk {segment.disk} at node "
+                f"{segment.base}, which it builds on, is missing",
                 todo="Extract the files of every job since the last full",
                 id="segments-missing",
             )
@@ -65,17 +65,18 @@ def _header(path: Path) -> SegmentHeader:
 
 def _bases_first(tree: model.BlockTree) -> list[Node]:
     order: list[Node] = []
-    left = sorted(tree.nodes.values(), key=lambda node: (node.created, node.id))
-    while left:
+    pending = sorted(tree.nodes.values(), key=lambda node: (node.created, node.id))
+    while pending:
         done = {node.id for node in order}
-        ready = [node for node in left if node.base is None or node.base in done]
+        ready = [node for node in pending if node.base is None or node.base in done]
         if not ready:
-            missing = sorted({node.base or "" for node in left} - set(tree.nodes))
+            missing = sorted({node.base or "" for node in pending} - set(tree.nodes))
             raise errors.RestoreError(
-                f"Segments are missing: nothing of node {', '.join(missing)}, which others build on",
+                f"Segments are missing: nothing of node {', '.join(missing)}, "
+                "which others build on",
                 todo="Extract the files of every job since the last full",
                 id="segments-missing",
             )
         order.append(ready[0])
-        left.remove(ready[0])
+        pending.remove(ready[0])
     return order

@@ -12,7 +12,7 @@ class SegmentError(VmsnapError):
 
 
 class SegmentTooNewError(SegmentError):
-    """The segment is whole as far as can be seen, but of a later format version."""
+    """The segment looks intact, but has a later format version."""
 
     id = "segment-too-new"
 
@@ -64,7 +64,7 @@ class FrameOutOfBoundsError(SegmentDamagedError):
 
 
 class FrameOverlapError(SegmentDamagedError):
-    """A frame covers bytes that an earlier one has, or comes too late to be told apart."""
+    """A frame overlaps an earlier one, or comes too late for that to be checked."""
 
     id = "segment-overlap"
 

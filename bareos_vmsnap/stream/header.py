@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The header: preamble and JSON text."""
+"""The header: a preamble and JSON text."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from bareos_vmsnap.stream.errors import HeaderDamagedError, NotASegmentError, Se
 
 
 def pack(header: Mapping[str, Any]) -> bytes:
-    """Return preamble and JSON text of a header.
+    """Return the preamble and JSON text of a header.
 
-    The container needs `capacity` and `chunk` (bytes) in it; all else is the caller's.
-    Raises ValueError where a header breaks the format's limits, TypeError where it is not JSON.
+    The container needs `capacity` and `chunk` (bytes) in it; the rest is up to the caller.
+    Raises ValueError if the header breaks the format's limits, TypeError if it is not JSON.
     """
     problem = _problem(header)
     if problem:

@@ -37,7 +37,7 @@ class SegmentParser:
         self._digest = xxhash.xxh3_128(preamble + text)
 
     def frame(self, position: int, record: bytes) -> Frame:
-        """Return the frame of the next record; its payload is still to be checked."""
+        """Return the frame of the next record; its payload has yet to be checked."""
         found, problem = frame.unpack_frame(record)
         if problem:
             raise FrameDamagedError(position, problem)
@@ -66,14 +66,14 @@ class SegmentParser:
         )
 
     def trailer(self, position: int, record: bytes) -> Totals:
-        """Return the totals of the trailer, which are those of the frames, or raise."""
+        """Return the trailer's totals, checked against the frames. Raises TrailerDamagedError."""
         claimed, problem = frame.unpack_trailer(record)
         if problem:
             raise TrailerDamagedError(position, problem)
-        for name, told, counted in zip(Totals._fields, claimed, self.totals()):
-            if told != counted:
+        for name, stated, counted in zip(Totals._fields, claimed, self.totals()):
+            if stated != counted:
                 raise TrailerDamagedError(
-                    position, f"trailer tells {name} {_shown(told)}, found {_shown(counted)}"
+                    position, f"trailer tells {name} {_shown(stated)}, found {_shown(counted)}"
                 )
         return claimed
 

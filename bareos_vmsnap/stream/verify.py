@@ -19,7 +19,7 @@ class Verified(NamedTuple):
 
 
 def verify(source: Any) -> Verified:
-    """Read a segment to its end, check all of it, and return what it is.
+    """Read a segment to its end, check all of it, and return what it holds.
 
     Memory is bounded by the chunk size. Raises SegmentDamagedError or SegmentTooNewError.
     """

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What a restore asks of the place it goes to: one method for every kind of step."""
+"""What a restore requires of its target: one method for every kind of step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bareos_vmsnap.tree import segment_header
 class Target(Protocol):
     """A place a tree can be rebuilt in. Every method raises errors.RestoreError or a subclass.
 
-    Steps come in the order of a restore plan; the target keeps where its leaf stands.
+    Steps come in the order of a restore plan; the target keeps track of its leaf.
     """
 
     def create(self, node: segment_header.Node) -> None:
@@ -35,7 +35,7 @@ class Target(Protocol):
         """Remove the snapshot that stands in for this node; what builds on it stays."""
 
     def nvram(self, content: bytes) -> None:
-        """The content of the VM's NVRAM file."""
+        """Write the VM's NVRAM file."""
 
     def finish(self) -> str:
         """All steps are done: make the result usable; return a sentence that says where it is."""
@@ -47,4 +47,4 @@ class Target(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of connections and files."""
+        """Release connections and files."""

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""A restore into a directory: every node's disks as a qcow2 file over its base's.
+"""A restore into a directory: every node's disks as qcow2 files over its base's.
 
-Needs no vCenter. Each snapshot is one overlay, named by its node's directory in the backup, so the
-result can be opened with qemu-img, qemu-nbd or guestfish at every node.
+Needs no vCenter. Each snapshot is one overlay, named after its node's directory in the backup, so
+the result can be opened with qemu-img, qemu-nbd or guestfish at every node.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CLUSTER = 65536
 
 
 class Qcow2Directory:
-    """Rebuilds a tree in `directory`, which must not exist or be empty."""
+    """Rebuilds a tree in `directory`, which must be empty or not exist."""
 
     def __init__(self, directory: Path, tree: model.BlockTree) -> None:
         if directory.exists() and any(directory.iterdir()):
@@ -49,7 +49,7 @@ class Qcow2Directory:
         self.configure(node)
 
     def revert(self, node: str) -> None:
-        """The next node is an overlay over this one's files."""
+        """Make the next node an overlay over this one's files."""
         self._leaf = dict(self._kept[node])
         self._at = node
 
@@ -73,22 +73,22 @@ class Qcow2Directory:
         return Qcow2Disk(str(self._leaf[disk.key][1]))
 
     def take_snapshot(self, node: str, name: str, description: str) -> None:
-        """Keep this node's files for others to build upon; nothing is kept of ORIGIN."""
+        """Keep this node's files for others to build upon; ORIGIN has none."""
         if node == plan_restore.ORIGIN:
             return
         self._kept[node] = dict(self._leaf)
         self._note(node, name, description)
 
     def remove_helper(self, node: str) -> None:
-        """Files that others build upon stay; only the index forgets the node."""
+        """Drop the node from the index; its files stay, as others build upon them."""
         self._index = [entry for entry in self._index if entry["node"] != node]
 
     def nvram(self, content: bytes) -> None:
-        """Keep it as a file beside the disks."""
+        """Write the NVRAM to a file beside the disks."""
         (self._directory / "nvram").write_bytes(content)
 
     def finish(self) -> str:
-        """Write the index and take the mark of incompleteness away."""
+        """Write the index and remove the mark of incompleteness."""
         self._note(self._at, None, None)
         text = json.dumps({"vm": self._tree.vm.name, "nodes": self._index}, indent=1)
         (self._directory / _INDEX).write_text(text + "\n")

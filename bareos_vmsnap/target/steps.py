@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Carries out the steps of a restore plan in a target; the data of segments is its caller's."""
+"""Carries out the steps of a restore plan in a target; the caller provides the segments' data."""
 
 from __future__ import annotations
 

@@ -12,13 +12,13 @@ from bareos_vmsnap.tree import model
 
 
 class ChoiceError(VmsnapError):
-    """The selection does not name one time point; the message tells what there is."""
+    """The selection does not identify one time point; the message lists what it holds."""
 
 
 def timepoint(
-    trees: Sequence[model.BlockTree], wanted: Optional[str]
+    trees: Sequence[model.BlockTree], requested: Optional[str]
 ) -> tuple[model.BlockTree, model.TimePoint]:
-    """The block tree to restore from and the time point in it: `wanted`, or the newest.
+    """The block tree to restore from and the time point in it: `requested`, or the newest.
 
     Raises ChoiceError.
     """
@@ -28,11 +28,11 @@ def timepoint(
             f"the selection holds several VMs: {', '.join(vms)}; restore one at a time",
             id="selection-several-vms",
         )
-    found = [tree for tree in trees if wanted is None or wanted == tree.point.id]
+    found = [tree for tree in trees if requested is None or requested == tree.point.id]
     if not found:
         known = ", ".join(sorted({tree.point.id for tree in trees}))
         raise ChoiceError(
-            f"there is no time point {wanted}; the selected jobs hold {known}",
+            f"there is no time point {requested}; the selected jobs hold {known}",
             id="time-point-unknown",
         )
     tree = max(found, key=lambda tree: tree.point.age)

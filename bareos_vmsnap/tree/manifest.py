@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The manifest: the block tree as JSON a person can read, and as restore objects.
+"""The manifest: the block tree as human-readable JSON, and as restore objects.
 
-A restore object must stay well below 1,000,000 bytes as Bareos stores it (zlib); the Director takes
-larger ones apart wrongly or crashes. So the manifest travels compressed and in pieces.
+A restore object must stay well below 1,000,000 bytes as Bareos stores it (zlib); the Director
+misreads larger ones or crashes. So the manifest is compressed and split into pieces.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class ManifestTooNewError(ManifestError):
 
 
 def to_json(tree: model.BlockTree) -> bytes:
-    """The manifest as UTF-8 JSON, one time point's worth of lines a person can read."""
+    """The manifest as human-readable UTF-8 JSON."""
     document = {"format": FORMAT, "version": VERSION, **codec.encode(tree)}
     return json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
 
@@ -52,7 +52,7 @@ def from_json(text: bytes) -> model.BlockTree:
         raise ManifestError("this is not a bareos-vmsnap manifest", id="manifest-foreign")
     version = document.get("version")
     if not isinstance(version, int) or version < VERSION:
-        # Those of version 1 were written before the first release.
+        # Version 1 was only written before the first release.
         raise ManifestError(f"the manifest has no usable version: {version!r}")
     if version > VERSION:
         raise ManifestTooNewError(
@@ -80,13 +80,13 @@ def _check(tree: model.BlockTree) -> None:
 
 
 def config_key(config: Any) -> str:
-    """The name under which equal configurations are kept once."""
+    """The key of a configuration; equal ones share it and are stored once."""
     text = json.dumps(config, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def to_pieces(tree: model.BlockTree, name: str) -> list[bytes]:
-    """The manifest as restore objects: each at most PIECE bytes and incompressible.
+    """The manifest as restore objects, each with at most PIECE bytes of incompressible content.
 
     Every piece begins with a line of JSON: {"manifest", "piece", "pieces", "sha256"}.
     """
@@ -126,25 +126,25 @@ def _head(piece: bytes) -> dict[str, Any]:
 
 
 class Pieces:
-    """Collects restore objects, in any order and of several manifests, until they are whole."""
+    """Collects restore objects, in any order and of several manifests, until complete."""
 
     def __init__(self) -> None:
         self._parts: dict[str, dict[int, bytes]] = {}
         self._heads: dict[str, dict[str, Any]] = {}
 
     def add(self, piece: bytes) -> None:
-        """Take one restore object. Raises ManifestError when it is not a piece of a manifest."""
+        """Take one restore object. Raises ManifestError if it is not a piece of a manifest."""
         head = _head(piece)
         self._heads.setdefault(head["manifest"], head)
         parts = self._parts.setdefault(head["manifest"], {})
         parts[head["piece"]] = piece.partition(b"\n")[2]
 
     def names(self) -> Iterable[str]:
-        """The manifests of which at least one piece has come."""
+        """The manifests of which at least one piece has arrived."""
         return list(self._heads)
 
     def manifest(self, name: str) -> model.BlockTree:
-        """The manifest of that name. Raises ManifestError when pieces are missing or damaged."""
+        """The manifest of that name. Raises ManifestError if pieces are missing or damaged."""
         head, parts = self._heads[name], self._parts[name]
         missing = [n for n in range(head["pieces"]) if n not in parts]
         if missing:

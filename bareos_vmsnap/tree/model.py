@@ -16,7 +16,7 @@ from bareos_vmsnap.tree.segment_header import Node, Segment, Vm
 
 @dataclass(frozen=True)
 class LiveSnapshot:
-    """A user snapshot as it stood at one time point."""
+    """A user snapshot as it was at one time point."""
 
     node: str
     parent: Optional[str]
@@ -26,11 +26,11 @@ class LiveSnapshot:
 
 @dataclass(frozen=True)
 class TimePoint:
-    """The VM at one backup: which snapshots stood, in VMware's order, parents first.
+    """The VM at one backup, with the snapshots it had, in VMware's order, parents first.
 
-    `state` is the node of the VM's own state, `current` the node VMware calls the current snapshot
-    (None when the VM stands at no snapshot). `nvram` names the file with the VM's NVRAM;
-    `event_chain` is that of the task that took the backup snapshot, by vSphere's event history.
+    `state` is the node of the VM's own state, `current` the node of VMware's current snapshot (None
+    if there is none). `nvram` names the file with the VM's NVRAM; `event_chain` is the event chain,
+    in vSphere's event history, of the task that took the backup snapshot.
     """
 
     id: str
@@ -48,7 +48,7 @@ class TimePoint:
 
     @property
     def age(self) -> tuple[str, int]:
-        """Sorts time points from old to new: two jobs may begin within the same second."""
+        """The sort key, oldest first; the job id is in it as two jobs may begin in one second."""
         return self.taken, self.jobid
 
 
@@ -56,7 +56,8 @@ class TimePoint:
 class BlockTree:
     """The nodes and segments that one time point of a VM needs.
 
-    A tree that was put together from segments alone has none. `directory` is the VM's virtual directory in Bareos; names of segments begin with it.
+    A tree built from segments alone has no time point. `directory` is the VM's virtual directory in
+    Bareos; the names of segments begin with it.
     """
 
     vm: Vm
@@ -78,7 +79,7 @@ class BlockTree:
         return [segment for segment in self.segments.values() if segment.node == node]
 
     def lineage(self, node: str) -> list[str]:
-        """The node and its bases, nearest first. Raises LookupError for a base the tree lacks."""
+        """The node and its bases, nearest first. Raises LookupError if the tree lacks a base."""
         line: list[str] = []
         at: Optional[str] = node
         while at is not None:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Planning a backup: which nodes are new, what each is based on, in which order they are sent."""
+"""Planning a backup: which nodes are new, what each is based on, and the sending order."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from bareos_vmsnap.tree.observed import Observed, Snapshot
 class Task:
     """One segment to send.
 
-    `segment` is complete but for what sending tells (method, reason, sizes, digest). `snapshot` and
-    `base_snapshot` are the morefs of the snapshots to read; `rungs` the methods to try, best first,
-    and `distrust` why CBT is not among them, where it is not. With `remembered` the base is the
-    previous backup's state, which cannot be read any more.
+    `segment` lacks only what is known after sending (method, reason, sizes, digest). `snapshot` and
+    `base_snapshot` are the morefs of the snapshots to read, `rungs` the methods to try, best first,
+    and `distrust` the reason if CBT is not among them. If `remembered`, the base is the previous
+    backup's state, which can no longer be read.
     """
 
     segment: segment_header.Segment
@@ -38,7 +38,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Job:
-    """What the plan needs to know of the Bareos job; `taken` is ISO 8601 in UTC."""
+    """What the plan needs to know about the Bareos job; `taken` is ISO 8601 in UTC."""
 
     name: str
     jobid: int
@@ -56,7 +56,7 @@ class BackupPlan:
     tasks: list[Task]
 
     def header(self, segment: segment_header.Segment) -> segment_header.SegmentHeader:
-        """What a segment of this plan says of itself."""
+        """The header of a segment of this plan."""
         node = self.tree.nodes[segment.node]
         disk = node.disk(segment.disk)
         assert disk is not None, "a segment is of a disk that its node has"
@@ -67,10 +67,10 @@ class BackupPlan:
 
 @dataclass(frozen=True)
 class Previous:
-    """What of the previous backup can be built upon.
+    """What can be built upon from the previous backup.
 
     `nodes` are the known snapshots' nodes by today's moref; `line` leads from the previous state
-    to today's, or is None where that cannot be trusted. See lineage.
+    to today's, or is None if that cannot be trusted. See lineage.
     """
 
     tree: model.BlockTree
@@ -83,8 +83,8 @@ def plan(
 ) -> BackupPlan:
     """Plan a job: segments of every node that is new since `previous`, and of the state.
 
-    The block tree holds this job's time point and all it is built upon; what nothing needs any
-    longer is forgotten.
+    The block tree holds this job's time point and everything it is built upon; what is no longer
+    needed is dropped.
     """
     vm = observed.vm
     tree = model.BlockTree(vm, names.vm_directory(vm.name, vm.instance_uuid))
@@ -118,8 +118,8 @@ def plan(
 
 @dataclass(frozen=True)
 class Edge:
-    """What a node is based on: a node, its snapshot where it still exists, or the time point whose
-    backup snapshot's change ids are remembered.
+    """What a node is based on: a node, and its snapshot if that still exists, or the time point
+    whose backup snapshot's change ids are remembered.
     """
 
     base: Optional[segment_header.Node]
@@ -134,7 +134,7 @@ def _carry_over(previous: Previous, tree: model.BlockTree) -> None:
 
 
 def _forget(tree: model.BlockTree, point: model.TimePoint) -> None:
-    """Keep only what this time point needs; earlier ones stand in their own jobs' manifests."""
+    """Keep only what this time point needs; earlier ones are in their own jobs' manifests."""
     live = [point.state, *(snapshot.node for snapshot in point.snapshots)]
     needed = {base for node in live for base in tree.lineage(node)}
     tree.nodes = {name: node for name, node in tree.nodes.items() if name in needed}
@@ -146,14 +146,14 @@ def _forget(tree: model.BlockTree, point: model.TimePoint) -> None:
 def _order(observed: Observed) -> list[Snapshot]:
     """User snapshots in the order they were taken, parents first, then the VM's state.
 
-    A restore takes the nodes as they come, and VMware lists siblings in the order of their
-    creation: so the restored tree lists them as the original did.
+    A restore takes the nodes in this order, and VMware lists siblings in the order of their
+    creation, so the restored tree lists them as the original did.
     """
     children: dict[Optional[str], list[Snapshot]] = {}
     for snapshot in observed.snapshots:
         children.setdefault(snapshot.parent, []).append(snapshot)
     order: list[Snapshot] = []
-    counter = itertools.count()  # ids are unique, so it never decides
+    counter = itertools.count()  # ids are unique, so it is never compared
     ready = [(s.id, next(counter), s) for s in children.get(None, [])]
     heapq.heapify(ready)
     while ready:
@@ -172,7 +172,7 @@ def _node(
     job: Job,
     is_state: bool,
 ) -> segment_header.Node:
-    """The node of a snapshot. Its directory lies in that of its parent, whatever its base is."""
+    """The node of a snapshot. Its directory lies in its parent's, whatever its base is."""
     parent = above.directory if above else tree.directory
     if is_state:
         directory = names.state_directory(parent, job.timepoint)
@@ -203,14 +203,14 @@ def _tasks(
     tasks = []
     for disk in snapshot.disks:
         under = same_disk(edge.base, disk)
-        # As it is today: files get other names when snapshots below are deleted.
+        # As it is today: its file's name changes when snapshots below it are deleted.
         base_now = edge.snapshot.disk(disk.key) if edge.snapshot and under else under
         reason = ""
         if edge.remembered is not None:
-            tries = ladder.remembered(ladder.End(under, True) if under else None, edge.remembered)
+            rungs = ladder.remembered(ladder.End(under, True) if under else None, edge.remembered)
         else:
             end = _end(base_now, edge.snapshot) if base_now and edge.snapshot else None
-            tries = ladder.rungs(end, _end(disk, snapshot), policy)
+            rungs = ladder.rungs(end, _end(disk, snapshot), policy)
             reason = (ladder.distrust(end, _end(disk, snapshot)) if end else None) or ""
         segment = segment_header.Segment(
             name=names.segment(node.directory, disk.slot, job.timepoint),
@@ -225,8 +225,10 @@ def _tasks(
             base_change_id=base_now.change_id if base_now else None,
         )
         read_base = edge.snapshot.moref if edge.snapshot and under else None
-        late = edge.remembered is not None and under is not None
-        tasks.append(Task(segment, snapshot.moref, read_base, disk, base_now, tries, reason, late))
+        remembered = edge.remembered is not None and under is not None
+        tasks.append(
+            Task(segment, snapshot.moref, read_base, disk, base_now, rungs, reason, remembered)
+        )
     return tasks
 
 
@@ -237,7 +239,7 @@ def _end(disk: segment_header.Disk, snapshot: Snapshot) -> ladder.End:
 def same_disk(
     base: Optional[segment_header.Node], disk: segment_header.Disk
 ) -> Optional[segment_header.Disk]:
-    """The same virtual disk at the base, or None: another file at its key is another disk."""
+    """The same virtual disk at the base, or None; another disk may have its key."""
     under = base.disk(disk.key) if base else None
     return under if under and under.identity == disk.identity else None
 
@@ -275,7 +277,7 @@ def _timepoint(
 def sent(
     segment: segment_header.Segment, rung: ladder.Rung, **sizes: object
 ) -> segment_header.Segment:
-    """The segment as it was sent. A `full` one builds on nothing; see Segment.base."""
+    """The segment as it was sent. A `full` one has no base; see Segment.base."""
     base = None if rung.method == method_names.FULL else segment.base
     fields = {"method": rung.method, "reason": rung.reason, "base": base, **sizes}
     return dataclasses.replace(segment, **fields)  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Planning a restore: the steps that rebuild the tree of one time point, in the order data comes.
+"""Planning a restore: the steps that rebuild one time point's tree, in the order data arrives.
 
 Segments can only be written into the leaf, and a snapshot freezes the leaf. So the plan walks the
 nodes, keeps track of where the leaf is, and reverts to a fork before its next branch.
@@ -19,7 +19,7 @@ ORIGIN = ""  # the VM as just created, before any node's content was written
 
 
 class Snapshots(enum.Enum):
-    """Which snapshots a restore brings back; the words of the option restore_snapshots."""
+    """Which snapshots a restore brings back: the values of the option restore_snapshots."""
 
     TREE = "tree"
     NONE = "none"
@@ -54,7 +54,7 @@ class Configure:
 
 @dataclass(frozen=True)
 class Write:
-    """Apply one segment to the leaf. `fresh` tells that the disk is new and reads as zeros."""
+    """Apply one segment to the leaf. `fresh` means that the disk is new and reads as zeros."""
 
     segment: segment_header.Segment
     fresh: bool
@@ -62,7 +62,7 @@ class Write:
 
 @dataclass(frozen=True)
 class TakeSnapshot:
-    """Freeze the leaf as this node. A helper stands in for a fork that is not to be shown."""
+    """Freeze the leaf as this node. A helper stands in for a fork without a snapshot of its own."""
 
     node: str
     name: str
@@ -72,7 +72,7 @@ class TakeSnapshot:
 
 @dataclass(frozen=True)
 class RemoveHelper:
-    """Remove a helper snapshot, its content merging into what is built upon it."""
+    """Remove a helper snapshot; its content merges into what is built upon it."""
 
     node: str
 
@@ -98,15 +98,15 @@ def plan(
 ) -> RestorePlan:
     """Plan the restore of a time point: its whole tree, or only the VM's state.
 
-    Raises RestorePlanError when nodes or segments are missing from the block tree.
+    Raises RestorePlanError if nodes or segments are missing from the block tree.
     """
     live = {s.node: s for s in point.snapshots} if snapshots is Snapshots.TREE else {}
     try:
-        wanted = {base for node in (*live, point.state) for base in tree.lineage(node)}
+        needed = {base for node in (*live, point.state) for base in tree.lineage(node)}
     except LookupError as error:
         raise RestorePlanError(str(error)) from error
     # A node is saved after its base, and nodes are kept in the order they were saved.
-    order = [node for node in tree.nodes.values() if node.id in wanted and node.id != point.state]
+    order = [node for node in tree.nodes.values() if node.id in needed and node.id != point.state]
     order.append(tree.nodes[point.state])
     _check_segments(tree, order)
     steps = _Walk(tree, point, live, order).steps
@@ -119,7 +119,8 @@ def _check_segments(tree: model.BlockTree, nodes: list[segment_header.Node]) -> 
         missing = [disk.slot for disk in node.disks if disk.key not in saved]
         if missing:
             raise RestorePlanError(
-                f"node {node.directory} has no segment for disk {', '.join(missing)} in the manifest"
+                f"node {node.directory} has no segment for disk {', '.join(missing)} "
+                "in the manifest"
             )
 
 

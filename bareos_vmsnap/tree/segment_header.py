@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What a segment says of itself: the JSON header of every segment file.
+"""The JSON header of every segment file, which describes the segment.
 
-These classes are a file format, described in docs/format.md and read by other programs: whoever adds,
-removes or renames a field here changes what lies on volumes. The manifest holds them too.
+These classes are a file format, described in docs/format.md and read by other programs: adding,
+removing or renaming a field changes what is written to volumes. The manifest holds them too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STATE = "state"
 class Vm:
     """The VM a block tree belongs to. `instance_uuid` is its identity across jobs.
 
-    The rest tells where it stood at the backup: `dc` and `folder` as the options of that name.
+    The rest is where it was at the backup: `dc` and `folder` as in the options of that name.
     """
 
     name: str
@@ -53,13 +53,13 @@ class Disk:
 
     @property
     def identity(self) -> str:
-        """Equal for two nodes' disks only where it is the same virtual disk, not just its slot."""
+        """Equal for two nodes' disks only if they are one virtual disk, not just in one slot."""
         return f"{self.key}/{self.uuid}"
 
 
 @dataclass(frozen=True)
 class Node:
-    """A state of the VM the tree holds: a user snapshot, or the state at a backup.
+    """A state of the VM in the tree: a user snapshot, or the state at a backup.
 
     `base` is the node this one is rebuilt upon, None for a root. `directory` is where its segments
     lie, below the VM's directory. `config` names an entry of `BlockTree.configs`.
@@ -89,7 +89,7 @@ class Node:
 class Segment:
     """The delta of one disk at one node.
 
-    `base` is the node whose content the delta must be applied to, or None when the segment holds
+    `base` is the node whose content the delta must be applied to, or None if the segment holds
     the disk's whole content. Sizes are in bytes: `changed` as found by `method`, `data` and `zero`
     as sent (raw), `size` of the whole virtual file. `digest` is the container's.
     """
@@ -113,8 +113,8 @@ class Segment:
 
 @dataclass(frozen=True)
 class SegmentHeader:
-    """All that a rebuild needs to know of a segment; `name` and `description` are the snapshot's,
-    empty at the VM's own state.
+    """All that a rebuild needs to know about a segment; `name` and `description` are the
+    snapshot's, empty for the VM's own state.
     """
 
     vm: Vm
@@ -125,7 +125,7 @@ class SegmentHeader:
     segment: Segment
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in a segment file, but for what the container adds (capacity, chunk)."""
+        """The header as in a segment file, without what the container adds (capacity, chunk)."""
         shown = {"name": self.name, "description": self.description}
         return {
             "vm": codec.encode(self.vm),
@@ -136,7 +136,7 @@ class SegmentHeader:
 
     @classmethod
     def from_json(cls, header: Mapping[str, Any]) -> SegmentHeader:
-        """Raises codec.MismatchError."""
+        """Parse a header. Raises codec.MismatchError."""
         parts = {key: header.get(key) for key in ("vm", "node", "disk", "segment")}
         node: Any = parts["node"]
         return cls(

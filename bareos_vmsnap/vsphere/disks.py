@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The virtual disks of a configuration: which can be saved, where they are plugged in."""
+"""The virtual disks of a configuration: which can be saved, and where they are plugged in."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _BUSES = (
 class Found:
     """A virtual disk of a configuration.
 
-    `skipped` tells why it is left out of backups (VMware leaves it out of snapshots), `refused`
-    why a VM that has it cannot be backed up at all; None where all is well.
+    `skipped` is why it is left out of backups (VMware leaves it out of snapshots), `refused` why
+    a VM that has it cannot be backed up at all; each is None if there is no such reason.
     """
 
     disk: segment_header.Disk

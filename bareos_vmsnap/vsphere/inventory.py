@@ -13,7 +13,7 @@ from bareos_vmsnap import errors
 
 
 class NotFoundError(errors.VmsnapError):
-    """An inventory object an option names does not exist, or its name is ambiguous."""
+    """An inventory object named in an option does not exist, or its name is ambiguous."""
 
 
 def entity_name(name: str) -> str:
@@ -27,7 +27,7 @@ def plain_name(name: str) -> str:
 
 
 def datacenter(content: Any, path: str) -> Any:
-    """The datacenter at `path`: its name, or "/folder/name" where it lies in a folder."""
+    """The datacenter at `path`: its name, or "/folder/name" if it lies in a folder."""
     found = content.searchIndex.FindByInventoryPath(path.strip("/"))
     if not isinstance(found, vim.Datacenter):
         what = f"Datacenter {path} does not exist" if found is None else f"{path} is no datacenter"
@@ -41,13 +41,13 @@ def datacenter(content: Any, path: str) -> Any:
 
 def virtual_machine(content: Any, dc: str, folder: str, name: str) -> Any:
     """The VM `name` in the VM folder `folder` ("/" or "/a/b") or vApp of datacenter `dc`."""
-    where = vm_folder(content, dc, folder)
-    children = where.vm if isinstance(where, vim.VirtualApp) else where.childEntity
-    wanted = entity_name(name)
+    parent = vm_folder(content, dc, folder)
+    children = parent.vm if isinstance(parent, vim.VirtualApp) else parent.childEntity
+    escaped = entity_name(name)
     found = [
         child
         for child in children
-        if isinstance(child, vim.VirtualMachine) and child.name in (name, wanted)
+        if isinstance(child, vim.VirtualMachine) and child.name in (name, escaped)
     ]
     if not found:
         raise NotFoundError(
@@ -81,7 +81,7 @@ def vm_folder(content: Any, dc: str, folder: str) -> Any:
 
 
 def by_uuid(content: Any, uuid: str) -> Any:
-    """The VM with that instance UUID, or else that BIOS UUID where it is unique."""
+    """The VM with that instance UUID, or else with that BIOS UUID if it is unique."""
     for instance in (True, False):
         found = content.searchIndex.FindAllByUuid(None, uuid, True, instance) or []
         if len(found) > 1:
@@ -98,13 +98,13 @@ def by_uuid(content: Any, uuid: str) -> Any:
 def location(vm: Any) -> tuple[Any, str]:
     """The datacenter of a VM and the path of the folder or vApp it lies in, below "/".
 
-    Names in the path are as vSphere keeps them, so that a slash in one is not taken for a step.
+    Names in the path are as vSphere keeps them, so that a slash in one is not a separator.
     """
     parts: list[str] = []
     at = vm.parentVApp or vm.parent
     while at is not None and not isinstance(at, vim.Datacenter):
         parts.append(at.name)
-        # Above a vApp is the resource pool it draws from; where it is shown is told apart.
+        # The parent of a vApp is the resource pool it draws from, parentFolder where it is shown.
         is_vapp = isinstance(at, vim.VirtualApp)
         at = (at.parentVApp or at.parentFolder) if is_vapp else at.parent
     if at is None:
@@ -151,5 +151,5 @@ def datastore_path(path: str) -> tuple[str, str]:
 def datastore_url(server: str, port: int, path: str, dc: Optional[str]) -> str:
     """The HTTPS URL of a datastore file. `dc` is None for a single ESXi host."""
     store, file = datastore_path(path)
-    where = f"dcPath={quote(dc, safe='')}&" if dc else ""
-    return f"https://{server}:{port}/folder/{quote(file)}?{where}dsName={quote(store, safe='')}"
+    dc_path = f"dcPath={quote(dc, safe='')}&" if dc else ""
+    return f"https://{server}:{port}/folder/{quote(file)}?{dc_path}dsName={quote(store, safe='')}"

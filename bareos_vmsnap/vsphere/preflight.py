@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Can this VM be backed up with its snapshots, before anything is touched?"""
+"""Checks that a VM can be backed up with its snapshots, before anything is touched."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PRIVILEGES = (
     "VirtualMachine.Provisioning.DiskRandomRead",
     "VirtualMachine.Provisioning.GetVmFiles",
 )
-# VDDK's PrepareForAccess and EndAccess need them, by VMware's guide.
+# VDDK's PrepareForAccess and EndAccess need them, according to VMware's guide.
 HOLDING_PRIVILEGES = ("Global.DisableMethods", "Global.EnableMethods", "Global.Licenses")
 # On the datastore of the VM's configuration: the NVRAM file is read over its HTTPS access.
 DATASTORE_PRIVILEGES = ("Datastore.Browse", "Datastore.FileManagement")
@@ -28,7 +28,7 @@ DATASTORE_PRIVILEGES = ("Datastore.Browse", "Datastore.FileManagement")
 
 @dataclass
 class Findings:
-    """What the preflight found that does not forbid the backup."""
+    """What the preflight found that does not prevent the backup."""
 
     warnings: list[errors.Notice] = field(default_factory=list)
 
@@ -72,7 +72,7 @@ def check(vm: Any, content: Any) -> Findings:
 
 
 def tracking_warning(vm: Any) -> Optional[errors.Notice]:
-    """Why changed block tracking cannot help with this VM, or None where it is on."""
+    """Why changed block tracking cannot help with this VM, or None if it is on."""
     if not vm.capability.changeTrackingSupported:
         text = f"VM {vm.name} does not support changed block tracking (hardware version < 7?)"
         return errors.Notice("cbt-unsupported", text)
@@ -82,7 +82,7 @@ def tracking_warning(vm: Any) -> Optional[errors.Notice]:
 
 
 def relocation_privileges(vm: Any, content: Any) -> list[str]:
-    """Those the user lacks to have vCenter refuse migrations of the VM. For a vCenter only."""
+    """The privileges the user lacks to have vCenter refuse migrations of the VM; vCenter only."""
     return _lacking(content, [vm], HOLDING_PRIVILEGES)
 
 
@@ -98,7 +98,7 @@ def _vm_reasons(vm: Any, config: Any) -> list[str]:
 
 
 def _privilege_reasons(vm: Any, content: Any) -> list[str]:
-    """Privileges the user lacks. A single ESXi host has no AuthorizationManager call for it."""
+    """Privileges the user lacks. A single ESXi host has no AuthorizationManager call for this."""
     if content.about.apiType != "VirtualCenter":
         return []
     store, _ = inventory.datastore_path(vm.config.files.vmPathName)
@@ -114,9 +114,9 @@ def _privilege_reasons(vm: Any, content: Any) -> list[str]:
     return [f"the user {user} lacks the privilege {name}" for name in lacking]
 
 
-def _lacking(content: Any, entities: list[Any], wanted: Sequence[str]) -> list[str]:
+def _lacking(content: Any, entities: list[Any], required: Sequence[str]) -> list[str]:
     session = content.sessionManager.currentSession
     answer = content.authorizationManager.HasPrivilegeOnEntities(
-        entities, session.key, list(wanted)
+        entities, session.key, list(required)
     )
     return [p.privId for each in answer for p in each.privAvailability if not p.isGranted]

@@ -18,14 +18,14 @@ from pyVmomi import vim, vmodl
 from bareos_vmsnap import errors
 from bareos_vmsnap.vsphere import properties, tls
 
-# A call whose connection broke is sent again this often. Snapshots we take carry a unique name, so
-# a request that arrived twice is found and cleaned up.
+# How often a call whose connection broke is sent again. Our snapshots have unique names, so the
+# result of a request that arrived twice is found and cleaned up.
 _RETRIES = 3
 _CONNECT_TIMEOUT = 30  # seconds
 
 
 class SessionError(errors.VmsnapError):
-    """vCenter or ESXi could not be reached, was not who it should be, or refused the login."""
+    """vCenter or ESXi could not be reached, could not be authenticated, or refused the login."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Server:
     """Where to log in, and how the server proves who it is.
 
     With a `thumbprint` (SHA-1, SHA-256 or SHA-512, hexadecimal) exactly that certificate is
-    accepted; else it is verified against `ca_file`, or the system's CAs when that is None.
+    accepted; else it is verified against `ca_file`, or the system's CAs if that is None.
     """
 
     host: str
@@ -58,7 +58,7 @@ class Server:
 
 
 class _Stub(connect.VimSessionOrientedStub):
-    """Logs in again where needed; what is wrong with the connection is told in an admin's words."""
+    """Logs in again if needed, and explains connection failures to an admin."""
 
     def __init__(self, server: Server, plain: Any) -> None:
         login = self.makeUserLoginMethod(server.user, server.password)
@@ -95,7 +95,7 @@ class Session:
             raise _explained(server, error) from error
 
     def ensure(self) -> None:
-        """Log in (again) where needed. Raises what the server raises."""
+        """Log in (again) if needed. Raises what the server raises."""
         if self.content.sessionManager.currentSession is None:
             self.stub.loginMethod(self.stub.soapStub)
 
@@ -120,10 +120,10 @@ class Session:
 
     def read(self, kind: Any, morefs: Iterable[str], path: str) -> dict[str, Any]:
         """One property of several objects by their ids, in one call; see properties.retrieve."""
-        wanted, attempt = list(morefs), 0
+        ids, attempt = list(morefs), 0
         while True:
             try:
-                return properties.retrieve(self.content.propertyCollector, kind, wanted, path)
+                return properties.retrieve(self.content.propertyCollector, kind, ids, path)
             except vim.fault.NotAuthenticated:
                 attempt += 1
                 if attempt > _RETRIES:
@@ -131,7 +131,7 @@ class Session:
                 self.ensure()
 
     def close(self) -> None:
-        """Log out. A server that is gone or a session that ended is no error."""
+        """Log out. A server that is gone or a session that has ended is not an error."""
         gone = (*_UNREACHABLE, vim.fault.NotAuthenticated, vmodl.MethodFault)
         with contextlib.suppress(*gone):
             vim.SessionManager(self.content.sessionManager._moId, self.stub.soapStub).Logout()

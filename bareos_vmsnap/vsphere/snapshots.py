@@ -18,7 +18,7 @@ from bareos_vmsnap.tree.observed import Observed, Snapshot
 from bareos_vmsnap.vsphere import disks, inventory, markers, tasks, vmodl_json
 from bareos_vmsnap.vsphere.session import Session
 
-# Faults of a quiesced snapshot: the guest may manage it a moment later.
+# Faults of a quiesced snapshot: the guest may succeed a moment later.
 _QUIESCE_FAULTS = (
     vim.fault.ApplicationQuiesceFault,
     vim.fault.FilesystemQuiesceFault,
@@ -96,8 +96,8 @@ def take(
 ) -> Taken:
     """Take a snapshot without memory.
 
-    A failure is tried again `retries` times after `wait` seconds each. Raises tasks.TaskFailedError,
-    errors.Canceled.
+    After a failure it is tried again up to `retries` times, each after `wait` seconds. Raises
+    tasks.TaskFailedError, errors.Canceled.
     """
     doing = f"Taking the snapshot {name!r} of VM {vm.name}"
     for attempt in range(retries + 1):
@@ -136,7 +136,7 @@ def delete(vm: Any, snapshot: Any, name: str, waiter: tasks.Waiter) -> None:
 
 
 def observe(session: Session, vm: Any, backup: Taken) -> Observed:
-    """The VM and its user snapshots as they stand under the backup snapshot just taken.
+    """The VM and its user snapshots as they are under the backup snapshot just taken.
 
     Raises errors.BackupError.
     """
@@ -159,7 +159,7 @@ def observe(session: Session, vm: Any, backup: Taken) -> Observed:
 
 
 def observe_as_it_stands(session: Session, vm: Any) -> Observed:
-    """The VM and its snapshots without a backup snapshot; the state cannot be read then.
+    """The VM and its snapshots without a backup snapshot, so the state cannot be read.
 
     Raises errors.BackupError.
     """
@@ -200,8 +200,8 @@ def _describe_all(session: Session, vm: Any) -> Iterator[tuple[Item, Snapshot]]:
     for item in found:
         if item.moref not in configs:
             raise errors.BackupError(
-                f"The snapshot {inventory.plain_name(item.tree.name)!r} of VM {vm.name} was deleted "
-                "while the tree was read",
+                f"The snapshot {inventory.plain_name(item.tree.name)!r} of VM {vm.name} was "
+                "deleted while the tree was read",
                 todo="Run the job again",
                 id="snapshot-gone",
             )

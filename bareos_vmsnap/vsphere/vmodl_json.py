@@ -18,7 +18,7 @@ from bareos_vmsnap.errors import VmsnapError
 
 
 class DecodeError(VmsnapError):
-    """A JSON value is not one of ours, or of a type this pyVmomi does not know."""
+    """A JSON value is not one of ours, or has a type that this pyVmomi does not know."""
 
     id = "vm-config-unknown"
 
@@ -49,7 +49,7 @@ def encode(value: Any) -> Any:
 
 
 def decode(value: Any) -> Any:
-    """Return what encode() was given; references carry no connection. Raises DecodeError."""
+    """Return the value that encode() took; references have no connection. Raises DecodeError."""
     if isinstance(value, list):
         return [decode(item) for item in value]
     if not isinstance(value, dict):
@@ -92,7 +92,7 @@ def _decode_object(value: dict[str, Any]) -> Any:
 
 
 def _typed(kind: Any, value: Any) -> Any:
-    """Give lists and scalars the class pyVmomi's type check wants."""
+    """Give lists and scalars the class that pyVmomi's type check requires."""
     if isinstance(value, list):
         return kind([_typed(kind.Item, item) for item in value])
     plain = isinstance(value, (str, int, float)) and not isinstance(value, bool)
