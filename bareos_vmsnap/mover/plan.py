@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What a mover is to do: made in bareos-fd, carried out in the mover (standard library only).
+"""The plan of a mover: made in bareos-fd, carried out in the mover (standard library only).
 
 Sizes are in bytes, times in seconds.
 """
@@ -25,13 +25,13 @@ METHODS = (
 )
 # VMware's guide suggests timeouts of three minutes for its NFC connections.
 KEEPALIVE = 60.0
-# Chunks of a disk under way. A server that takes 5 ms for each is kept busy at 2 GB/s by that many.
+# Chunks in flight per disk: enough for 2 GB/s from a server that takes 5 ms for each.
 REQUESTS_IN_FLIGHT = 12
 MAX_REQUESTS_IN_FLIGHT = 256
 REQUEST_SIZE = 1 << 20
 MAX_REQUEST_SIZE = 64 << 20
-# Of the reference mix 2 takes 10 % less CPU than 1 for a stream 1.9 % larger; 4 takes 20 % less for
-# 4.5 % (docs/performance.md).
+# On the reference mix, 2 takes 10 % less CPU than 1 for a stream 1.9 % larger; 4 takes 20 % less
+# for one 4.5 % larger (docs/performance.md).
 LZ4_ACCELERATION = 2
 MAX_LZ4_ACCELERATION = 64
 CONNECTIONS = 3
@@ -40,10 +40,10 @@ MAX_CONNECTIONS = 16
 
 @dataclass(frozen=True)
 class ReadPlan:
-    """What to read: the source, and how to find what belongs in the segment.
+    """What to read, and how to find what belongs in the segment.
 
-    `link` is the source's own delta file without its parents, for the method of that name.
-    At most `requests_in_flight` chunks are asked for at a time, over all `connections`; idle ones
+    `link` is the source's own delta file without its parents, for method link. At most
+    `requests_in_flight` chunks are requested at a time, over all `connections`; idle connections
     are used every `keepalive` seconds. `rate_limit`: bytes per second, 0 for no limit.
     """
 
@@ -67,24 +67,24 @@ class ReadPlan:
 
     @property
     def keeps_zeros(self) -> bool:
-        """Whether all that was read goes into the segment: a base may hold data where zeros are."""
+        """Whether all that is read goes into the segment: a base may hold data where zeros are."""
         if self.method == method_names.ALLOCATED:
             return self.keep_zeros
         return not self.compares
 
     @property
     def compares(self) -> bool:
-        """Whether a base is read too, and only what differs goes into the segment."""
+        """Whether a base is read too, and only differences go into the segment."""
         return self.method in (method_names.COMPARE, method_names.AUDIT)
 
     @property
     def asks_allocation(self) -> bool:
-        """Whether the servers' allocation maps add to the planned extents; an audit keeps to them."""
+        """Whether the servers' allocation maps add to the planned extents; not for an audit."""
         return self.method not in (method_names.CBT, method_names.AUDIT, method_names.LINK)
 
     @property
     def disks(self) -> list[DiskDescription]:
-        """The disks that are read: the source, and the base if there is one."""
+        """The disks to read: the source, and the base if there is one."""
         return [self.source] if self.base is None else [self.source, self.base]
 
 
@@ -92,7 +92,7 @@ class ReadPlan:
 class WritePlan:
     """Where a segment goes, and what its header must hold.
 
-    `drop_zeros`: the target reads as zeros already; `requests_in_flight`: writes at a time at most.
+    `drop_zeros`: the target already reads as zeros; `requests_in_flight`: writes at a time.
     """
 
     target: DiskDescription

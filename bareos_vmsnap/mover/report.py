@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What a mover tells its client (standard library only)."""
+"""What a mover reports to its client (standard library only)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bareos_vmsnap.stream import layout
 
 @dataclass(frozen=True)
 class Queue:
-    """A mover waits, or has waited for so many seconds, for a connection to `scope`."""
+    """A mover waits, or has waited for `seconds`, for a connection to `scope`."""
 
     scope: str
     seconds: float
@@ -30,8 +30,8 @@ class Queue:
 class Report:
     """What a finished mover has moved.
 
-    `data_bytes` and `zero_bytes` are raw bytes in frames, `stored_bytes` what the data takes,
-    `stream_bytes` the size of the whole segment. `notes` are remarks for the job log.
+    `data_bytes` and `zero_bytes` are raw bytes in frames, `stored_bytes` the size of the data as
+    stored, `stream_bytes` that of the whole segment. `notes` are remarks for the job log.
     """
 
     frames: int
@@ -44,7 +44,7 @@ class Report:
 
     @classmethod
     def parse(cls, line: Mapping[str, Any]) -> Report:
-        """Return the report of a success. Raises ValueError where it does not add up."""
+        """Return the report of a success. Raises ValueError if it does not add up."""
         names = [field.name for field in fields(cls)]
         missing = [name for name in names if name not in line]
         if missing:
@@ -62,10 +62,10 @@ class Report:
 
 
 class MoverError(VmsnapError):
-    """A mover did not do its work.
+    """A mover failed.
 
-    The id is the one the mover reported, or says what became of the process. `reason` is the bare
-    message, the exception's text adds how the process ended.
+    The id is the one the mover reported, or describes the end of the process. `reason` is the bare
+    message; the exception's text adds how the process ended.
     """
 
     def __init__(self, reason: str, ending: str = "", stderr: str = "", *, id: str):

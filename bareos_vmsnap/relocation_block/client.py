@@ -35,18 +35,18 @@ from bareos_vmsnap.transport.vddk import library
 START_TIMEOUT = 120.0  # seconds until VDDK is given up
 # Longer than the process itself waits for VDDK.
 RELEASE_TIMEOUT = 70.0
-# For one that was given up: it had its time.
+# For a process that was given up: it has had its time.
 _GIVEN_UP_TIMEOUT = 10.0
 
 
 class BlockProcess:
-    """A VM that vCenter does not migrate, for as long as this object and its process are there.
+    """Keeps vCenter from migrating a VM while this object and its process exist.
 
-    The end of this process, however it comes, ends it as well. All methods belong to one thread.
+    Whatever ends this process ends that one, too. All methods belong to one thread.
     """
 
     def __init__(self, plan: BlockPlan) -> None:
-        """Start the process. wait() tells how that went.
+        """Start the process; wait() returns its answer.
 
         Raises TransportError if there is no VDDK, ProcessError if no process can be started.
         """
@@ -56,36 +56,36 @@ class BlockProcess:
         self._given_up = False
         directory = scratch.make_directory()
         self._remove_scratch = weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True)
-        self._stderr = open(os.path.join(directory, "stderr"), "w+b")  # noqa: SIM115 - as long as this
-        order, report = Pipe(self, ours="write"), Pipe(self, ours="read")
-        # The process ends when the last writing end of this pipe is closed, and only we have one.
+        self._stderr = open(os.path.join(directory, "stderr"), "w+b")  # noqa: SIM115 - stays open
+        plan_pipe, report = Pipe(self, ours="write"), Pipe(self, ours="read")
+        # The process ends when the last writing end of this pipe is closed; only we have one.
         lifeline = Pipe(self, ours="write")
         self._reports, self._close_report = ReportLines(report.ours), report.close
         self._released = False
         self._close_lifeline = lifeline.close
-        theirs = [pipe.theirs for pipe in (order, report, lifeline)]
+        theirs = [pipe.theirs for pipe in (plan_pipe, report, lifeline)]
         arguments = [MODULE, *map(str, theirs), directory, found.libdir, found.path]
         try:
             self._process = spawn(interpreter(), arguments, theirs, self._stderr)
         except BaseException:
-            order.close()
+            plan_pipe.close()
             self._close()
             raise
         finally:
             for descriptor in theirs:
                 os.close(descriptor)
         rest = memoryview(json.dumps(codec.encode(plan)).encode())
-        # Where it has ended already, wait() tells.
+        # If it has ended already, wait() reports that.
         with contextlib.suppress(BrokenPipeError):
             while rest:
-                rest = rest[os.write(order.ours, rest) :]
-        order.close()
+                rest = rest[os.write(plan_pipe.ours, rest) :]
+        plan_pipe.close()
 
     def wait(
         self, timeout: float = START_TIMEOUT, canceled: Callable[[], bool] = lambda: False
     ) -> Answer:
-        """How it began. After `timeout` seconds, or once `canceled` says so, it is given up: then
-        the process undoes by itself what it may still have done.
+        """Return how the block began. After `timeout` seconds, or once `canceled` returns true, it
+        is given up: then the process itself undoes what it may still do.
         """
         deadline = time.monotonic() + timeout
         while self._begin is None:
@@ -96,14 +96,14 @@ class BlockProcess:
                     Answer(FAILED, f"VDDK gave no answer in {timeout:.0f} s", id="vddk-late")
                 )
             if not self._receive(min(deadline, time.monotonic() + PATIENCE)):
-                return Answer(FAILED, self._last_words(), id="block-process-ended")
+                return Answer(FAILED, self._early_end(), id="block-process-ended")
         if not self._begin.blocked:
             self._close_lifeline()
         return self._begin
 
     def release(self, timeout: float = RELEASE_TIMEOUT) -> str:
-        """End it; safe to call again. Returns what went wrong, where vCenter may still refuse to
-        migrate the VM on our behalf.
+        """End the block; safe to call again. Returns what went wrong if vCenter may still refuse to
+        migrate the VM because of us, else "".
         """
         if self._released:
             return ""
@@ -131,11 +131,11 @@ class BlockProcess:
         if self._end is not None:
             return self._end.message if self._end.word == FAILED else ""
         if self._begin is not None:
-            return self._last_words() if self._begin.blocked else ""
+            return self._early_end() if self._begin.blocked else ""
         return "VDDK did not return" if self._given_up else ""
 
     def _receive(self, deadline: float) -> bool:
-        """Take in what is reported, wait for it if need be; False at the end."""
+        """Take in the process's reports, waiting if necessary; False at their end."""
         if not self._reports.wait(deadline):
             return True
         for report in self._reports.read():
@@ -146,14 +146,14 @@ class BlockProcess:
                 self._begin = answer
         return not self._reports.ended
 
-    def _last_words(self) -> str:
+    def _early_end(self) -> str:
         try:
             status = self._process.wait(KILL_GRACE)
         except subprocess.TimeoutExpired:
             return "its process did not end"
-        words = last_words(self._stderr)
+        tail = last_words(self._stderr)
         how = ending(status) or f"exit status {status}"
-        return f"its process ended early ({how})" + (f"; last words: {words}" if words else "")
+        return f"its process ended early ({how})" + (f"; last words: {tail}" if tail else "")
 
     def _close(self) -> None:
         self._released = True

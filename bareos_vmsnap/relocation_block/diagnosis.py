@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What VDDK says of PrepareForAccess and EndAccess, in an admin's words (pure)."""
+"""Explains VDDK's messages about PrepareForAccess and EndAccess to an admin (pure)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bareos_vmsnap.transport.disks import VddkDisk
 from bareos_vmsnap.transport.endpoint import Explanation
 from bareos_vmsnap.transport.vddk import diagnosis
 
-# vCenter's fault, as VMware's guide and the API call it.
+# vCenter's fault, by its names in VMware's guide and in the API.
 _ALREADY = re.compile(r"method_?already_?disabled|already (been )?(disabled|deactivated)", re.I)
 _PRIVILEGE = re.compile(
     r"insufficient permission|permission (to perform|.*denied)|NoPermission|not authorized"
@@ -23,14 +23,14 @@ _LOGIN = re.compile(r"InvalidLogin|Login failure|incorrect user ?name or passwor
 
 
 def already_disabled(lines: Sequence[str]) -> bool:
-    """Whether vCenter refused because it does not migrate the VM anyway."""
+    """Whether vCenter refused because migrating the VM is already disabled."""
     return any(map(_ALREADY.search, lines))
 
 
 def explain(lines: Sequence[str], disk: VddkDisk) -> Optional[Explanation]:
-    """The cause, with what to do about it; None if none that we know is among them.
+    """The cause, with what to do about it; None if there is no known one.
 
-    `lines` is what VDDK said from the call's beginning to its end, the error's text included.
+    `lines` are VDDK's messages from the call's beginning to its end, with the error's text.
     """
     if any(map(_PRIVILEGE.search, lines)) and not any(map(_LOGIN.search, lines)):
         return Explanation(

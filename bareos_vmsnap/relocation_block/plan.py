@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What the process is to do (standard library only)."""
+"""The plan of the process (standard library only)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from bareos_vmsnap.transport.disks import VddkDisk
 
 @dataclass(frozen=True)
 class BlockPlan:
-    """`vm` has the VM's server and login. `disabled`: vCenter says that it does not migrate the VM
-    already. `lock` is a file of this VM's. With `probe` only the library is looked at.
+    """`vm` has the VM's server and login. `disabled`: vCenter reports that migrating the VM is
+    already disabled. `lock` is this VM's lock file. With `probe`, only the library is checked.
     """
 
     vm: VddkDisk

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The process `vmsnap-block`: it holds from its start until its lifeline ends or it gets SIGTERM.
+"""The process `vmsnap-block`: it blocks relocation until its lifeline ends or it gets SIGTERM.
 
-The main thread only waits, since a call of VDDK may take long, or for ever.
+The main thread only waits, since a VDDK call may take long, or for ever.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from bareos_vmsnap.transport.vddk import checks, command
 from bareos_vmsnap.transport.vddk.library import Library
 
 NAME = "vmsnap-block"
-# How long EndAccess may take when the job is over, and what still runs before it.
+# How long EndAccess, and the call still running before it, may take when the job is over.
 END_LIMIT = 60.0  # seconds
-# An earlier job's process may still be at it.
+# An earlier job's process may still be ending its block.
 _LOCK_LIMIT = END_LIMIT + 5
 _POLL = 0.1
 _EXIT_LATE = 4
@@ -48,11 +48,11 @@ class _Pipes(NamedTuple):
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
-    """Run with three inherited descriptors, a private directory, and libdir and path of VDDK."""
+    """Run with three inherited descriptors, a private directory, and VDDK's libdir and path."""
     *descriptors, directory, libdir, path = arguments
     library = Library(libdir, path)
     if os.environ.get("LD_LIBRARY_PATH") != library.folder:
-        _start_anew(arguments, library, directory)
+        _restart(arguments, library, directory)
     pipes = _Pipes(*map(int, descriptors))
     for descriptor in pipes:
         os.set_inheritable(descriptor, False)
@@ -67,18 +67,18 @@ def main(arguments: Sequence[str]) -> NoReturn:
     in_time = _wait(worker, [pipes.lifeline, signalled])
     if not in_time:
         late = f"VDDK did not return within {END_LIMIT:.0f} s"
-        worker.tell(Answer(FAILED, late, id="vddk-late"), over=True)
-    log.tail()  # takes in the last words too
+        worker.report(Answer(FAILED, late, id="vddk-late"), over=True)
+    log.tail()  # takes in the last lines, too
     shutil.rmtree(directory, ignore_errors=True)
-    # VDDK's threads, and one that hangs in it, end with the process.
+    # VDDK's threads, and ours if it hangs in VDDK, end with the process.
     os._exit(0 if in_time else _EXIT_LATE)
 
 
-def _start_anew(arguments: Sequence[str], library: Library, directory: str) -> NoReturn:
-    """Run the same again with LD_LIBRARY_PATH, which the loader reads when a process starts.
+def _restart(arguments: Sequence[str], library: Library, directory: str) -> NoReturn:
+    """Restart with LD_LIBRARY_PATH, which the loader reads when a process starts.
 
-    VDDK brings libraries of its own that Python uses, too, like libz and libexpat, of other versions:
-    so those that Python has now are loaded first.
+    VDDK brings its own versions of libraries that Python uses, like libz and libexpat: so those
+    that Python has now are loaded first.
     """
     with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
         mapped = [line.rstrip("\n").split(maxsplit=5)[5:] for line in maps]
@@ -93,12 +93,12 @@ def _start_anew(arguments: Sequence[str], library: Library, directory: str) -> N
 
 def _is_library(path: str) -> bool:
     name = os.path.basename(path)
-    # A blank or a colon would end the name for the loader.
+    # For the loader, a blank or a colon would end the name.
     return name.startswith("lib") and ".so" in name and not set(path) & set(" :")
 
 
 def _watch_signals() -> int:
-    """A descriptor that gets a byte with SIGTERM; SIGINT is the parent's to decide about."""
+    """Return a descriptor that gets a byte with SIGTERM; SIGINT is left to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
@@ -108,7 +108,7 @@ def _watch_signals() -> int:
 
 
 def _log(plan: BlockPlan) -> ServerLog:
-    """Whatever is written to standard output and error from now on goes there."""
+    """Open the log; standard output and error go there from now on."""
     log = ServerLog([plan.vm.password], plan.vm.log, f"{plan.vm.vm} {NAME}")
     for output in (1, 2):
         os.dup2(log.descriptor, output)
@@ -117,7 +117,7 @@ def _log(plan: BlockPlan) -> ServerLog:
 
 
 def _wait(worker: _Worker, ends: Sequence[int]) -> bool:
-    """Until the worker is done; what `ends` tell is passed on to it. False: it took too long then."""
+    """Wait for the worker; set `over` once one of `ends` is readable; False if it then is late."""
     poll = select.poll()
     for descriptor in (worker.alive, *ends):
         poll.register(descriptor, select.POLLIN)
@@ -144,7 +144,7 @@ class _Worker(threading.Thread):
         self.over = threading.Event()
         self.alive, self._ending = os.pipe()
         self._plan = plan
-        self._report = report
+        self._report_pipe = report
         self._log = log
         self._library = library
         self._directory = directory
@@ -158,11 +158,13 @@ class _Worker(threading.Thread):
             else:
                 self._block(access)
         except VmsnapError as error:
-            self.tell(Answer(FAILED, error.what, id=error.id))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the job must know
+            self.report(Answer(FAILED, error.what, id=error.id))
+        except Exception as error:  # noqa: BLE001 - the job must learn of any error
             traceback.print_exc()
-            said = system_errors.translated(error)
-            self.tell(Answer(FAILED, f"unexpected {type(error).__name__}: {error}", id=said.id))
+            translation = system_errors.translated(error)
+            self.report(
+                Answer(FAILED, f"unexpected {type(error).__name__}: {error}", id=translation.id)
+            )
         os.close(self._ending)
 
     def _probe(self, access: AccessCalls) -> None:
@@ -170,23 +172,23 @@ class _Worker(threading.Thread):
             answer = access.load()
         except VddkLoadError as error:
             answer = Answer(FAILED, f"VMware's VDDK cannot be loaded: {error.what}", id=error.id)
-        self.tell(answer)
-        self.tell(answer, over=True)
+        self.report(answer)
+        self.report(answer, over=True)
 
     def _block(self, access: AccessCalls) -> None:
         lock = self._lock()
         if lock is None:
-            self.tell(Answer(OTHERS, "another job of this file daemon"))
+            self.report(Answer(OTHERS, "another job of this file daemon"))
             return
         answer = access.take(disabled=self._plan.disabled)
-        self.tell(answer)
+        self.report(answer)
         if answer.blocked:
             self.over.wait()
-            self.tell(access.give_back(), over=True)
+            self.report(access.give_back(), over=True)
         access.close()
 
     def _lock(self) -> Optional[int]:
-        """One process for each VM; the kernel frees what a dead one blocked. None: it is taken."""
+        """Get the VM's lock, which the kernel frees when its process dies; None if it is taken."""
         deadline = time.monotonic() + _LOCK_LIMIT
         while time.monotonic() < deadline and not self.over.is_set():
             lock = file_lock.lock(self._plan.lock)
@@ -195,9 +197,9 @@ class _Worker(threading.Thread):
             time.sleep(_POLL)
         return None
 
-    def tell(self, answer: Answer, *, over: bool = False) -> None:
-        """`over`: how it ended, not how it began."""
+    def report(self, answer: Answer, *, over: bool = False) -> None:
+        """Send an answer. `over`: it is about the end, not the beginning."""
         message = self._log.clean(answer.message.encode())
         line = json.dumps(codec.encode(replace(answer, message=message, over=over)))
         with contextlib.suppress(BrokenPipeError):  # the job is gone
-            os.write(self._report, line.encode() + b"\n")
+            os.write(self._report_pipe, line.encode() + b"\n")

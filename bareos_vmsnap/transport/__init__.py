@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """How a disk of a snapshot becomes an NBD endpoint.
 
-bareos-fd makes descriptions (access, disks), a mover opens them (all else).
+bareos-fd makes descriptions (access, disks); a mover opens them (everything else).
 """
 
 from bareos_vmsnap.transport.endpoint import Endpoint, TransportError

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""From a disk of a VM in vSphere to the description that a transport opens."""
+"""Turns a disk of a VM in vSphere into the description that a transport opens."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ FIELDS = ("vm", "snapshot", "disk", "path")
 
 
 class TemplateError(VmsnapError):
-    """A URI template names a field there is none of, or misses one it needs."""
+    """A URI template has an unknown field, or lacks a necessary one."""
 
     id = "nbd-uri-malformed"
 
 
 @dataclass(frozen=True)
 class DiskAddress:
-    """A disk in vSphere: morefs, device key and "[datastore] path". No snapshot: the leaf.
+    """A disk in vSphere: morefs, device key and "[datastore] path". Without a snapshot, the leaf.
 
-    `host` is the name of the ESXi host that the VM is on. With `single_link` the file alone is
-    meant, without its parents.
+    `host` is the name of the VM's ESXi host. With `single_link`, only the file is meant, without
+    its parents.
     """
 
     vm: str
@@ -44,24 +44,24 @@ class DiskAddress:
 
 
 class Access(Protocol):
-    """A way to the data of disks; the result is what transport.open() takes."""
+    """A way to access disks; describe() returns what transport.open() takes."""
 
     @property
     def opens_single_links(self) -> bool:
         """Whether a delta's own file can be opened without its parents."""
 
     def describe(self, address: DiskAddress) -> DiskDescription:
-        """The description of that disk."""
+        """The description of this disk."""
 
     def relocation_disk(self, vm: str) -> Optional[VddkDisk]:
-        """What the relocation block must know of that VM; None if relocations cannot be blocked."""
+        """What the relocation block needs for this VM; None if relocations cannot be blocked."""
 
 
 @dataclass(frozen=True)
 class NbdAccess:
-    """An NBD server that something else runs; `template` is a URI with {vm}, {snapshot}, {disk}
-    or {path} in it, filled in percent-encoded. The leaf's {snapshot} is "current". `link_template`
-    is the same for a file alone, where there is one.
+    """An NBD server that others run; `template` is a URI with {vm}, {snapshot}, {disk} or {path} in
+    it, filled in percent-encoded. The leaf's {snapshot} is "current". `link_template`, if there is
+    one, is the same for a single link.
     """
 
     template: str
@@ -74,11 +74,11 @@ class NbdAccess:
 
     @property
     def opens_single_links(self) -> bool:
-        """If there is a template for it."""
+        """Whether there is a template for it."""
         return bool(self.link_template)
 
     def describe(self, address: DiskAddress) -> NbdDisk:
-        """The description of that disk."""
+        """The description of this disk."""
         template = self.link_template if address.single_link else self.template
         uri = template.format(
             vm=quote(address.vm, safe=""),
@@ -89,7 +89,7 @@ class NbdAccess:
         return NbdDisk(uri)
 
     def relocation_disk(self, vm: str) -> Optional[VddkDisk]:
-        """Never."""
+        """None: it cannot block relocations."""
         return None
 
 
@@ -108,7 +108,7 @@ def _check(template: str) -> None:
 
 @dataclass(frozen=True)
 class Limits:
-    """How many connections VDDK may have, and the directory in which they are counted."""
+    """How many connections VDDK may have, and the directory for counting them."""
 
     directory: str
     vcenter: int
@@ -117,10 +117,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class VddkAccess:
-    """VMware's VDDK. `common` has what all disks have in common: server, login, settings.
+    """VMware's VDDK. `common` has what all disks share: server, login, settings.
 
-    Its `thumbprint` is the SHA-1 of the certificate the session verified. `reading` and `writing`
-    are VDDK's transport modes. A single ESXi host (not `is_vcenter`) is itself the host of all VMs.
+    Its `thumbprint` is the SHA-1 of the certificate that the session verified. `reading` and
+    `writing` are VDDK's transport modes. A single ESXi host (not `is_vcenter`) hosts all VMs.
     """
 
     common: VddkDisk
@@ -132,7 +132,7 @@ class VddkAccess:
     opens_single_links = True
 
     def describe(self, address: DiskAddress) -> VddkDisk:
-        """The description of that disk, with the password."""
+        """The description of this disk, with the password."""
         return replace(
             self.common,
             vm=address.vm,
@@ -144,17 +144,17 @@ class VddkAccess:
         )
 
     def relocation_disk(self, vm: str) -> Optional[VddkDisk]:
-        """Through a vCenter only: a single ESXi host has no Storage vMotion to forbid."""
+        """Only with a vCenter: a single ESXi host has no Storage vMotion to block."""
         if not self.is_vcenter:
             return None
         return self.describe(DiskAddress(vm, 0, vm))
 
     def _limits(self, address: DiskAddress) -> tuple[ConnectionLimit, ...]:
-        """What the connections to this disk count for."""
+        """The limits that connections to this disk count towards."""
         server = f"{self.common.server}:{self.common.port}"
         host = address.host if self.is_vcenter and address.host else server
-        where = self.limits.directory
-        of_host = ConnectionLimit(0, f"ESXi host {host}", self.limits.host, where)
+        directory = self.limits.directory
+        of_host = ConnectionLimit(0, f"ESXi host {host}", self.limits.host, directory)
         if not self.is_vcenter:
             return (of_host,)
-        return of_host, ConnectionLimit(1, f"vCenter {server}", self.limits.vcenter, where)
+        return of_host, ConnectionLimit(1, f"vCenter {server}", self.limits.vcenter, directory)

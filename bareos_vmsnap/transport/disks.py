@@ -3,7 +3,7 @@
 """Descriptions of disks that a transport can make reachable over NBD (standard library only).
 
 They are made in bareos-fd and used in the processes that it starts. They may hold secrets, so they
-appear in no message, log or command line.
+never appear in a message, log or command line.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, Optional, Union
 
-# VDDK's transport modes that can be asked for, and what it can compress with.
+# VDDK's transport modes that can be requested, and its compressions.
 MODES = ("nbdssl", "nbd", "hotadd", "san")
 COMPRESSIONS = ("none", "zlib", "fastlz", "skipz")
 READING_MODES = "nbdssl:nbd"
@@ -19,16 +19,16 @@ WRITING_MODES = "nbdssl:nbd:hotadd"
 
 
 def writing_modes(modes: str) -> str:
-    """The modes of a list that can write. SAN cannot write the disks of a VM with snapshots."""
+    """The modes of a list that can write. SAN cannot write disks of a VM with snapshots."""
     return ":".join(mode for mode in modes.split(":") if mode != "san")
 
 
 @dataclass(frozen=True, order=True)
 class ConnectionLimit:
-    """How many connections something takes, a vCenter or an ESXi host, and no more.
+    """The most connections that a vCenter or an ESXi host takes.
 
-    `rank` says in which order limits are taken, `name` is for people and tells limits apart;
-    `directory` is where connections are counted, see mover.child.slots.
+    `rank` is the order in which limits are taken, `name` is for people, and unique; `directory` is
+    where connections are counted, see mover.child.slots.
     """
 
     rank: int
@@ -39,7 +39,7 @@ class ConnectionLimit:
 
 @dataclass(frozen=True)
 class NbdDisk:
-    """A disk that somebody else's NBD server serves; `connections`: the most it takes at a time."""
+    """A disk that others' NBD server serves; `connections`: the most it takes at a time."""
 
     uri: str = field(repr=False)
     connections: Optional[int] = None
@@ -64,8 +64,8 @@ class VddkDisk:
     "[datastore] folder/file.vmdk" as the snapshot's configuration has it.
 
     `thumbprint` is the SHA-1 of the server's certificate, `transports` VDDK's list of modes,
-    `settings` lines for its configuration file, `log` a file that all messages go to. With
-    `single_link` the file alone is meant, without its parents.
+    `settings` lines for its configuration file, `log` a file for all messages. With `single_link`,
+    only the file is meant, without its parents.
     """
 
     server: str

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What a transport hands out, and how it fails."""
+"""What a transport provides, and how it fails."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from bareos_vmsnap.errors import VmsnapError
 
 
 class TransportError(VmsnapError):
-    """A disk could not be made reachable. By default its description is not right."""
+    """A disk could not be made reachable; by default because its description is wrong."""
 
     id = "disk-description"
 
 
 class Explanation(NamedTuple):
-    """What a server's last words mean, with what to do."""
+    """What a server's last words mean, and what to do."""
 
     id: str
     text: str
@@ -35,12 +35,12 @@ def _no_explanation() -> Optional[Explanation]:
 class Endpoint:
     """A disk served over NBD.
 
-    `name` is for messages. `connections` says how many the server takes at a time; None leaves
-    that to the server's multi-conn flag. `log` returns the server's last words, if it has any,
-    `explain` what they mean, where that is known. `maps_written_blocks` tells that block status
-    calls every block of the disk's own file that was ever written allocated, zeros too; `reopens`
-    that a reader whose connection fails may connect again, and has the same disk then;
-    `writes_zeros` that the server itself writes the zeros it is asked for, in one piece.
+    `name` is for messages. `connections` is how many the server takes at a time; None leaves that
+    to the server's multi-conn flag. `log` returns the server's last words, if any, `explain` their
+    meaning, if known. `maps_written_blocks`: block status reports every block that was ever written
+    to the disk's own file as allocated, even zeros. `reopens`: a reader whose connection fails may
+    reconnect, and gets the same disk. `writes_zeros`: the server itself writes the zeros of a
+    request, in one piece.
     """
 
     uri: str

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Transport nbd: a server that somebody else runs, named by its URI."""
+"""Transport nbd: a server that others run, named by its URI."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ SCHEMES = ("nbd", "nbds", "nbd+unix", "nbds+unix")
 
 @contextmanager
 def serve(disk: NbdDisk, *, writable: bool) -> Iterator[Endpoint]:
-    """Yield the endpoint of a URI.
+    """Yield the endpoint of a URI. Raises TransportError.
 
-    Whether the server allows writing shows when connecting.
+    Only connecting shows whether the server allows writing.
     """
     try:
         parts = urlsplit(disk.uri)

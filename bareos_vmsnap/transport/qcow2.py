@@ -14,8 +14,8 @@ from bareos_vmsnap.transport.endpoint import Endpoint, TransportError
 
 CONNECTIONS = 16
 
-# qemu takes a buffer for each request and gives it back to the kernel, which costs more than the
-# copy of the data does. With these settings of glibc's it keeps what it had (mallopt(3)).
+# qemu allocates a buffer for each request and returns it to the kernel, which costs more than
+# copying the data. With these glibc settings it keeps the memory (mallopt(3)).
 KEEP_BUFFERS = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
 
 
@@ -51,7 +51,7 @@ def serve(disk: Qcow2Disk, *, writable: bool) -> Iterator[Endpoint]:
 
 
 def _image_options(path: str, image_format: str) -> str:
-    # Image options take file names as they are, where a plain argument could be read as a protocol.
+    # Image options take file names as they are; a plain argument could be read as a protocol.
     def escaped(text: str) -> str:
         return text.replace(",", ",,")
 

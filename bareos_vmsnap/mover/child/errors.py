@@ -18,19 +18,19 @@ class PlanError(MoverChildError):
 
 
 class NbdError(MoverChildError):
-    """An NBD server refused, failed or went away; with the id of the reason if it is known."""
+    """An NBD server refused, failed or went away; the id is that of the reason, if known."""
 
     id = "nbd-failed"
 
 
 class CapacityError(MoverChildError):
-    """A disk does not have the size that was expected."""
+    """A disk does not have the expected size."""
 
     id = "capacity-differs"
 
 
 class WrongSegmentError(MoverChildError):
-    """The segment is sound, but not the one that was expected."""
+    """The segment is sound, but not the expected one."""
 
     id = "wrong-segment"
 
@@ -48,6 +48,6 @@ class ReaderGoneError(MoverChildError):
 
 
 class AccountingError(MoverChildError):
-    """The mover did not move what it planned to: a fault in this program."""
+    """The mover did not move what was planned: a bug in this program."""
 
     id = "mover-accounting"

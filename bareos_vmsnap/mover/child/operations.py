@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Runs what the plan says and reports how it ended."""
+"""Carries out the plan and reports how that ended."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bareos_vmsnap.mover.plan import ReadPlan, WritePlan
 
 
 def run(plan_pipe: int, data: int, reporter: Reporter) -> int:
-    """Carry out the plan that comes in `plan_pipe`; return the exit status after reporting."""
+    """Carry out the plan from `plan_pipe`, report the outcome, and return the exit status."""
     plan = None
     try:
         plan, extents = plan_intake.receive(plan_pipe)
@@ -26,11 +26,11 @@ def run(plan_pipe: int, data: int, reporter: Reporter) -> int:
         else:
             memory.keep_freed_blocks(ReadPlan.chunk)
             fields = write.run(plan, data, reporter)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the client must learn of it
+    except Exception as error:  # noqa: BLE001 - the client must learn of any error
         cause = _cause(error)
         reporter.failure(cause.what, id=cause.id)
         if isinstance(plan, WritePlan):
-            # Bareos writes on until the file ends, and would report a broken channel instead.
+            # Bareos writes until the file ends, and would report a broken channel instead.
             intake.drain(data)
         return 1
     reporter.success(fields)
@@ -38,12 +38,12 @@ def run(plan_pipe: int, data: int, reporter: Reporter) -> int:
 
 
 def _cause(error: Exception) -> VmsnapError:
-    """Return what the report says."""
+    """Return the error with the message and id to report."""
     if isinstance(error, VmsnapError):
         return error
     if isinstance(error, (BrokenPipeError, ConnectionResetError)):
         return ReaderGoneError("the segment's reader went away before its end")
-    said = system_errors.translated(error)
-    if isinstance(said, system_errors.UnexpectedError):
+    translation = system_errors.translated(error)
+    if isinstance(translation, system_errors.UnexpectedError):
         traceback.print_exception(type(error), error, error.__traceback__, file=sys.stderr)
-    return VmsnapError(f"{type(error).__name__}: {error}", id=said.id)
+    return VmsnapError(f"{type(error).__name__}: {error}", id=translation.id)

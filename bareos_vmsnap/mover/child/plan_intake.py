@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The plan as it comes in the mover's process, checked."""
+"""Reads the plan in the mover's process, and checks it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from bareos_vmsnap.stream import layout
 _SECTOR = 512
 _DAY = 86400
 _MAX_RATE = 1 << 40
-# At most so many pieces of a chunk can differ each for itself: the format bounds how far frames
-# may fall behind (layout.WINDOW).
+# At most this many pieces of a chunk can become frames of their own: the format limits how far
+# frames may fall behind (layout.WINDOW).
 _MAX_GRANULES = 256
 
 
 def receive(descriptor: int) -> tuple[Plan, RecordSpool]:
-    """Read the plan and its extents from the plan pipe, to its end. Raises PlanError."""
+    """Read the plan and its extents to the end of the plan pipe. Raises PlanError."""
     with os.fdopen(descriptor, "rb") as pipe:
         (length,) = wire.LENGTH.unpack(_exactly(pipe, wire.LENGTH.size))
         if length > wire.MAX_PLAN:
@@ -35,7 +35,7 @@ def receive(descriptor: int) -> tuple[Plan, RecordSpool]:
 
 
 def parse(value: Any) -> Plan:
-    """The plan of a JSON value. Raises PlanError; its message names keys, never their values."""
+    """Return the plan of a JSON value. Raises PlanError, which names keys, never their values."""
     try:
         plan: Plan = codec.decode(Plan, value, strict=True)
     except codec.MismatchError as error:

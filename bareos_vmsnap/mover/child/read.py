@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The operation read: from a disk, and perhaps its base, to a segment."""
+"""The operation read: from a disk, and possibly its base, to a segment."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from bareos_vmsnap.stream import payload
 from bareos_vmsnap.transport import Endpoint
 from bareos_vmsnap.transport.disks import DiskDescription
 
-# Chunks for each worker at least: a connection through VDDK takes seconds to open.
+# The least chunks for each worker: a connection through VDDK takes seconds to open.
 WORTH_A_WORKER = 4
-TICK = 1.0  # seconds between looks at idle connections
+TICK = 1.0  # seconds between checks of idle connections
 
 
 def run(plan: ReadPlan, planned: RecordSpool, data: int, reporter: Reporter) -> dict[str, Any]:
     """Write the segment of a plan to the channel `data`, close it, and return the report's fields.
 
-    Raises MoverChildError, TransportError, and ConnectionError where nobody reads any longer; then
+    Raises MoverChildError, TransportError, and ConnectionError if nobody reads any longer; then
     threads may still be busy, so the process must end.
     """
     header = {**plan.header, "capacity": plan.capacity, "chunk": plan.chunk}
@@ -59,7 +59,7 @@ def run(plan: ReadPlan, planned: RecordSpool, data: int, reporter: Reporter) -> 
             try:
                 per_worker.append([connect(beside.endpoint, beside=beside) for beside in first])
             except NbdError as failure:
-                # Others have connections too, that nobody here counts.
+                # Other programs have connections too, which are not counted here.
                 notes.append(
                     f"reading with {len(per_worker)} instead of more connections: {failure.what}"
                 )
@@ -91,7 +91,7 @@ def _find_work(
             connection.stay_alive(plan.keepalive)
 
     for connection in first if plan.asks_allocation else []:
-        # Asked for all at once: the first worker needs the connection.
+        # Everything at once: the first worker needs the connection.
         spool = RecordSpool(PAIR)
         spool.extend(allocation.data_ranges(connection, notes, alive))
         allocated.append(spool)
@@ -99,9 +99,9 @@ def _find_work(
 
 
 def _written_in(link: DiskDescription, plan: ReadPlan, reporter: Reporter) -> RecordSpool:
-    """What was ever written in a delta disk's own file.
+    """Return what was ever written to a delta disk's own file.
 
-    "All of it" may be true, but is also what VDDK says when it cannot tell. Raises NbdError then.
+    Raises NbdError if that is all of it: VDDK also says so when it does not know.
     """
     written = RecordSpool(PAIR)
     with transport.open(link, writable=False) as endpoint:
@@ -160,7 +160,7 @@ def _move(
     ]
 
     def tick() -> None:
-        # Workers may have been waiting for the segment's reader for long.
+        # Workers may have been waiting for the segment's reader for a long time.
         for connection in chain.from_iterable(per_worker):
             connection.stay_alive(plan.keepalive)
 

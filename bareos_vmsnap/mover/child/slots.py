@@ -1,13 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Connection slots that all movers of a machine share: locked files the kernel frees for the dead.
+"""Connection slots that all movers of a machine share: file locks, freed when their process ends.
 
-A *scope* (ConnectionLimit) is something that takes so many connections and no more, a vCenter or an ESXi host. Its
-slots are files in a directory, a connection is a lock on one of them.
+A *scope* (ConnectionLimit) is a vCenter or an ESXi host, which limits its connections. Its slots
+are files in a directory; a connection is a lock on one of them.
 
-Nobody who waits holds what another one waits for: all slots of a scope are asked for at once; who
-waits for them holds the scope's *queue*, and those behind wait for the queue; and scopes are taken
-in one order by everybody, hosts before the vCenter. Who holds slots of all scopes waits for nothing.
+There is no deadlock: all slots of a scope are requested at once; the process that waits for them
+holds the scope's *queue*, and the others wait for the queue; and all processes take scopes in one
+order, hosts before the vCenter. A process that holds slots of all scopes waits for nothing.
 """
 
 from __future__ import annotations
@@ -27,39 +27,39 @@ POLL = 0.2  # seconds between looks at slots that are all taken
 
 
 def folder(scope: ConnectionLimit) -> Path:
-    """Where the files of a scope are. A name of any characters makes one of a file."""
+    """Return the directory of a scope's files. The scope's name may have any characters."""
     return Path(scope.directory) / quote(scope.name, safe="")
 
 
 class Slots:
-    """The slots this process holds; they are free again when it ends, however it ends."""
+    """The slots that this process holds; the end of the process frees them, whatever its cause."""
 
     def __init__(self) -> None:
         self._held: list[int] = []
 
     def take(
         self,
-        wanted: Mapping[ConnectionLimit, int],
+        counts: Mapping[ConnectionLimit, int],
         waiting: Callable[[ConnectionLimit], None] = lambda scope: None,
     ) -> None:
-        """Take so many slots of each scope, waiting for as long as it takes.
+        """Take this many slots of each scope, waiting for as long as it takes.
 
         `waiting` is called once for each scope that has to be waited for. Raises PlanError for
-        more slots than a scope has, OSError where the files cannot be used.
+        more slots than a scope has, OSError if the files cannot be used.
         """
-        for scope, count in sorted(wanted.items()):
+        for scope, count in sorted(counts.items()):
             if count > scope.limit:
                 raise PlanError(
                     f"{count} connections at once are needed, {scope.name} may have {scope.limit}",
                     id="connection-limit",
                 )
-        for scope, count in sorted(wanted.items()):
+        for scope, count in sorted(counts.items()):
             self._take(scope, count, waiting)
 
-    def take_more(self, wanted: Mapping[ConnectionLimit, int]) -> bool:
-        """Take so many slots of each scope where that is possible at once, else none."""
+    def take_more(self, counts: Mapping[ConnectionLimit, int]) -> bool:
+        """Take this many slots of each scope if all are free now, else none."""
         new: list[int] = []
-        for scope, count in sorted(wanted.items()):
+        for scope, count in sorted(counts.items()):
             queue = file_lock.lock(folder(scope) / "queue")
             found = _free(scope, count) if queue is not None else []
             if queue is not None:
@@ -72,7 +72,7 @@ class Slots:
         return True
 
     def release(self) -> None:
-        """Free all of them."""
+        """Free all slots."""
         _release(self._held)
 
     def _take(

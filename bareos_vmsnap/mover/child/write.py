@@ -29,9 +29,9 @@ DECODERS = os.cpu_count() or 1
 
 
 def run(plan: WritePlan, data: int, reporter: Reporter) -> dict[str, Any]:
-    """Apply the segment that comes in the channel `data`, and return the report's fields.
+    """Apply the segment that comes through `data`, and return the report's fields.
 
-    When this returns, the segment was whole, all of it is on stable storage, and the server has
+    When this returns, the segment was complete, all of it is on stable storage, and the server has
     stopped. Raises MoverChildError, SegmentError, TransportError; then threads may still be busy.
     """
     with ExitStack() as stack:
@@ -56,7 +56,7 @@ def run(plan: WritePlan, data: int, reporter: Reporter) -> dict[str, Any]:
 
 
 def _await(data: int, connection: Connection, keepalive: float) -> None:
-    """Return when the segment begins to come, which may take as long as a change of tapes."""
+    """Return when the segment begins to arrive, which may take as long as a change of tapes."""
     poll = select.poll()
     poll.register(data, select.POLLIN)
     while not poll.poll(keepalive * 500):
@@ -77,7 +77,7 @@ def _move(
 
 
 class Decoding:
-    """What the decoder threads share. DECODERS of them call `run`."""
+    """The state of the decoder threads. DECODERS of them call `run`."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class Decoding:
         self._readback = readback
         self._left = DECODERS
         self._lock = threading.Lock()
-        # Never runs dry: each thread holds one at most, each batch in the queue another.
+        # Never empty: each thread holds at most one, each batch in the queue another.
         self._buffers = deque(
             memoryview(bytearray(intake.chunk)) for _ in range(DECODERS + plan.requests_in_flight)
         )

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What VDDK would refuse, or worse, of a description."""
+"""Checks a description for what VDDK would refuse, or mishandle."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import re
 from bareos_vmsnap.transport.disks import COMPRESSIONS, MODES, VddkDisk, writing_modes
 from bareos_vmsnap.transport.endpoint import TransportError
 
-# "file" is a mode of VDDK's too, for disks of this machine.
+# "file" is also a mode of VDDK, for disks of this machine.
 _KNOWN_MODES = {*MODES, "file"}
 
 
 def check(disk: VddkDisk, *, writable: bool) -> None:
-    """Raises TransportError; messages hold no secret.
+    """Raise TransportError if it is not right; messages hold no secret.
 
-    A disk of a snapshot, or one link alone, is never opened for writing.
+    A disk of a snapshot, or a single link, is never opened for writing.
     """
     if not disk.password or re.search(r"[\r\n\0]", disk.password):
         raise TransportError("transport vddk: the password is empty or has a line break in it")

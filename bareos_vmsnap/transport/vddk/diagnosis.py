@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What nbdkit and VDDK write, in an admin's words.
+"""Explains messages of nbdkit and VDDK to an admin.
 
-The texts are those of VixDiskLib_GetErrorText (VMware's list of VDDK error codes), of NFC's and
-nbdkit's messages as users report them.
+The texts are those of VixDiskLib_GetErrorText (VMware's list of VDDK error codes), and messages of
+NFC and nbdkit as users report them.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import NamedTuple, Optional
 from bareos_vmsnap.transport.disks import VddkDisk
 from bareos_vmsnap.transport.endpoint import Explanation
 
-_LINES = 40  # of the log's end; what is older has nothing to do with it
+_LINES = 40  # at the log's end; older ones are unrelated
 
 
 class Meaning(NamedTuple):
-    """A pattern to look for; what it means, with the fields of a VddkDisk; what to do."""
+    """A pattern to look for, what it means, with the fields of a VddkDisk, and what to do."""
 
     id: str
     pattern: str
@@ -26,7 +26,7 @@ class Meaning(NamedTuple):
     todo: str
 
 
-# The more special ones first: of several that are found the first one tells the cause.
+# The more specific ones first: the first one that matches is the cause.
 TABLE = (
     Meaning(
         "vddk-plugin-missing",
@@ -48,7 +48,7 @@ TABLE = (
         "install VDDK 6.7 or later",
     ),
     Meaning(
-        # The first name the plugin looks for; library.find has found another one.
+        # The first name that the plugin looks for; library.find has found another one.
         "vddk-too-new",
         r"libvixDiskLib\.so\.[89]: cannot open shared object file: No such file",
         "nbdkit does not load the VDDK in {libdir}",
@@ -184,7 +184,7 @@ TABLE = (
 
 
 def explain(log: str, disk: VddkDisk) -> Optional[Explanation]:
-    """The cause that a log tells, with what to do about it; None where it tells none we know."""
+    """The cause in a log, with what to do about it; None if there is no known one."""
     lines = [line for line in log.splitlines() if "error" in line.lower()][-_LINES:]
     for meaning in TABLE:
         pattern = re.compile(meaning.pattern, re.IGNORECASE)

@@ -16,7 +16,7 @@ from bareos_vmsnap.transport.disks import VddkDisk
 from bareos_vmsnap.transport.endpoint import Endpoint, TransportError
 from bareos_vmsnap.transport.vddk import checks, command, diagnosis, library
 
-# More than any machine makes use of; the connection limits are kept by mover.slots.
+# More than any machine can use; mover.child.slots enforces the connection limits.
 READING_CONNECTIONS = 16
 PACKAGE = "nbdkit and its vddk plugin (see docs/installation.md)"
 
@@ -25,8 +25,8 @@ PACKAGE = "nbdkit and its vddk plugin (see docs/installation.md)"
 def serve(disk: VddkDisk, *, writable: bool) -> Iterator[Endpoint]:
     """Yield the endpoint of a disk.
 
-    nbdkit opens the disk only when a client connects, and tells the client nothing of what went
-    wrong: Endpoint.explain() does. Raises TransportError.
+    nbdkit opens the disk only when a client connects, and does not send the client its errors:
+    Endpoint.explain() has them. Raises TransportError.
     """
     checks.check(disk, writable=writable)
     found = library.find(disk.libdir)
@@ -58,8 +58,8 @@ def serve(disk: VddkDisk, *, writable: bool) -> Iterator[Endpoint]:
                 )
         except server.ServerNotReadyError as error:
             known = explain(error.log)
-            said = known.text if known else error.what
-            raise TransportError(f"{name}: {said}", id=known.id if known else error.id) from error
+            text = known.text if known else error.what
+            raise TransportError(f"{name}: {text}", id=known.id if known else error.id) from error
         yield Endpoint(
             running.uri,
             name,
@@ -84,7 +84,7 @@ def _log(disk: VddkDisk) -> ServerLog:
 
 @contextmanager
 def _in_pipe(secret: str) -> Iterator[int]:
-    """Yield a descriptor that a secret can be read from, once: it is in no file, not even briefly."""
+    """Yield a descriptor from which a secret can be read once, without ever being in a file."""
     reading, writing = os.pipe()
     try:
         with open(writing, "wb") as pipe:
