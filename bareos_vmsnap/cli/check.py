@@ -89,7 +89,7 @@ def _open_a_disk(vm: Any, session: Any, options: Options) -> None:
         access = connection.disk_access(options, session, Path(directory), "check")
         host = vm.runtime.host.name if vm.runtime.host is not None else ""
         address = DiskAddress(vm._moId, disk.key, disk.path, snapshot, host)
-        # Nothing is changed, so the leaf of a VM that is off is opened for reading too.
+        # Reading changes nothing, so the leaf of a powered-off VM is opened too.
         plan = ReadPlan(access.describe(address), {}, disk.capacity, method_names.CBT)
         try:
             with client.Mover.read(plan) as mover:

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""vmsnap: looks into backups and checks a set-up. The plugin itself needs none of this.
+"""vmsnap: inspects backups and checks a set-up. The plugin itself does not need it.
 
-Each command's module is loaded when it is called, so that help needs none of what they need.
+A command's module is loaded when the command is called, so help needs none of its dependencies.
 """
 
 from __future__ import annotations

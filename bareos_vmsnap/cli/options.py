@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""vmsnap options: the plugin's options as the code has them."""
+"""vmsnap options: the plugin's options as the code defines them."""
 
 from __future__ import annotations
 

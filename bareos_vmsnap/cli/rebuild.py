@@ -19,8 +19,8 @@ from bareos_vmsnap.rebuild import rebuild, tree_of
 def command(files: Path, directory: Path) -> None:
     """Rebuild the disks of every node of one VM from the segment files below FILES.
 
-    Get the files with pluginoptions=python3:restore_target=files:restore_directory=FILES. DIRECTORY,
-    new or empty, then holds a qcow2 file for each disk and node.
+    Get the files with pluginoptions=python3:restore_target=files:restore_directory=FILES.
+    DIRECTORY, new or empty, then holds a qcow2 file for each disk and node.
     """
     try:
         tree, found = tree_of(files.rglob("*.vmseg"))

@@ -33,11 +33,11 @@ def command(file: Path) -> None:
 
 def _drawn(tree: model.BlockTree, point: model.TimePoint) -> Tree:
     root = Tree(f"[bold]{escape(tree.vm.name)}[/] ({tree.vm.instance_uuid})")
-    twigs: dict[str | None, Tree] = {None: root}
+    branches: dict[str | None, Tree] = {None: root}
     for live in point.snapshots:
         node = tree.nodes[live.node]
         size = sum(segment.size for segment in tree.segments_of(node.id))
         label = f"{escape(live.name)} ({node.cpus} CPU, {node.memory_mb} MiB, {size} bytes stored)"
-        twigs[live.node] = twigs[live.parent].add(label)
-    twigs[point.current].add("● the VM stood here")
+        branches[live.node] = branches[live.parent].add(label)
+    branches[point.current].add("● the VM stood here")
     return root

@@ -16,7 +16,7 @@ _TIMEOUT = 30  # seconds nbdkit may take to describe its plugin
 
 
 def lacking(options: Options) -> list[Notice]:
-    """Everything that is missing, each with what to install."""
+    """What is missing, each item with what to install."""
     problems = [*_server(options.vddk_plugin)]
     try:
         library.find(options.vddk_libdir)
@@ -27,7 +27,7 @@ def lacking(options: Options) -> list[Notice]:
 
 def _server(plugin: str) -> list[Notice]:
     try:
-        asked = subprocess.run(
+        result = subprocess.run(
             ["nbdkit", f"--filter={FILTER}", "--dump-plugin", plugin],
             capture_output=True,
             text=True,
@@ -39,13 +39,13 @@ def _server(plugin: str) -> list[Notice]:
     except subprocess.TimeoutExpired:
         text = f"nbdkit did not describe its plugin {plugin} within {_TIMEOUT} s"
         return [Notice("program-late", text)]
-    if asked.returncode == 0:
+    if result.returncode == 0:
         return []
-    said = asked.stderr.strip().splitlines()
+    lines = result.stderr.strip().splitlines()
     text = (
         f"nbdkit cannot use its plugin {plugin} with its filter {FILTER}: install"
         " nbdkit-plugin-vddk (Debian, Ubuntu) or nbdkit-vddk-plugin and nbdkit-basic-filters (EL,"
         " Fedora), see docs/installation.md, or name the plugin's file with vddk_plugin"
-        f" ({said[-1] if said else f'exit status {asked.returncode}'})"
+        f" ({lines[-1] if lines else f'exit status {result.returncode}'})"
     )
     return [Notice("vddk-plugin-missing", text)]

@@ -16,7 +16,7 @@ from bareos_vmsnap.vsphere import markers, preflight, snapshots, tasks
 
 
 class BackupSnapshot:
-    """Takes and deletes the backup snapshot of one VM, and those dead jobs left behind."""
+    """Takes and deletes one VM's backup snapshot, and deletes those dead jobs left behind."""
 
     def __init__(self, vm: Any, waiter: tasks.Waiter, job_info: JobInfo, log: JobLog) -> None:
         self._vm = vm
@@ -25,10 +25,10 @@ class BackupSnapshot:
         self._job_info = job_info
         self._log = log
         self._name = markers.backup_name(job_info.unique_name)
-        self._wanted = False
+        self._to_delete = False
 
     def remove_leftovers(self, options: Options) -> None:
-        """Delete backup snapshots of dead jobs; another daemon's only where that is wanted.
+        """Delete backup snapshots of dead jobs; another daemon's only with remove_leftovers=all.
 
         The VM's lock is held, so a snapshot of this daemon belongs to no living job.
         """
@@ -48,7 +48,7 @@ class BackupSnapshot:
             self._delete(found.moref, markers.backup_name(found.job))
 
     def enable_cbt(self, options: Options) -> None:
-        """Switch changed block tracking on, where that is right; else say why there is none.
+        """Enable changed block tracking if that is allowed and safe, else log why there is none.
 
         vSphere does not support enabling it while a snapshot exists, and answers wrongly then.
         """
@@ -73,7 +73,7 @@ class BackupSnapshot:
 
     def take(self, options: Options) -> snapshots.Taken:
         """Take the snapshot and return it. Raises tasks.TaskFailedError, errors.Canceled."""
-        self._wanted = True
+        self._to_delete = True
         return snapshots.take(
             self._vm,
             self._waiter,
@@ -91,9 +91,9 @@ class BackupSnapshot:
 
         Never raises: a failure becomes an error message, since the data is saved by then.
         """
-        if not self._wanted:
+        if not self._to_delete:
             return
-        self._wanted = False
+        self._to_delete = False
         try:
             for found in snapshots.leftovers(self._vm):
                 if found.job == self._job_info.unique_name:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""From options to a session, a VM and a way to its disks."""
+"""From options to a session, a VM and access to its disks."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The disks of a VM's snapshots, as a backup asks about them and reads them."""
+"""The disks of a VM's snapshots, as a backup queries and reads them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bareos_vmsnap.vsphere.session import Session
 
 
 class DiskReader:
-    """Of one VM. Snapshots are named by their morefs."""
+    """Queries and reads the disks of one VM. Snapshots are named by their morefs."""
 
     def __init__(
         self,
@@ -61,12 +61,12 @@ class DiskReader:
         return cbt.changed_areas(self._vm, managed, disk.key, disk.capacity, change_id, self.cancel)
 
     def ask_ahead(self, snapshot: str, disk: Disk, change_id: str) -> None:
-        """The same; changed_areas() will answer from what is found now, once. Raises the same."""
+        """Ask now what the next changed_areas() with these arguments returns. Raises the same."""
         answer = self.changed_areas(snapshot, disk, change_id)
         self._answers[snapshot, disk.key, change_id] = answer
 
     def plan(self, snapshot: str, disk: Disk, header: Mapping[str, Any], method: str) -> ReadPlan:
-        """To read the disk as the options say, without a base."""
+        """A plan to read the disk as the options say, without a base."""
         options = self.options
         return ReadPlan(
             source=self.describe(snapshot, disk),

@@ -37,9 +37,9 @@ class DiskWriters:
         return self._mover(write)
 
     def prepare(self, write: Optional[plan_restore.Write]) -> None:
-        """Start the mover of the write that comes next, where there is one."""
+        """Start the mover of the write that comes next, if there is one."""
         if write is not None and self._ahead is None:
-            # Where no process can be started now, start() tries again, and tells.
+            # If no process can be started now, start() tries again and raises.
             with contextlib.suppress(client.MoverError):
                 self._ahead = (write, self._mover(write))
 

@@ -10,11 +10,11 @@ from bareos_vmsnap import errors, system_errors
 
 
 class JobLog:
-    """Writes to the job log. Only Bareos' own entry points may call it, no thread of ours.
+    """Writes to the job log. Only entry points that Bareos calls may use it, not our threads.
 
-    What the levels do to a backup: `warn` leaves it OK, `error` ends it "OK with warnings", `fatal`
+    Levels in a backup: `warn` leaves it OK, `error` ends it "OK with warnings", `fatal`
     fails it. In a restore `warn` already ends it with warnings and `error` as an error.
-    `id` says which message it is (see errors), `causes` are the ids of what led to it.
+    `id` identifies the message (see errors), `causes` are the ids of what led to it.
     """
 
     def __init__(self, prefix: str = "vmsnap") -> None:
@@ -22,27 +22,27 @@ class JobLog:
         self.failed = False
 
     def info(self, text: str) -> None:
-        """Something an admin likes to know."""
+        """Something that needs no action."""
         bareosfd.JobMessage(bareosfd.M_INFO, self._line(text))
 
     def warn(self, id: str, text: str, *causes: str) -> None:
-        """Something that may need a look."""
+        """Something an admin should look at."""
         bareosfd.JobMessage(bareosfd.M_WARNING, self._line(text, id, *causes))
 
     def error(self, id: str, text: str, *causes: str) -> None:
-        """Something that needs an admin, although all data is safe."""
+        """Something an admin must deal with, although all data is safe."""
         bareosfd.JobMessage(bareosfd.M_ERROR, self._line(text, id, *causes))
 
     def fatal(self, id: str, text: str, *causes: str) -> None:
-        """The job must not end OK. The first such message is the job's; later ones are notes."""
+        """The job must not end OK. Only the first such message is fatal; later ones are errors."""
         level = bareosfd.M_ERROR if self.failed else bareosfd.M_FATAL
         self.failed = True
         bareosfd.JobMessage(level, self._line(text, id, *causes))
 
     def failure(self, error: BaseException) -> None:
-        """Fail the job with this exception, in an admin's words."""
-        said = system_errors.translated(error)
-        self.fatal(said.id, str(said), *errors.ids(said))
+        """Fail the job with this exception, in terms an admin knows."""
+        translated = system_errors.translated(error)
+        self.fatal(translated.id, str(translated), *errors.ids(translated))
 
     def _line(self, text: str, *ids: str) -> str:
         return f"{self._prefix}: {errors.labelled(text, ids)}\n"

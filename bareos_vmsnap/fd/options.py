@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The plugin's options: one table, from which they are checked and documented.
+"""The plugin's options: one table, used to check and to document them.
 
-Names follow Bareos' own VMware plugin wherever it has the option. Values may hold %XX for any byte,
-since options given at restore time can hold neither blanks nor colons.
+Names follow Bareos' own VMware plugin if it has the option. Values may hold %XX for any byte, since
+options given at restore time can hold neither blanks nor colons.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _opt(
 
 @dataclass(frozen=True)
 class Options:
-    """All options, checked. Every field's metadata has its parser and its documentation."""
+    """All options, checked. Each field's metadata holds its parser and documentation."""
 
     vcserver: str = _opt(str, "", "vCenter Server or ESXi host: name or IP address")
     vcport: int = _opt(_number(1, 65535), 443, "Its HTTPS port")
@@ -242,7 +242,7 @@ class Options:
         str, None, "Time point to restore (see list files); the newest of the jobs by default"
     )
     restore_snapshots: str = _opt(
-        _one_of(*(word.value for word in Snapshots)),
+        _one_of(*(choice.value for choice in Snapshots)),
         Snapshots.TREE.value,
         "The whole snapshot tree, or only the VM's own state",
     )
@@ -268,8 +268,8 @@ class Options:
 
     @property
     def through_vddk(self) -> bool:
-        """Whether disks are reached through VDDK. `transport=nbd` is a mode of VDDK's in Bareos'
-        own plugin, and is that here too where no nbd_uri says otherwise.
+        """Whether disks are reached through VDDK. `transport=nbd` is one of VDDK's modes in Bareos'
+        own plugin, and here too unless nbd_uri is set.
         """
         return not (self.transport == "nbd" and self.nbd_uri)
 
@@ -292,16 +292,16 @@ class Options:
 
 @dataclass(frozen=True)
 class Parsed:
-    """Checked options, and what an admin should be told about them."""
+    """Checked options, and warnings about them for an admin."""
 
     options: Options
     warnings: tuple[Notice, ...]
 
 
 def parse(received: Mapping[str, str], *, password_in_line: bool = False) -> Parsed:
-    """Check the options Bareos handed over. Raises OptionError naming every mistake at once.
+    """Check the options Bareos handed over. Raises one OptionError that names all mistakes.
 
-    `password_in_line`: the password stands in the plugin string itself, not in a file it names.
+    `password_in_line`: the password is in the plugin string itself, not in a file it names.
 
     Precedence: the plugin string (a restore's options first), then config_file, then defaults.
     """
@@ -348,7 +348,7 @@ def parse(received: Mapping[str, str], *, password_in_line: bool = False) -> Par
 
 
 def require_server(options: Options) -> None:
-    """Refuse a job that says not where to log in. Raises OptionError."""
+    """Refuse a job that does not say where and how to log in. Raises OptionError."""
     missing = [name for name in ("vcserver", "vcuser") if not getattr(options, name)]
     if not options.vcpass:
         missing.append("vcpass_file (or vcpass in config_file)")
@@ -356,7 +356,7 @@ def require_server(options: Options) -> None:
 
 
 def require_vm(options: Options) -> None:
-    """Refuse a backup that says not which VM. Raises OptionError."""
+    """Refuse a backup that does not say which VM. Raises OptionError."""
     if options.uuid:
         clash = [name for name in ("dc", "vmname") if getattr(options, name)]
         if clash:
@@ -405,7 +405,7 @@ def _read_password(path: Path) -> str:
 
 
 def _open_private(path: Path, only_if: Optional[str] = None) -> Any:
-    """Open a file that may hold a password; others than its owner must not be able to read it."""
+    """Open a file; if it may hold a password, only its owner must be able to read it."""
     try:
         handle = path.open(encoding="utf-8")
     except OSError as error:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What an Incremental or Differential may build upon: the manifest Bareos handed over."""
+"""What an Incremental or Differential may build on: the manifest Bareos passed on."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from bareos_vmsnap.vsphere import history
 def find(
     pieces: manifest.Pieces, vm: segment_header.Vm, options: Options, job_info: JobInfo, log: JobLog
 ) -> Optional[model.BlockTree]:
-    """The previous job's block tree of this VM, or None where the full work must be done.
+    """The previous job's block tree of this VM, or None if the full work must be done.
 
-    Raises errors.BackupError where without_previous=fail forbids that.
+    Raises errors.BackupError if without_previous=fail forbids that.
     """
     if job_info.level == "F":
         return None

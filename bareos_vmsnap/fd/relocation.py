@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""No Storage vMotion of a VM while a job works on its disks, where that can be had."""
+"""No Storage vMotion of a VM while a job works on its disks, if that can be prevented."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from bareos_vmsnap.transport.access import Access
 from bareos_vmsnap.transport.disks import VddkDisk
 from bareos_vmsnap.vsphere import disk_paths, preflight
 
-if TYPE_CHECKING:  # it needs bareosfd, which `vmsnap check` has not
+if TYPE_CHECKING:  # it needs bareosfd, which `vmsnap check` does not have
     from bareos_vmsnap.fd.messages import JobLog
 
 _GRANT = (
     "Grant the user these privileges on the VM, as in docs/installation.md, or set "
     "prevent_storage_vmotion=no"
 )
-# Seconds; vCenter and VDDK have just been at hand.
+# Seconds; vCenter and VDDK have just been reachable.
 _CLEAN_UP_TIMEOUT = 30.0
 _MISSING = "this VDDK has no PrepareForAccess"
 _LOOK = "With vddk_log=all the job's disk log tells more; prevent_storage_vmotion=no does without"
 
 
 class RelocationBlockError(errors.VmsnapError):
-    """Storage vMotion cannot be prevented, and the job is not to go on without."""
+    """Storage vMotion cannot be prevented, and the job must not go on without that."""
 
     id = "relocation-block-required"
 
 
 class RelocationRefusedError(errors.VmsnapError):
-    """Why vCenter cannot be had to refuse migrations of a VM."""
+    """Why vCenter cannot be made to refuse migrations of a VM."""
 
 
 def check(options: Options, access: Access, vm: Any, content: Any) -> str:
-    """A sentence on what a job would do, without doing it. Raises RelocationBlockError where it would fail."""
+    """What a job would do, without doing it. Raises RelocationBlockError if it would fail."""
     if options.prevent_storage_vmotion == "no":
         return "Storage vMotion is detected, not prevented: prevent_storage_vmotion=no"
     reason = _obstacle(access, vm, content)
@@ -88,7 +88,7 @@ def _failed(answer: answers.Answer) -> RelocationRefusedError:
 
 
 def _lacking(vm: Any, content: Any) -> Optional[RelocationRefusedError]:
-    """All of them are needed before anything is done: what was disabled would else stay so."""
+    """All privileges are needed before anything is done, or what was disabled would stay so."""
     lacking = preflight.relocation_privileges(vm, content)
     if not lacking:
         return None
@@ -105,7 +105,7 @@ def _cannot_block(name: str, reason: errors.VmsnapError, todo: str) -> Relocatio
 
 
 class RelocationBlock:
-    """Has vCenter refuse to migrate one VM, from hold() to release()."""
+    """Has vCenter refuse to migrate one VM, from start() to release()."""
 
     def __init__(self, options: Options, access: Access, job_info: JobInfo, log: JobLog) -> None:
         self._mode = options.prevent_storage_vmotion
@@ -119,7 +119,7 @@ class RelocationBlock:
         self._blocked = False
 
     def start(self, vm: Any, content: Any) -> None:
-        """Ask for it; say so where it is not to be had. Raises RelocationBlockError, errors.Canceled."""
+        """Ask for it; log it if that fails. Raises RelocationBlockError, errors.Canceled."""
         if self._mode == "no":
             return
         self._name = vm.name
@@ -170,9 +170,9 @@ class RelocationBlock:
                 f"VM {self._name}: vCenter refuses to migrate it while this job runs{dead}"
             )
         elif answer.word == answers.OTHERS:
-            whom = answer.message or "another program"
+            holder = answer.message or "another program"
             self._log.info(
-                f"VM {self._name}: vCenter refuses to migrate it already, on behalf of {whom}. "
+                f"VM {self._name}: vCenter refuses to migrate it already, on behalf of {holder}. "
                 "Should that end before this job, a migration is detected"
             )
         elif answer.word == answers.MISSING:
@@ -204,7 +204,7 @@ class RelocationBlock:
         raise _cannot_block(self._name, reason, todo) from reason
 
     def _clean_up(self, disk: VddkDisk, problem: str) -> str:
-        """The process died, or could not end what it began: may another one? What is wrong still."""
+        """The process died or failed to clean up: try another. Return what is still wrong."""
         try:
             again = self._start(disk, disabled=True)
         except errors.VmsnapError as error:

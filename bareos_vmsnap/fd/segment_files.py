@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""From planned segments to virtual files: climbing down the ladder of methods until one answers."""
+"""From planned segments to virtual files: down the ladder of methods until one answers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SegmentFiles:
     def make(self, task: plan_backup.Task, plan: plan_backup.BackupPlan) -> items.SegmentFile:
         """The segment's file, by the first method that answers.
 
-        Raises errors.BackupError if none may, errors.Canceled.
+        Raises errors.BackupError if no method may be used, errors.Canceled.
         """
         refused: list[str] = []
         for rung in task.rungs:
@@ -46,7 +46,10 @@ class SegmentFiles:
         )
 
     def check_remembered(self, task: plan_backup.Task) -> None:
-        """Does CBT answer since the previous backup? Raises cbt.CbtRefusedError, errors.Canceled."""
+        """Ask CBT what changed since the previous backup.
+
+        Raises cbt.CbtRefusedError, errors.Canceled.
+        """
         change_id = task.segment.base_change_id
         if task.remembered and change_id is not None:
             self._reader.ask_ahead(task.snapshot, task.disk, change_id)

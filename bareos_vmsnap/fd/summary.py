@@ -13,7 +13,7 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def size(count: float) -> str:
-    """A number of bytes for people."""
+    """A number of bytes in a readable form."""
     for unit in _UNITS:
         if count < 1024 or unit == _UNITS[-1]:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -22,7 +22,7 @@ def size(count: float) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns aligned by their widest cell, a line each, every line indented."""
+    """A line for each row, indented, with columns as wide as their widest cell."""
     widths = [max(_width(row[n]) for row in (head, *rows)) for n in range(len(head))]
     lines = []
     for row in (head, *rows):

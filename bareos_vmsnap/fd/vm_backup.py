@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The backup of one VM: snapshot, walk, segments, manifest, snapshot deleted."""
+"""The backup of one VM: snapshot, plan, segments, manifest, snapshot deleted."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from bareos_vmsnap.tree.observed import Observed
 from bareos_vmsnap.vsphere import cbt, disk_paths, layout, nvram, preflight, snapshots, tasks
 from bareos_vmsnap.vsphere.session import Session
 
-MOVER_TIMEOUT = 60  # seconds a mover may take to end once its data was read
+MOVER_TIMEOUT = 60  # seconds a mover may take to end once its data has been read
 
 
 def begin(
@@ -43,13 +43,13 @@ def begin(
 ) -> VmBackup:
     """Log in, examine the VM, take the backup snapshot, plan.
 
-    `pieces`: restore objects of the previous job; `done`: instance UUIDs of the VMs that this job has
+    `pieces`: restore objects of the previous job; `done`: instance UUIDs of the VMs this job has
     saved. Raises errors.VmsnapError; what was done by then is undone.
     """
     with contextlib.ExitStack() as stack:
         launcher = ForkServerClient()
         stack.callback(launcher.close)
-        # If no process can be started now, the first mover says so.
+        # If no process can be started now, the first mover fails with the reason.
         with contextlib.suppress(client.MoverError):
             launcher.prepare()
         session = connection.connect(options)
@@ -105,7 +105,7 @@ def _snapshot(
     relocation = RelocationBlock(options, access, job_info, log)
     stack.callback(relocation.release)
     relocation.start(vm, session.content)
-    # One may have begun meanwhile, and goes on to its end.
+    # A relocation may have begun meanwhile, and runs to its end.
     disk_paths.refuse_moving(vm)
     snapshot.enable_cbt(options)
     stack.callback(snapshot.delete)
@@ -113,7 +113,7 @@ def _snapshot(
 
 
 def _progress(plan: plan_backup.BackupPlan, vm: Any, log: JobLog) -> Progress:
-    """What the segments' files take on the datastores is a guess at what will be sent."""
+    """Estimate what will be sent by the size of the segments' files on the datastores."""
     sizes = layout.disk_sizes(vm)
     expected = {
         task.segment.name: min(sizes.get(task.disk.path, 0), task.disk.capacity)
@@ -166,7 +166,7 @@ class _Planner:
 
 
 class VmBackup:
-    """The running backup of one VM, made by begin(): the backup snapshot stands, all is planned.
+    """The running backup of one VM, made by begin(): its snapshot exists, all is planned.
 
     Use: every item of offer(), then end(); close() always.
     """
@@ -196,7 +196,7 @@ class VmBackup:
         self._progress = progress
 
     def offer(self) -> Iterator[items.Item]:
-        """What to offer to Bareos, each item made when it is asked for."""
+        """The items to offer to Bareos, each made when it is asked for."""
         tree, point = self._plan.tree, self._plan.point
         content = nvram.read(self._session, self._vm)
         if content is not None:
@@ -230,7 +230,7 @@ class VmBackup:
             mover.kill()
             if canceled():
                 raise errors.Canceled("The backup was canceled") from error
-            self._check_places(item.reads)  # that would be why
+            self._check_places(item.reads)  # a moved disk would be why
             raise errors.BackupError(
                 f"Segment {item.name} cannot be read: {error}", id="segment-unreadable"
             ) from error
@@ -238,7 +238,7 @@ class VmBackup:
         return mover
 
     def finish(self, item: items.SegmentFile, mover: client.Mover) -> None:
-        """The core has read the segment: was it all? Raises errors.BackupError."""
+        """The core has read the segment: check that it was whole. Raises errors.BackupError."""
         mover.close_data()
         try:
             report = mover.finish(MOVER_TIMEOUT)
@@ -264,7 +264,7 @@ class VmBackup:
         )
 
     def end(self) -> None:
-        """All was sent: delete the backup snapshot and tell what was done.
+        """All was sent: log a summary and delete the backup snapshot.
 
         Raises disk_paths.DiskMovedError.
         """
@@ -274,15 +274,15 @@ class VmBackup:
         self._snapshot.delete()
 
     def _check_places(self, reads: Iterable[tuple[str, segment_header.Disk]]) -> None:
-        """Raises disk_paths.DiskMovedError where the disks' files are not where they were any more.
+        """Raises disk_paths.DiskMovedError if the disks' files are no longer where they were.
 
-        A snapshot that was deleted meanwhile is no matter here: what was read of it before is
-        right, and it cannot be read any more.
+        A snapshot deleted meanwhile does not matter here: what was read of it before is right, and
+        it can no longer be read.
         """
-        wanted = list(reads)
-        morefs = [moref for moref, _ in wanted]
+        places = list(reads)
+        morefs = [moref for moref, _ in places]
         now = self._session.read(vim.vm.Snapshot, morefs, disk_paths.DEVICES)
-        for moref, disk in wanted:
+        for moref, disk in places:
             if moref in now:
                 disk_paths.check(self._plan.tree.vm.name, now[moref], [disk])
 
@@ -291,8 +291,8 @@ class VmBackup:
         return path in self._plan.tree.segments
 
     def close(self) -> None:
-        """Undo what begin() did: the backup snapshot goes, if it still stands, the VM may be migrated
-        again, the session ends, the VM's lock is free. Safe to call again.
+        """Undo what begin() did: delete the backup snapshot if it still exists, allow migrations of
+        the VM, end the session, free the VM's lock. Safe to call again.
         """
         self._stack.close()
 

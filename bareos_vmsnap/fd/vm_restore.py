@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""A restore job of one VM: rebuilds the tree while its segments stream in."""
+"""The restore of one VM: rebuilds the tree while its segments stream in."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ OPEN_TIMEOUT = 300  # seconds a disk may take to open
 class VmRestore:
     """Restores one VM.
 
-    Files come each through wanted(), open() and received(); at last end(). A segment that comes
-    before its turn waits in the spool; without restore objects (they are lost in a VirtualFull)
-    all of them wait for the last manifest file.
+    Use: wanted(), open() and received() for each file, then end(). A segment that comes before its
+    turn waits in the spool; without restore objects (a VirtualFull loses them) all segments wait
+    for the last manifest file.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class VmRestore:
         pieces: manifest.Pieces,
         launcher: Launcher,
     ) -> None:
-        """`pieces` are the restore objects of the selected jobs, as far as they are of this VM."""
+        """`pieces` are this VM's restore objects of the selected jobs."""
         self._options = options
         self._job_info = job_info
         self._log = log
@@ -62,7 +62,7 @@ class VmRestore:
         return path == plan.point.nvram or any(path == s.name for s in plan.segments)
 
     def open(self, path: str) -> Receiver:
-        """Make ready for the file's data. Raises errors.VmsnapError."""
+        """Prepare for the file's data. Raises errors.VmsnapError."""
         write = self._next_write(path)
         if write is not None:
             return self._to_disk(write)
@@ -74,17 +74,17 @@ class VmRestore:
         return ToSpool(self._spool, path)
 
     def received(self, receiver: Receiver) -> None:
-        """The file's data has come; do what its coming makes possible.
+        """The file's data has come: do what that makes possible.
 
-        Raises errors.VmsnapError where it is damaged or vSphere refuses.
+        Raises errors.VmsnapError if it is damaged or vSphere refuses.
         """
         receiver.finish()
         self._drain_spool()
 
     def end(self) -> None:
-        """No more files come: complete the restore, or tell what is missing.
+        """No more files come: complete the restore.
 
-        Raises errors.VmsnapError.
+        Raises errors.VmsnapError, also if files are missing.
         """
         plan = self._plan_from_objects() or self._plan_from_files()
         self._drain_spool()
@@ -103,9 +103,9 @@ class VmRestore:
             )
         self._run_until_write()
         target = self._opened()
-        self._give_nvram(target, plan.point)
-        where = target.finish()
-        self._log.info(f"Time point {plan.point.id}: {where}{self._table()}")
+        self._restore_nvram(target, plan.point)
+        place = target.finish()
+        self._log.info(f"Time point {plan.point.id}: {place}{self._table()}")
         target.close()
         self._target = None
 
@@ -181,7 +181,7 @@ class VmRestore:
         return next((w for w in self._next_writes() if w.segment.name == path), None)
 
     def _next_writes(self) -> list[plan_restore.Write]:
-        """The writes that are left of the node whose turn it is."""
+        """The remaining writes of the node whose turn it is."""
         writes = [step for step in self._steps if isinstance(step, plan_restore.Write)]
         return [write for write in writes if write.segment.node == writes[0].segment.node]
 
@@ -211,7 +211,7 @@ class VmRestore:
         return ToDisk(segment.name, mover, lambda report: self._written(write, report))
 
     def _write_plan(self, write: plan_restore.Write) -> WritePlan:
-        """To write this segment into the leaf as it is now."""
+        """A plan to write this segment into the leaf as it is now."""
         segment = write.segment
         return WritePlan(
             target=self._opened().describe(self._disk(segment)),
@@ -264,10 +264,10 @@ class VmRestore:
         # Snapshots freeze the NVRAM too: one that can boot is better than none.
         created = isinstance(step, plan_restore.Create)
         if created and self._plan is not None and self._plan.point.nvram in self._spool.names():
-            self._give_nvram(target, self._plan.point)
+            self._restore_nvram(target, self._plan.point)
 
     def _description(self, step: plan_restore.TakeSnapshot, tree: model.BlockTree) -> str:
-        """The description, with the time of creation where wanted: vSphere cannot set that."""
+        """The description, with the time of creation if requested: vSphere cannot set that."""
         if step.helper or not self._options.restore_created:
             return step.description
         return f"{step.description}\nTaken {tree.nodes[step.node].created}".strip()
@@ -281,7 +281,7 @@ class VmRestore:
         return self._target
 
     def _drain_spool(self) -> None:
-        """Apply spooled segments whose turn has come, until none is left whose has."""
+        """Apply spooled segments whose turn has come, until there are no more."""
         while True:
             turns = ((name, self._next_write(name)) for name in self._spool.names())
             ready = next(((name, write) for name, write in turns if write is not None), None)
@@ -294,7 +294,7 @@ class VmRestore:
             receiver.finish()
             self._spool.drop(name)
 
-    def _give_nvram(self, target: Target, point: model.TimePoint) -> None:
+    def _restore_nvram(self, target: Target, point: model.TimePoint) -> None:
         if point.nvram is None:
             return
         if point.nvram in self._spool.names():

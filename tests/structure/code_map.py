@@ -64,7 +64,7 @@ def svg() -> str:
 
 def _places() -> dict[str, tuple[float, float]]:
     widest = max(map(len, _FLOORS)) * (_WIDTH + _GAP)
-    places = {}
+    places: dict[str, tuple[float, float]] = {}
     for row, folders in enumerate(_FLOORS):
         room = widest / len(folders)
         for column, folder in enumerate(folders):

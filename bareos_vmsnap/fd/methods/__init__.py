@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The ways to find what belongs in a segment, a file for each.
+"""The methods that find what belongs in a segment, a file for each.
 
-Which of them may be tried for a disk at a node, and in which order, tree.ladder says; see
+tree.ladder decides which of them may be tried for a disk at a node, and in which order; see
 docs/how-it-works.md, "Choosing a base".
 """
 

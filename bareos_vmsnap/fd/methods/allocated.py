@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """A root: the areas in use, by CBT and by the server's allocation map.
 
-Neither can hide data alone: what one of them calls in use is sent. CBT's "the whole disk" is a legal
-way to say nothing, and only the allocation map counts then.
+Neither can hide data alone: what either of them calls in use is sent. CBT may legally answer "the
+whole disk", which says nothing; then only the allocation map counts.
 """
 
 from __future__ import annotations

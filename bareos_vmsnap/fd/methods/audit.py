@@ -48,9 +48,9 @@ class CbtWrongError(errors.VmsnapError):
 
 
 def check(edge: DiskEdge, areas: cbt.Extents) -> None:
-    """Compare some blocks CBT calls unchanged, if an audit is wanted and the base can be read.
+    """Compare some blocks CBT calls unchanged, if the option audit is set and the base is readable.
 
-    Raises CbtWrongError if one differs: the next method of the ladder is used then; errors.BackupError,
+    Raises CbtWrongError if one differs (the ladder's next method is used then), errors.BackupError,
     errors.Canceled.
     """
     reader = edge.reader
@@ -72,7 +72,7 @@ def differing(
     cancel: threading.Event,
     launcher: Launcher,
 ) -> int:
-    """How many bytes of these blocks differ between source and base, by a plan of method audit.
+    """How many bytes of these blocks differ between source and base; `plan` has the method audit.
 
     Raises errors.BackupError, errors.Canceled.
     """

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Changed block tracking: vSphere tells what changed since the base's change id."""
+"""Changed block tracking: vSphere reports what changed since the base's change id."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bareos_vmsnap.tree.ladder import Rung
 
 
 def find(edge: DiskEdge, rung: Rung) -> Reading:
-    """Raises cbt.CbtRefusedError, also if an audit finds CBT wrong; errors.BackupError, errors.Canceled."""
+    """Raises cbt.CbtRefusedError, audit.CbtWrongError, errors.BackupError, errors.Canceled."""
     change_id = edge.task.segment.base_change_id
     assert change_id is not None
     areas = edge.reader.changed_areas(edge.task.snapshot, edge.disk, change_id)

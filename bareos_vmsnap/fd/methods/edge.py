@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What a method works with: one disk at one node, and the one below it; and what it finds."""
+"""A method's input, one disk at one node and the one below it, and what the method finds."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from bareos_vmsnap.tree.segment_header import Disk
 
 @dataclass(frozen=True)
 class Reading:
-    """What a mover is to read, as far as a method decides it.
+    """What a mover is to read, as far as a method decides that.
 
-    `extents` are sorted (start, length) in bytes, `changed` how many bytes they are at most;
-    `base` is read too and compared; `link` is asked for what it holds.
+    `extents` are sorted (start, length) in bytes, `changed` is an upper bound of
+    their bytes; `base` is read too and compared; `link` is asked for what it holds.
     """
 
     rung: Rung
@@ -33,7 +33,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class DiskEdge:
-    """A planned segment, and the means to look at its disk. `header`: the segment's, so far."""
+    """A planned segment and the means to examine its disk. `header`: the segment's, so far."""
 
     task: plan_backup.Task
     header: dict[str, Any]
@@ -52,7 +52,7 @@ class DiskEdge:
         return self.task.base_snapshot, self.task.base_disk
 
     def describe_base(self) -> DiskDescription:
-        """The base's disk, which must be there."""
+        """The base's disk, which must be readable."""
         assert self.base is not None
         return self.reader.describe(*self.base)
 

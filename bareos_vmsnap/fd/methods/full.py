@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The whole disk is sent, and builds on nothing."""
+"""The whole disk is sent, without a base."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """What the snapshot's own delta file holds, opened without its parents.
 
-VMware promises that for local disks only (facts of VDDK's single-link option): off by default.
+VMware promises that only for local disks (see VDDK's single-link option): off by default.
 """
 
 from __future__ import annotations
