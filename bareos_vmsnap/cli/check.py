@@ -11,7 +11,7 @@ from typing import Any, Optional
 
 import click
 
-from bareos_vmsnap import errors, method_names
+from bareos_vmsnap import errors, method_names, system_errors
 from bareos_vmsnap.cli import vddk
 from bareos_vmsnap.fd import connection, relocation
 from bareos_vmsnap.fd.options import Options, parse
@@ -47,8 +47,8 @@ def command(settings: tuple[str, ...]) -> None:
                 _open_a_disk(vm, session, parsed.options)
         finally:
             session.close()
-    except errors.VmsnapError as error:
-        click.echo(f"error: {errors.message(error)}", err=True)
+    except (errors.VmsnapError, OSError) as error:
+        click.echo(f"error: {errors.message(system_errors.translated(error))}", err=True)
         sys.exit(1)
     if lacking:
         sys.exit(1)
