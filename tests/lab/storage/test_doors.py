@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbd
@@ -134,6 +137,33 @@ def test_writers_one_after_the_other(tree: DiskStore, sockets: Path) -> None:
         handle.pwrite(b"%d" % number, number)
         handle.shutdown()
     assert tree.read(delta(1), 0, 10) == b"0123456789"
+    assert tree.refusals == []
+
+
+def test_a_server_that_is_slow_to_notice_that_its_client_has_gone(
+    tree: DiskStore, sockets: Path
+) -> None:
+    """Who comes next waits for it, however long: a client, one at another door, an operation."""
+    for name in ("w", "x"):
+        tree.open_door(sockets / name, lambda: Door(delta(1), writable=True))
+    nexts: list[Callable[[], object]] = [
+        lambda: connect(sockets / "w").shutdown(),
+        lambda: connect(sockets / "x").shutdown(),
+        lambda: tree.write(delta(1), 0, b"guest"),
+    ]
+    for following in nexts:
+        handle = connect(sockets / "w")
+        (server,) = servers()
+        os.kill(server, signal.SIGSTOP)
+        del handle
+        with ThreadPoolExecutor() as pool:
+            outcome = pool.submit(following)
+            time.sleep(1)
+            early = outcome.done()
+            os.kill(server, signal.SIGCONT)
+            outcome.result()
+        assert not early
+        eventually(lambda: not servers())
     assert tree.refusals == []
 
 
