@@ -171,7 +171,7 @@ def test_another_job_has_the_vm(lab: Lab, vm: Vm) -> None:
 
 @pytest.mark.parametrize("canceled", [True, False])
 def test_a_call_that_hangs_is_given_up(lab: Lab, vm: Vm, canceled: bool) -> None:
-    lab.vddk.habits.prepare_delay = 3
+    lab.vddk.habits.prepare_delay = 6
     hold = vm.hold()
     wait_until(lambda: bool(lab.vddk.named("PrepareForAccess")))
     begun = time.monotonic()
@@ -179,7 +179,7 @@ def test_a_call_that_hangs_is_given_up(lab: Lab, vm: Vm, canceled: bool) -> None
     assert answer == (
         Answer(CANCELED) if canceled else Answer(FAILED, "VDDK gave no answer in 1 s")
     )
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 5, "it waited for the call"
     assert hold.release() == "", "it ends what came through late"
     assert [call.name for call in lab.vddk.calls][-1] == "EndAccess"
     assert vm.held_for == []
@@ -193,7 +193,7 @@ def test_a_call_that_hangs_for_ever(lab: Lab, vm: Vm, monkeypatch: pytest.Monkey
     assert hold.wait(0).word == FAILED
     begun = time.monotonic()
     assert hold.release() == "VDDK did not return"
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 25, "it waited for the call"
     assert gone(holder(lab))
 
 
@@ -203,7 +203,7 @@ def test_an_end_that_hangs(lab: Lab, vm: Vm) -> None:
     lab.vddk.habits.end_delay = 30
     begun = time.monotonic()
     assert hold.release(1) != ""
-    assert time.monotonic() - begun < 6
+    assert time.monotonic() - begun < 25, "it waited for the call"
     assert gone(holder(lab))
 
 
