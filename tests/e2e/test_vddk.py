@@ -26,6 +26,7 @@ from .migration import migrate
 from .pictures import draw
 from .roundtrip import round_trip
 from .site import Site
+from .test_relocation_block import wait_until
 from .test_secrets import PASSWORD, check_files, check_job, use, watched_processes
 
 # A segment is not read whole when its first MiB is stored.
@@ -217,12 +218,24 @@ def test_a_job_that_waits_can_be_canceled(site: Site) -> None:
     assert machine.snapshot_names == ["A"]
 
 
+def move_between_two(site: Site, name: str) -> None:
+    """Move a VM as soon as the job has closed a disk, and is stopped before it opens the next.
+
+    The lab, unlike some hosts, lets nobody move a disk that VDDK has open.
+    """
+    while True:
+        wait_until(lambda: site.open_disks() == [])
+        with site.paused():
+            if site.open_disks() == []:
+                WaitForTask(migrate(site, site.find(name), "datastore2"))
+                return
+
+
 def test_disks_that_are_moved_in_the_middle_fail_the_job(site: Site) -> None:
-    """The lab, unlike some hosts, lets nobody move a disk that VDDK has open: between two."""
     machine = make_vm(site)
 
     def move() -> None:
-        WaitForTask(migrate(site, machine, "datastore2"))
+        move_between_two(site, "web1")
 
     cancel = During(move, label="plugin_io IO_CLOSE")
     job = site.backup(cancel=cancel, prevent_storage_vmotion="no")
@@ -240,7 +253,7 @@ def test_disks_that_are_moved_in_a_restore_fail_it(site: Site) -> None:
     machine.destroy()
 
     def move() -> None:
-        WaitForTask(migrate(site, site.find("web1 (incomplete restore)"), "datastore2"))
+        move_between_two(site, "web1 (incomplete restore)")
 
     # The segment of A has come whole (a small file came first); its snapshot was not taken yet.
     cancel = During(move, label="plugin_io IO_CLOSE", count=2)
