@@ -39,7 +39,10 @@ def kill(pids: list[int]) -> None:
 
 
 def when_writing(site: Site, act: Callable[[str], None]) -> Callable[[], None]:
-    """Do something as soon as the mover of a restore has data on the disk of the new VM."""
+    """Do something as soon as the mover of a restore has data on the disk of the new VM.
+
+    The job is to restore it with the rate limit SLOW, so that the mover is not done before that is seen.
+    """
 
     def wait() -> None:
         deadline = time.monotonic() + 60
@@ -52,6 +55,9 @@ def when_writing(site: Site, act: Callable[[str], None]) -> Callable[[], None]:
             time.sleep(0.002)
 
     return wait
+
+
+SLOW = "4"  # MiB a second
 
 
 def check_canceled(job: JobResult) -> None:
@@ -84,7 +90,7 @@ def test_the_mover_is_killed_in_a_restore(site: Site) -> None:
     check_ok(site.backup())
     machine.destroy()
     act = when_writing(site, lambda vm: kill(site.working_movers()))
-    job = site.restore(cancel=During(act, "plugin_io IO_OPEN", 2))
+    job = site.restore(cancel=During(act, "plugin_io IO_OPEN", 2), rate_limit=SLOW)
     told = check_failed(job, r"Segment .*s0001-A/scsi0-0.*vmseg was not restored: ")
     assert "SIGKILL" in told
     assert site.vm_names() == ["web1 (incomplete restore)"]
@@ -96,8 +102,10 @@ def test_the_server_of_the_disk_is_killed_in_a_restore(site: Site) -> None:
     check_ok(site.backup())
     machine.destroy()
     act = when_writing(site, lambda vm: kill(processes.servers_of(door(site, vm, "current"))))
-    job = site.restore(cancel=During(act, "plugin_io IO_OPEN", 2), restore_on_failure="remove")
-    check_failed(job, r"Segment .*s0001-A/scsi0-0.*vmseg was not restored: .*write")
+    during = During(act, "plugin_io IO_OPEN", 2)
+    job = site.restore(cancel=during, restore_on_failure="remove", rate_limit=SLOW)
+    lost = "write of|connection lost"  # the latter between two writes
+    check_failed(job, rf"Segment .*s0001-A/scsi0-0.*vmseg was not restored: .*({lost})")
     assert site.vm_names() == []
 
 
@@ -159,7 +167,7 @@ def test_a_restore_canceled_while_it_writes(site: Site) -> None:
     machine.destroy()
     act = when_writing(site, lambda vm: during.request())
     during = During(act, "plugin_io IO_OPEN", 2)
-    check_left_incomplete(site, site.restore(cancel=during))
+    check_left_incomplete(site, site.restore(cancel=during, rate_limit=SLOW))
 
 
 def check_left_incomplete(site: Site, job: JobResult) -> None:
@@ -204,7 +212,7 @@ def test_the_file_daemon_dies_in_a_restore(site: Site) -> None:
     machine.destroy()
     act = when_writing(site, lambda vm: during.request())
     during = During(act, "plugin_io IO_OPEN", 2, signal=signal.SIGKILL)
-    assert site.restore(cancel=during).status == "f"
+    assert site.restore(cancel=during, rate_limit=SLOW).status == "f"
     check_movers_end(site)
     site.lab.vcenter.sessions.expire_all()  # nobody could log out
     site.log_in()
