@@ -108,6 +108,20 @@ def test_reverts_that_left_no_event(site: Site) -> None:
     assert not remembers(job)
 
 
+def test_reverts_that_leave_the_marker(site: Site) -> None:
+    site.lab.habits.revert_restores_options = False
+    machine = site.create(disks=[2 * MIB])
+    machine.scribble("a", pieces=9)
+    snapshot = machine.snapshot("A")
+    machine.scribble("b", pieces=9)
+    check_ok(site.backup())
+    two_reverts(machine, snapshot)
+    job = site.backup(level="Incremental")
+    check_ok(job)
+    check_restores(site, machine)
+    assert not remembers(job)
+
+
 def test_a_vm_that_reverts_when_it_is_switched_off(site: Site) -> None:
     site.lab.habits.power_off_reverts = True
     machine = site.create(disks=[2 * MIB])

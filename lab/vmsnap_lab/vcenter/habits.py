@@ -37,6 +37,8 @@ class Habits:
         (ConsolidateVMDisks).
     revert_restores_tracking: reverting brings changeTrackingEnabled back to what it was when
         the snapshot was taken, like the rest of the configuration.
+    revert_restores_options: reverting brings extraConfig back. VMware's vm-operator relies on it
+        (github.com/vmware-tanzu/vm-operator, pull request 1161); no document of the API says so.
     relocate_resets_tracking: moving a disk to another datastore makes its change ids invalid.
     change_tracking_supported: capability.changeTrackingSupported of all VMs.
     quiesce_faults: faults for the next quiesced snapshots of running VMs, first one first.
@@ -64,6 +66,7 @@ class Habits:
     session_calls: Optional[int] = None
     merge_links: str = "removal"
     revert_restores_tracking: bool = True
+    revert_restores_options: bool = True
     relocate_resets_tracking: bool = False
     change_tracking_supported: bool = True
     quiesce_faults: list[Any] = field(default_factory=list)
