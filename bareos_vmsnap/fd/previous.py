@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any, Optional
 
 from bareos_vmsnap import errors
@@ -45,12 +46,15 @@ def build_upon(
     vm: Any,
     options: Options,
     log: JobLog,
+    cancel: threading.Event,
 ) -> plan_backup.Previous:
     """Which snapshots are known, and whether the previous state is an ancestor of today's."""
     nodes = lineage.known(tree, observed)
     point = tree.point
-    past = history.since(content, vm, tree.nodes[point.state].created, point.event_chain)
-    line, reason = lineage.line(tree, observed, nodes, past)
+    then = history.Creation(tree.nodes[point.state].created, point.event_chain, point.server)
+    now = history.Creation(observed.state.created, observed.event_chain, observed.server)
+    past = history.between(content, vm, then, now, cancel)
+    line, reason = lineage.line(tree, observed, nodes, past, options.require_marker)
     if line is not None and options.audit and observed.current is not None:
         line, reason = None, "the audit needs a base that can still be read"
     if line is None:

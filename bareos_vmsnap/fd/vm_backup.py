@@ -70,7 +70,7 @@ def begin(
         directory, name = job_info.working_directory, job_info.unique_name
         access = connection.disk_access(options, session, directory, name)
         snapshot, taken = _snapshot(options, job_info, log, session, vm, access, stack)
-        observed = snapshots.observe(session, vm, taken)
+        observed = snapshot.marked(snapshots.observe(session, vm, taken))
         reader = DiskReader(session, vm, access, options, job_info.cancel, launcher)
         segments = SegmentFiles(reader, log.warn)
         planner = _Planner(options, job_info, log, session, vm, segments)
@@ -108,6 +108,7 @@ def _snapshot(
     # A relocation may have begun meanwhile, and runs to its end.
     disk_paths.refuse_moving(vm)
     snapshot.enable_cbt(options)
+    snapshot.mark(session.content, options)
     stack.callback(snapshot.delete)
     return snapshot, snapshot.take(options)
 
@@ -137,6 +138,7 @@ class _Planner:
     ) -> None:
         self._options = options
         self._job = job_info.planned()
+        self._cancel = job_info.cancel
         self._log = log
         self._content = session.content
         self._vm = vm
@@ -147,7 +149,7 @@ class _Planner:
         if tree is None:
             return plan_backup.plan(observed, self._job, self._policy)
         past = previous.build_upon(
-            tree, observed, self._content, self._vm, self._options, self._log
+            tree, observed, self._content, self._vm, self._options, self._log, self._cancel
         )
         planned = plan_backup.plan(observed, self._job, self._policy, past)
         try:

@@ -30,7 +30,9 @@ class TimePoint:
 
     `state` is the node of the VM's own state, `current` the node of VMware's current snapshot (None
     if there is none). `nvram` names the file with the VM's NVRAM; `event_chain` is the event chain,
-    in vSphere's event history, of the task that took the backup snapshot.
+    in vSphere's event history, of the task that took the backup snapshot, and `server` the instance
+    UUID of that vCenter. `marker` is what the job wrote into the VM's configuration before, or None
+    if it left none that proves anything: `without_marker` says why, see lineage.
     """
 
     id: str
@@ -45,6 +47,9 @@ class TimePoint:
     nvram: Optional[str] = None
     event_chain: Optional[int] = None
     previous: Optional[str] = None
+    server: Optional[str] = None
+    marker: Optional[str] = None
+    without_marker: Optional[str] = None
 
     @property
     def age(self) -> tuple[str, int]:

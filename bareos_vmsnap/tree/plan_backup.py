@@ -271,6 +271,9 @@ def _timepoint(
         power_state=observed.power_state,
         event_chain=observed.event_chain,
         previous=previous.tree.point.id if previous is not None else None,
+        server=observed.server,
+        marker=observed.marker,
+        without_marker=observed.without_marker,
     )
 
 
