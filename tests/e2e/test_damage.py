@@ -192,6 +192,18 @@ def test_a_manifest_that_lies_about_a_base(saved: Saved) -> None:
         site.find("copy (incomplete restore)").destroy()
 
 
+def test_a_segment_with_other_data_than_the_manifest_says(saved: Saved) -> None:
+    site = saved.site
+    virtual = site.daemon.virtual_full([saved.job.jobid]).jobid
+    name = stored_as(site, virtual, ".json")
+    document = json.loads(content(site, virtual, name))
+    for segment in document["segments"].values():
+        segment["digest"] = segment["digest"][::-1]
+    put(site, virtual, name, manifest.sealed({k: v for k, v in document.items() if k not in HEAD}))
+    told = check_failed(saved.restore([virtual], vmname="copy"), "not the one the manifest speaks")
+    assert "segment-another" in told
+
+
 HEAD = ("format", "version", "digest")
 
 
