@@ -94,9 +94,8 @@ class SelectedManifests:
             tree = read()
             if not names.is_directory_of(f"{names.ROOT}/.{self._vm}", tree.vm.instance_uuid):
                 raise manifest.ManifestError(f"{name} is the manifest of another VM")
+            self._trees[tree.point.id] = tree
             if name != names.manifest(tree.directory, tree.point.id):
                 raise manifest.ManifestError(f"{name} is the manifest of another time point")
         except manifest.ManifestError as error:
             self._damaged.append(Damage(name, names.manifest_timepoint(name), None, error))
-        else:
-            self._trees[tree.point.id] = tree
