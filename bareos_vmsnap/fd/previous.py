@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import datetime
 import threading
 from typing import Any, Optional
 
@@ -11,7 +12,7 @@ from bareos_vmsnap import errors
 from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.options import Options
-from bareos_vmsnap.tree import lineage, manifest, model, plan_backup, segment_header
+from bareos_vmsnap.tree import choose, lineage, manifest, model, plan_backup, segment_header
 from bareos_vmsnap.tree.observed import Observed
 from bareos_vmsnap.vsphere import history
 
@@ -25,9 +26,12 @@ def find(
     """
     if job_info.level == "F":
         return None
-    tree, reason = _read(pieces, vm)
-    if tree is not None:
-        return tree
+    choice, reason = _read(pieces, vm)
+    if choice is not None:
+        for warning in choice.warnings:
+            log.warn(*warning)
+        _compare_clocks(choice.point, vm, job_info, log)
+        return choice.tree
     what = f"This {job_info.level_name} of VM {vm.name} cannot build on a previous job: {reason}"
     if options.without_previous == "fail":
         raise errors.BackupError(
@@ -65,7 +69,23 @@ def build_upon(
     return plan_backup.Previous(tree, nodes, line)
 
 
-def _read(pieces: manifest.Pieces, vm: segment_header.Vm) -> tuple[Optional[model.BlockTree], str]:
+def _compare_clocks(
+    point: model.TimePoint, vm: segment_header.Vm, job_info: JobInfo, log: JobLog
+) -> None:
+    """Report a previous time point in the future. It counts nevertheless: ancestry decides."""
+    taken, now = (
+        datetime.datetime.fromisoformat(t) for t in (point.taken, job_info.planned().taken)
+    )
+    if taken > now:
+        log.warn(
+            "previous-in-future",
+            f"VM {vm.name}: the previous job's time point {point.id} lies in the future: it was "
+            f"taken at {point.taken}, and it is {now.isoformat()} now. The clock of a file daemon is or "
+            "was wrong. The job builds upon it all the same",
+        )
+
+
+def _read(pieces: manifest.Pieces, vm: segment_header.Vm) -> tuple[Optional[choose.Choice], str]:
     trees, damaged = [], []
     for name in pieces.names():
         try:
@@ -74,7 +94,10 @@ def _read(pieces: manifest.Pieces, vm: segment_header.Vm) -> tuple[Optional[mode
             damaged.append(error.what)
     mine = [tree for tree in trees if tree.vm.instance_uuid == vm.instance_uuid]
     if mine:
-        return max(mine, key=lambda tree: tree.point.age), ""
+        try:
+            return choose.newest(mine), ""
+        except choose.ChoiceError as error:
+            return None, error.what
     if damaged:
         return None, "; ".join(damaged)
     if trees:

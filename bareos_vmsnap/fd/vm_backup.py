@@ -60,8 +60,9 @@ def begin(
         identity = snapshots.identity(vm)
         if identity.instance_uuid in done:
             raise errors.OptionError(
-                f"Two Plugin lines of the FileSet name the same VM, {vm.name}",
-                todo="Remove one",
+                f"Two Plugin lines of the FileSet name the same VM, {vm.name}, or two VMs with the "
+                f"instance UUID {identity.instance_uuid}",
+                todo="Remove one, or give one of the VMs another UUID",
                 id="vm-twice",
             )
         lock = VmLock(job_info.working_directory, identity.instance_uuid, vm.name)
