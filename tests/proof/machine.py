@@ -123,6 +123,7 @@ class LifeOfATree(RuleBasedStateMachine):
         merge=st.sampled_from(["removal", "consolidate"]),
         migration=st.booleans(),
         link=st.booleans(),
+        once=st.booleans(),
     )
     def habits(
         self,
@@ -134,11 +135,12 @@ class LifeOfATree(RuleBasedStateMachine):
         merge: str,
         migration: bool,
         link: bool,
+        once: bool,
     ) -> None:
         self.now.without_cbt = "link" if link else "compare"
         habits = self.now.lab.habits
         habits.page_areas, habits.empty_pages, habits.merge_links = page, empty, merge
-        habits.relocate_resets_tracking = migration
+        habits.relocate_resets_tracking, habits.areas_once = migration, once
         habits.cbt.star, habits.cbt.revert_uuid, habits.cbt.revert_sequence = star, uuid, sequence
 
     @rule(level=st.sampled_from([*LEVELS, "Incremental", "Incremental"]), writes=WRITES)
