@@ -207,6 +207,12 @@ class VmRestore:
             raise errors.RestoreError(
                 f"{label} cannot be written: {error}", id="segment-unwritable"
             ) from error
+        try:
+            # Now that the disk is open: what could change it unnoticed, an open disk prevents.
+            self._opened().check()
+        except BaseException:
+            mover.kill()
+            raise
         self._writers.prepare(next((w for w in self._next_writes() if w is not write), None))
         return ToDisk(segment.name, mover, lambda report: self._written(write, report))
 

@@ -41,13 +41,18 @@ def check(name: str, devices: Any, expected: Iterable[segment_header.Disk]) -> N
     for disk in expected:
         path = now.get(disk.key, disk.path)
         if path != disk.path:
-            raise DiskMovedError(
-                f"The disks of VM {name} were moved while the job worked on them (Storage "
-                f"vMotion): {disk.path} is now {path}",
-                left="what was read or written meanwhile, which cannot be trusted",
-                todo="Run the job again; keep Storage DRS away from the VM while jobs run, and "
-                "users from deleting its snapshots",
-            )
+            raise moved(name, disk.path, path)
+
+
+def moved(name: str, before: str, now: str) -> DiskMovedError:
+    """The error if a disk of the VM `name` that was in one file is in another now."""
+    return DiskMovedError(
+        f"The disks of VM {name} were moved while the job worked on them (Storage "
+        f"vMotion): {before} is now {now}",
+        left="what was read or written meanwhile, which cannot be trusted",
+        todo="Run the job again; keep Storage DRS away from the VM while jobs run, and "
+        "users from deleting its snapshots",
+    )
 
 
 def relocation_disabled(vm: Any) -> bool:

@@ -8,9 +8,12 @@ import re
 from dataclasses import dataclass
 from typing import Any, Optional
 
+from bareos_vmsnap.tree import restored_marks
+
 BACKUP_PREFIX = "vmsnap backup "
-# In the configuration of every snapshot a restore makes: CBT misreports what a restore wrote, so
-# such a snapshot cannot be the base of a CBT query (VDDK guide, "restoring virtual disks").
+# In the configuration of every snapshot a restore makes, with another value in each: CBT misreports
+# what a restore wrote, so such a snapshot cannot be the base of a CBT query (VDDK guide, "restoring
+# virtual disks"). The values are those of tree.restored_marks.
 RESTORED_KEY = "bareos-vmsnap.restored"
 _DESCRIPTION = "Temporary snapshot of bareos-vmsnap on {host}; it is deleted when the job ends."
 _HOST = re.compile(r"^Temporary snapshot of bareos-vmsnap on (\S+);")
@@ -43,9 +46,15 @@ def leftover(name: str, description: str, moref: str) -> Optional[Leftover]:
     return Leftover(moref, name[len(BACKUP_PREFIX) :], found.group(1))
 
 
-def restored_by(config: Any) -> Optional[str]:
-    """The job that restored the VM of this ConfigInfo, or None if it has no such mark."""
-    for option in config.extraConfig or []:
+def restored_mark(options: Any) -> Optional[str]:
+    """The restore's mark in the extraConfig of a configuration, or None."""
+    for option in options or []:
         if option.key == RESTORED_KEY and option.value:
             return str(option.value)
     return None
+
+
+def restored_by(config: Any) -> Optional[str]:
+    """The job that restored the VM of this ConfigInfo, or None if it has no such mark."""
+    mark = restored_mark(config.extraConfig)
+    return None if mark is None else restored_marks.job(mark)

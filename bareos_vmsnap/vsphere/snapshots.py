@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import datetime
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
 from pyVmomi import vim
 
 from bareos_vmsnap import errors
-from bareos_vmsnap.tree import segment_header
+from bareos_vmsnap.tree import restored_marks, segment_header
 from bareos_vmsnap.tree.observed import Observed, Snapshot
 from bareos_vmsnap.vsphere import disks, inventory, markers, tasks, vmodl_json
 from bareos_vmsnap.vsphere.session import Session
@@ -55,7 +55,11 @@ class Taken:
 
 def walk(vm: Any) -> Iterator[Item]:
     """All snapshots of the VM, parents first, siblings in vSphere's order."""
-    info = vm.snapshot
+    return items(vm.snapshot)
+
+
+def items(info: Any) -> Iterator[Item]:
+    """The same of a SnapshotInfo, None if there is no snapshot."""
     pending = [Item(root, None) for root in info.rootSnapshotList] if info else []
     while pending:
         item = pending.pop(0)
@@ -197,6 +201,7 @@ def identity(vm: Any) -> segment_header.Vm:
 def _describe_all(session: Session, vm: Any) -> Iterator[tuple[Item, Snapshot]]:
     found = list(walk(vm))
     configs = session.read(vim.vm.Snapshot, [item.moref for item in found], "config")
+    restored = _restored(found, configs)
     for item in found:
         if item.moref not in configs:
             raise errors.BackupError(
@@ -205,10 +210,19 @@ def _describe_all(session: Session, vm: Any) -> Iterator[tuple[Item, Snapshot]]:
                 todo="Run the job again",
                 id="snapshot-gone",
             )
-        yield item, _describe(item, configs[item.moref])
+        yield item, _describe(item, configs[item.moref], restored.get(item.moref))
 
 
-def _describe(item: Item, config: Any) -> Snapshot:
+def _restored(found: list[Item], configs: Mapping[str, Any]) -> dict[str, str]:
+    """The restore jobs of the snapshots that a restore made, by moref."""
+    options = {moref: config.extraConfig for moref, config in configs.items()}
+    marks = {moref: markers.restored_mark(options[moref]) for moref in options}
+    parents = {item.moref: item.parent for item in found}
+    made = restored_marks.made_by_restore(marks, parents)
+    return {moref: markers.restored_by(configs[moref]) or "" for moref in made}
+
+
+def _describe(item: Item, config: Any, restored_by: Optional[str]) -> Snapshot:
     tree = item.tree
     return Snapshot(
         moref=item.moref,
@@ -224,7 +238,7 @@ def _describe(item: Item, config: Any) -> Snapshot:
         power_state=str(tree.state),
         quiesced=bool(tree.quiesced),
         change_tracking=bool(config.changeTrackingEnabled),
-        restored_by=markers.restored_by(config),
+        restored_by=restored_by,
     )
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from vmsnap_lab.storage import CbtHabits
 
@@ -42,6 +42,9 @@ class Habits:
     quiesce_faults: faults for the next quiesced snapshots of running VMs, first one first.
     full_datastores: names of datastores on which nothing can be created any more.
     max_objects: most objects in one page of RetrievePropertiesEx, even if the client allows more.
+    before_call: called with the method's name ("CreateSnapshot_Task"; "Fetch" for an attribute)
+        before each call of a client is carried out: somebody else acts then. It may call the
+        vCenter itself; these calls do not count.
     cbt: the habits of changed block tracking; belongs to the storage.
     """
 
@@ -58,11 +61,13 @@ class Habits:
     quiesce_faults: list[Any] = field(default_factory=list)
     full_datastores: set[str] = field(default_factory=set)
     max_objects: int = 1000
+    before_call: Optional[Callable[[str], None]] = None
     cbt: CbtHabits = field(default_factory=CbtHabits)
 
     def __post_init__(self) -> None:
         self._failures: list[Failure] = []
         self._lock = threading.Lock()
+        self._acting = threading.Lock()
 
     def fail(
         self, method: str, fault: Any, *, nth: int = 1, times: int = 1, after: bool = False
@@ -100,6 +105,14 @@ class Habits:
                     self._failures.remove(failure)
                 return failure
         return None
+
+    def meet(self, method: str) -> None:
+        """Let `before_call` act, if it does not already."""
+        if self.before_call is not None and self._acting.acquire(blocking=False):
+            try:
+                self.before_call(method)
+            finally:
+                self._acting.release()
 
     def seconds_of(self, method: str) -> float:
         return self.task_seconds_of.get(method, self.task_seconds)

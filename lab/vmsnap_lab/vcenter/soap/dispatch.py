@@ -52,6 +52,7 @@ class Dispatcher:
                 caller,
                 decoded.method,
             )
+            self._vcenter.habits.meet(decoded.method.wsdlName)
             with self._vcenter.sessions.serving(session):
                 encoded = self._run(call, decoded)
             opened = call.session if call.session is not session else None
