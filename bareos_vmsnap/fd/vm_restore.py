@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import Optional
 
@@ -105,24 +106,32 @@ class VmRestore:
         target = self._opened()
         self._restore_nvram(target, plan.point)
         place = target.finish()
-        self._log.info(f"Time point {plan.point.id}: {place}{self._table()}")
-        target.close()
-        self._target = None
+        self._target = None  # from now on there is nothing to abandon
+        with contextlib.closing(target):
+            self._log.info(f"Time point {plan.point.id}: {place}{self._table()}")
 
     def abandon(self) -> str:
         """The restore failed: keep or remove what is incomplete; return what was left, if any."""
-        self._writers.close()
-        if self._target is None:
-            return ""
         target, self._target = self._target, None
-        left = target.abandon(keep=self._options.restore_on_failure == "keep")
-        target.close()
-        return left
+        left = []
+        with contextlib.ExitStack() as stack:
+            if target is not None:
+                keep = self._options.restore_on_failure == "keep"
+                stack.callback(target.close)
+                stack.callback(lambda: left.append(target.abandon(keep=keep)))
+            self._writers.close()
+        return "".join(left)
 
     def close(self) -> None:
-        """Remove spool files; safe to call again."""
-        self._writers.close()
-        self._spool.close()
+        """End what runs and remove spool files, all of it, whatever one step does; safe to call
+        again.
+        """
+        target, self._target = self._target, None
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._spool.close)
+            if target is not None:
+                stack.callback(target.close)
+            self._writers.close()
 
     @property
     def _vm_name(self) -> str:

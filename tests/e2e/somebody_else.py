@@ -50,11 +50,14 @@ class SomebodyElse:
         if self._left > 0:
             self._left -= 1
             return
+        tree = machine.guest.vm.tree
+        before = tree.all()
         try:
             if self._act(machine):
                 self.done = method
         except (vmodl.MethodFault, StorageError):
-            return  # refused: again before the next call
+            if tree.all() != before:  # such as a snapshot deleted whose disk was not merged
+                self.done = method
 
     def _possible(self, machine: Machine) -> bool:
         wanted = getattr(self._act, "needs", None)
