@@ -60,14 +60,15 @@ def test_a_new_vm_logs_out(error: Any) -> None:
     assert calls == ["block.release", "session.close"]
 
 
-def vm_restore(calls: list[str], tmp_path: Path, *failing: str, error: Any) -> VmRestore:
+def vm_restore(calls: list[str], tmp_path: Path, *failing: str, error: Any) -> Any:
     info = JobInfo(1, "job", "R", "host", tmp_path)
     unused: Any = None
-    restore: Any = VmRestore(unused, info, unused, unused, unused)
+    options: Any = Recorder([], "options")
+    restore: Any = VmRestore(options, info, unused, unused, unused)
     restore._writers = Recorder(calls, "writers", *failing, error=error)
     restore._target = Recorder(calls, "target", *failing, error=error)
     restore._spool = Recorder(calls, "spool", *failing, error=error)
-    return restore  # type: ignore[no-any-return]
+    return restore
 
 
 @pytest.mark.parametrize("error", ERRORS)
