@@ -111,6 +111,7 @@ class NewVm:
         self._marks = 0
         self._mark_used = False  # by a snapshot: the next node needs another
         self._has_final_name = False
+        self._harmless_tasks: frozenset[str] = frozenset()
 
     def create(self, node: segment_header.Node) -> None:
         """Create the VM with this node's configuration, its disks new and empty."""
@@ -277,8 +278,9 @@ class NewVm:
                 self._vm.Rename_Task(inventory.entity_name(name)),
                 f"Giving VM {name} its name",
             )
-            self._refuse_run()
             self._check()
+            self._refuse_run()
+            self._check()  # in a single call, the last one: all tasks of the VM are known by now
         self._relocation.release()
         if self._destination.powerstate == "on":
             self._power_on()
@@ -360,9 +362,10 @@ class NewVm:
         name = self._destination.name
         seen = vm_condition.read(self._session, self._vm._moId)
         if seen is None:
-            self._refuse(condition.VM_CHANGED, f"removed VM {name}")
-        if vm_condition.starts(self._session, seen.tasks):
-            self._refuse(condition.VM_CHANGED, f"started VM {name}")
+            self._refuse(id="vm-changed-meanwhile", deed=f"removed VM {name}")
+        if vm_condition.starts(self._session, seen.tasks - self._harmless_tasks):
+            self._refuse(id="vm-changed-meanwhile", deed=f"started VM {name}")
+        self._harmless_tasks |= seen.tasks
         return seen
 
     def _check(self) -> condition.Condition:
@@ -396,8 +399,8 @@ class NewVm:
             if required is None or disk is None or required.slot != disk.slot:
                 slot = required.slot if required is not None else found[key].slot
                 self._refuse(
-                    condition.VM_CHANGED,
-                    f"changed the disks of VM {self._destination.name} ({slot})",
+                    id="vm-changed-meanwhile",
+                    deed=f"changed the disks of VM {self._destination.name} ({slot})",
                 )
         self._compare(dataclasses.replace(expected, disks=found), seen)
         self._left = seen.condition
@@ -410,7 +413,9 @@ class NewVm:
         vm = self._destination.name
         frozen = self._frozen(snapshot)
         if frozen is None:
-            self._refuse(condition.VM_CHANGED, f"deleted the snapshot {name!r} of VM {vm}")
+            self._refuse(
+                id="vm-changed-meanwhile", deed=f"deleted the snapshot {name!r} of VM {vm}"
+            )
         self._refuse_all(condition.frozen(vm, name, left, *frozen))
         self._refuse_moved(condition.moved(left, frozen[1]))
 
@@ -441,17 +446,17 @@ class NewVm:
     def _refuse_run(self) -> None:
         """Raise errors.RestoreError if the VM ran: its guest may have written."""
         if vm_condition.ran(self._session, self._vm):
-            self._refuse(condition.VM_CHANGED, f"started VM {self._destination.name}")
+            self._refuse(id="vm-changed-meanwhile", deed=f"started VM {self._destination.name}")
 
     def _refuse_all(self, found: list[condition.Difference]) -> None:
         if found:
-            self._refuse(found[0].id, " and ".join(difference.deed for difference in found))
+            self._refuse(id=found[0].id, deed=" and ".join(difference.deed for difference in found))
 
     def _refuse_moved(self, found: Optional[condition.Moved]) -> None:
         if found is not None:
             raise disk_paths.moved(self._destination.name, found.before, found.now)
 
-    def _refuse(self, id: str, deed: str) -> NoReturn:
+    def _refuse(self, *, id: str, deed: str) -> NoReturn:
         raise errors.RestoreError(
             f"Somebody {deed} while it was being restored",
             todo="Leave the VM alone, and out of other jobs, until its restore has ended; restore "

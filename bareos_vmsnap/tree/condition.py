@@ -10,9 +10,6 @@ from typing import NamedTuple, Optional
 
 from bareos_vmsnap.tree import segment_header
 
-SNAPSHOT_FOREIGN = "snapshot-foreign"
-VM_CHANGED = "vm-changed-meanwhile"
-
 
 @dataclass(frozen=True)
 class SnapshotEntry:
@@ -69,7 +66,11 @@ def differences(vm: str, left: Condition, found: Condition) -> list[Difference]:
     deeds = [*tree, *_reverts(vm, left, found, bool(tree)), *_power(vm, left, found)]
     disks = _disks(left, found)
     if disks:
-        deeds.append(Difference(VM_CHANGED, f"changed the disks of VM {vm} ({', '.join(disks)})"))
+        deeds.append(
+            Difference(
+                id="vm-changed-meanwhile", deed=f"changed the disks of VM {vm} ({', '.join(disks)})"
+            )
+        )
     return deeds
 
 
@@ -82,9 +83,11 @@ def frozen(
     """
     before = f"before its snapshot {snapshot!r} was taken"
     if mark != left.mark:
-        return [Difference(VM_CHANGED, f"reverted VM {vm} {before}")]
+        return [Difference(id="vm-changed-meanwhile", deed=f"reverted VM {vm} {before}")]
     if disks.keys() != left.disks.keys():
-        return [Difference(VM_CHANGED, f"changed the disks of VM {vm} {before}")]
+        return [
+            Difference(id="vm-changed-meanwhile", deed=f"changed the disks of VM {vm} {before}")
+        ]
     return []
 
 
@@ -101,12 +104,14 @@ def moved(left: Condition, disks: Mapping[int, str]) -> Optional[Moved]:
 
 def _tree(vm: str, left: Condition, found: Condition) -> list[Difference]:
     foreign = [
-        Difference(SNAPSHOT_FOREIGN, f"took a snapshot {entry.name!r} of VM {vm}")
+        Difference(id="snapshot-foreign", deed=f"took a snapshot {entry.name!r} of VM {vm}")
         for moref, entry in found.snapshots.items()
         if moref not in left.snapshots
     ]
     gone = [
-        Difference(VM_CHANGED, f"deleted the snapshot {entry.name!r} of VM {vm}")
+        Difference(
+            id="vm-changed-meanwhile", deed=f"deleted the snapshot {entry.name!r} of VM {vm}"
+        )
         for moref, entry in left.snapshots.items()
         if moref not in found.snapshots
     ]
@@ -115,13 +120,13 @@ def _tree(vm: str, left: Condition, found: Condition) -> list[Difference]:
         now = found.snapshots.get(moref)
         if now is not None and now.name != entry.name:
             deed = f"renamed the snapshot {entry.name!r} of VM {vm} to {now.name!r}"
-            edited.append(Difference(VM_CHANGED, deed))
+            edited.append(Difference(id="vm-changed-meanwhile", deed=deed))
         elif now is not None and now.description != entry.description:
             deed = f"changed the description of the snapshot {entry.name!r} of VM {vm}"
-            edited.append(Difference(VM_CHANGED, deed))
+            edited.append(Difference(id="vm-changed-meanwhile", deed=deed))
         if now is not None and now.parent != entry.parent:
             deed = f"moved the snapshot {entry.name!r} of VM {vm} below {found.name(now.parent)}"
-            moved.append(Difference(VM_CHANGED, deed))
+            moved.append(Difference(id="vm-changed-meanwhile", deed=deed))
     # Below a deleted snapshot others move up, and a new one may be put between two.
     return foreign + gone + edited or moved
 
@@ -133,14 +138,18 @@ def _reverts(vm: str, left: Condition, found: Condition, explained: bool) -> lis
     elsewhere = found.current != left.current and not explained
     if not elsewhere and found.mark == left.mark:
         return []
-    return [Difference(VM_CHANGED, f"reverted VM {vm} to {found.name(found.current)}")]
+    return [
+        Difference(
+            id="vm-changed-meanwhile", deed=f"reverted VM {vm} to {found.name(found.current)}"
+        )
+    ]
 
 
 def _power(vm: str, left: Condition, found: Condition) -> list[Difference]:
     if found.power_state == left.power_state:
         return []
     deed = f"changed the power state of VM {vm} ({left.power_state} to {found.power_state})"
-    return [Difference(VM_CHANGED, deed)]
+    return [Difference(id="vm-changed-meanwhile", deed=deed)]
 
 
 def _disks(left: Condition, found: Condition) -> list[str]:

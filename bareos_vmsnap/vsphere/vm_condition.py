@@ -41,7 +41,7 @@ class Seen:
     devices: Any
     host: Any
     change_version: str
-    tasks: tuple[str, ...]
+    tasks: frozenset[str]
 
 
 def read(session: Session, moref: str) -> Optional[Seen]:
@@ -67,7 +67,7 @@ def read(session: Session, moref: str) -> Optional[Seen]:
         found[_DEVICES],
         found.get(_HOST),
         found.get(_VERSION, ""),
-        tuple(task._moId for task in found.get(_TASKS, [])),
+        frozenset(task._moId for task in found.get(_TASKS, [])),
     )
 
 
@@ -83,7 +83,7 @@ def read_frozen(session: Session, moref: str) -> Optional[tuple[Optional[str], d
     return markers.restored_mark(found.get(_OPTIONS)), paths
 
 
-def starts(session: Session, tasks: tuple[str, ...]) -> bool:
+def starts(session: Session, tasks: frozenset[str]) -> bool:
     """Whether one of these tasks starts a VM."""
     infos = session.read(vim.Task, tasks, "info").values() if tasks else ()
     return any("poweron" in (info.descriptionId or "").lower() for info in infos)

@@ -15,7 +15,7 @@ from pyVmomi import SoapStubAdapter, vim, vmodl
 
 from vmsnap_lab.lab import Lab
 
-from .client import Client, service, vm_of
+from .client import Client, service, vm_of, wait
 
 ENVELOPE = (
     '<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" '
@@ -169,3 +169,20 @@ def test_a_simple_call_is_fast(client: Client) -> None:
     for _ in range(200):
         assert vm.name
     assert (time.perf_counter() - started) / 200 < 0.005
+
+
+def test_somebody_acts_before_calls(lab: Lab, client: Client) -> None:
+    """The calls that are made then do not count."""
+    guest, vm = client.vm()
+    met = []
+
+    def act(method: str) -> None:
+        met.append(method)
+        assert vm.name
+
+    lab.habits.before_call = act
+    assert vm.runtime.powerState == "poweredOff"
+    wait(vm.CreateSnapshot_Task("s", None, False, False))
+    lab.habits.before_call = None
+    assert vm.name
+    assert met[:2] == ["Fetch", "CreateSnapshot_Task"]
