@@ -26,7 +26,7 @@ def folder() -> Path:
     return REPOSITORY / "build" / "bench-smoke"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1800)
 def test_two_rows(folder: Path, tmp_path: Path) -> None:
     told = subprocess.run(
         [

@@ -8,6 +8,8 @@ import fcntl
 import os
 from pathlib import Path
 
+_LISTENS = "00010000"  # a flag in /proc/net/unix
+
 
 def marked(mark: str) -> list[int]:
     """The processes that have `mark` in their environment."""
@@ -89,6 +91,7 @@ def _descriptors(pid: int) -> list[str]:
 def _inode_of(path: str) -> str:
     """The inode of a listening unix socket."""
     for row in Path("/proc/net/unix").read_text().splitlines():
-        if row.endswith(" " + path):
+        # Connections to it have the same path.
+        if row.endswith(" " + path) and row.split()[3] == _LISTENS:
             return row.split()[6]
     raise LookupError(f"nobody listens at {path}")

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import bareos_vmsnap
 from bareos_vmsnap.vsphere import markers
 from vmsnap_lab import plugin_options
-from vmsnap_lab.filedaemon import Cancel, FileDaemon, JobResult
+from vmsnap_lab.filedaemon import Cancel, FileDaemon, JobResult, Message
 from vmsnap_lab.lab import Lab
 
 from . import processes
@@ -25,7 +25,7 @@ from .machine import Machine
 
 REPOSITORY = Path(bareos_vmsnap.__file__).parent.parent
 _RAW = ("vcpass", "nbd_uri", "nbd_link_uri")  # options that take no %XX
-_SETTLING = 5  # seconds in which servers of disks notice that their clients are gone
+_SETTLING = 60  # seconds in which servers of disks notice that their clients are gone
 
 
 class Site:
@@ -37,6 +37,7 @@ class Site:
     def __init__(self, directory: Path, *, vddk: bool = False, **lab: Any) -> None:
         """`vddk`: disks are reached through the lab's VDDK, not by NBD."""
         self.directory = directory
+        self.on_message: Optional[Callable[[Message], None]] = None  # of backup jobs
         self.lab = Lab(directory / "lab", **lab)
         self._way: dict[str, Optional[str]] = {
             **plugin_options.to_disks(self.lab, "vddk" if vddk else "nbd")
@@ -104,6 +105,7 @@ class Site:
             return self.daemon.backup(
                 [self.plugin(vm, **options) for vm in vms or ("web1",)],
                 level=level,
+                on_message=self.on_message,
                 cancel=cancel,
                 environment=self._environment(),
             )

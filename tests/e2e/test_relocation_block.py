@@ -30,7 +30,7 @@ from .machine import Machine
 from .migration import migrate
 from .pictures import draw
 from .site import Site
-from .test_kills import when_writing
+from .test_kills import SLOW, when_writing
 from .test_secrets import PASSWORD, check_files, check_secret, use
 
 # A segment is not read whole when its first MiB is stored.
@@ -57,7 +57,7 @@ def check_migrates(site: Site, machine: Machine) -> None:
     assert "[datastore2]" in machine.vm.config.files.vmPathName
 
 
-def wait_until(reached: Callable[[], bool], seconds: float = 10) -> None:
+def wait_until(reached: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not reached():
         assert time.monotonic() < deadline, "it takes too long"
@@ -117,7 +117,7 @@ def test_a_vm_is_not_migrated_while_it_is_restored(site: Site) -> None:
     machine.destroy()
     tries = Tries(site, "web1 (incomplete restore)")
     act = when_writing(site, lambda vm: tries())
-    check_ok(site.restore(cancel=During(act, "plugin_io IO_OPEN", 2)))
+    check_ok(site.restore(cancel=During(act, "plugin_io IO_OPEN", 2), rate_limit=SLOW))
     restored = site.find()
     assert tries.refused_for == f"bareos-vmsnap {restored.guest.moref}"
     assert restored.portrait() == before
@@ -311,7 +311,7 @@ def test_a_call_that_hangs_does_not_keep_a_job_from_being_canceled(site: Site) -
     cancel = Cancel()
 
     def when_it_hangs() -> None:
-        wait_until(lambda: bool(site.lab.vddk.named("PrepareForAccess")), 30)
+        wait_until(lambda: bool(site.lab.vddk.named("PrepareForAccess")))
         cancel.request()
 
     thread = threading.Thread(target=when_it_hangs)

@@ -24,7 +24,7 @@ from bareos_vmsnap.transport.disks import DiskDescription, NbdDisk, Qcow2Disk
 
 KIB = 1024
 MIB = 1024 * KIB
-TIMEOUT = 30.0
+TIMEOUT = 90.0
 # For scripts that are given the repr() of a plan.
 IMPORTS = (
     "from bareos_vmsnap.mover.plan import *; from bareos_vmsnap.transport.disks import *; "
@@ -187,7 +187,7 @@ def covered(data: bytes) -> list[tuple[int, int]]:
     return sorted((frame.offset, frame.length) for frame, _ in frames(data))
 
 
-def wait_until(condition: Any, timeout: float = 10.0) -> None:
+def wait_until(condition: Any, timeout: float = 60.0) -> None:
     """Wait until a condition holds; fail if that takes too long."""
     deadline = time.monotonic() + timeout
     while not condition():

@@ -45,10 +45,12 @@ def scratch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def slow(tmp_path: Path) -> Iterator[DiskDescription]:
-    """A disk that takes half a minute to read or write."""
+    """A disk that takes half a minute to read or write; slow.log has what was asked of it."""
     path = harness.image(tmp_path, "slow", harness.disk(SIZE))
+    log = f"logfile={tmp_path / 'slow.log'}"
+    delays = ("delay-read=5", "delay-write=5")
     with harness.nbdkit(
-        tmp_path, "--filter=delay", "file", str(path), "delay-read=5", "delay-write=5"
+        tmp_path, "--filter=log", "--filter=delay", "file", str(path), log, *delays
     ) as endpoint:
         yield endpoint
 
@@ -57,6 +59,12 @@ def slow(tmp_path: Path) -> Iterator[DiskDescription]:
 def local(tmp_path: Path) -> DiskDescription:
     """A local image, for which the mover starts qemu-nbd."""
     return harness.qcow2(harness.image(tmp_path, "disk", harness.disk(SIZE), "qcow2"))
+
+
+def wait_until_asked(tmp_path: Path, request: str) -> None:
+    """Wait until the slow disk has got a request of that kind, which then is under way."""
+    log = tmp_path / "slow.log"
+    harness.wait_until(lambda: f" {request} " in log.read_text())
 
 
 def pid_of(mover: Mover) -> int:
@@ -107,22 +115,24 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
         mover.wait_ready(harness.TIMEOUT)
 
 
-def test_the_server_is_killed_while_reading(slow: DiskDescription) -> None:
+def test_the_server_is_killed_while_reading(slow: DiskDescription, tmp_path: Path) -> None:
     with Mover.read(harness.read_plan(slow, SIZE, "cbt"), [(0, SIZE)]) as mover:
         mover.wait_ready(harness.TIMEOUT)
-        time.sleep(0.2)
+        wait_until_asked(tmp_path, "Read")
         os.kill(harness.pid_of(slow), signal.SIGKILL)
         with pytest.raises(MoverError, match=r"NBD server .*: read of \d+ bytes at") as caught:
             mover.finish(harness.TIMEOUT)
     assert caught.value.id == "nbd-failed"
 
 
-def test_the_server_is_killed_while_writing(slow: DiskDescription, local: DiskDescription) -> None:
+def test_the_server_is_killed_while_writing(
+    slow: DiskDescription, local: DiskDescription, tmp_path: Path
+) -> None:
     data, _ = harness.backup(harness.read_plan(local, SIZE, "full", compression="none"))
     with Mover.write(harness.write_plan(slow, SIZE)) as mover:
         mover.wait_ready(harness.TIMEOUT)
         core = harness.in_thread(lambda: harness.send(mover, data))
-        time.sleep(0.2)
+        wait_until_asked(tmp_path, "Write")
         os.kill(harness.pid_of(slow), signal.SIGKILL)
         core.join(harness.TIMEOUT)
         with pytest.raises(MoverError, match=r"NBD server .*: write of \d+ bytes at") as caught:
@@ -221,9 +231,9 @@ def test_the_parent_is_killed(local: DiskDescription, direction: str, launcher: 
         else:
             mover = Mover.write({harness.write_plan(local, SIZE)!r}, launcher=launcher)
         mover.wait_ready(30)
-        other = subprocess.Popen(["sleep", "60"], close_fds=False)
+        other = subprocess.Popen(["sleep", "600"], close_fds=False)
         print(mover._process.pid, other.pid, flush=True)
-        time.sleep(60)
+        time.sleep(600)
         """
     )
     parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
@@ -323,10 +333,16 @@ def test_a_mover_that_lies(local: DiskDescription, tmp_path: Path) -> None:
     """Neither words nor exit status count alone."""
     fake = tmp_path / "python"
     report = (
-        '{"ok": true, "frames": 1, "data_bytes": 512, "zero_bytes": 0, "stored_bytes": 512,'
-        ' "stream_bytes": %d, "digest": "' + 32 * "0" + '", "header": {}, "notes": []}'
+        '{"event": "success", "frames": 1, "data_bytes": 512, "zero_bytes": 0, "stored_bytes": 512,'
+        ' "stream_bytes": %s, "digest": "' + 32 * "0" + '", "notes": []}'
     )
-    for size, status, id in ((700, 0, ""), (700, 9, "mover-died"), (600, 0, "mover-report")):
+    lies: list[tuple[object, int, str]] = [
+        (700, 0, ""),
+        (700, 9, "mover-died"),
+        (600, 0, "mover-report"),
+        ('"700"', 0, "mover-report"),
+    ]
+    for size, status, id in lies:
         fake.write_text(
             f"""#!{sys.executable}
 import os, sys

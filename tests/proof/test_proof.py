@@ -20,6 +20,6 @@ BUDGET = hypothesis.settings(
 )
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_random_histories_come_back_byte_for_byte() -> None:
     run_state_machine_as_test(LifeOfATree, settings=BUDGET)

@@ -175,7 +175,7 @@ def test_another_job_has_the_vm(lab: Lab, vm: Vm) -> None:
 
 @pytest.mark.parametrize("canceled", [True, False])
 def test_a_call_that_hangs_is_given_up(lab: Lab, vm: Vm, canceled: bool) -> None:
-    lab.vddk.habits.prepare_delay = 3
+    lab.vddk.habits.prepare_delay = 6
     block = vm.block()
     wait_until(lambda: bool(lab.vddk.named("PrepareForAccess")))
     begun = time.monotonic()
@@ -185,7 +185,7 @@ def test_a_call_that_hangs_is_given_up(lab: Lab, vm: Vm, canceled: bool) -> None
         if canceled
         else Answer(FAILED, "VDDK gave no answer in 1 s", id="vddk-late")
     )
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 5, "it waited for the call"
     assert block.release() == "", "it ends what came through late"
     assert [call.name for call in lab.vddk.calls][-1] == "EndAccess"
     assert vm.blocked_for == []
@@ -199,7 +199,7 @@ def test_a_call_that_hangs_for_ever(lab: Lab, vm: Vm, monkeypatch: pytest.Monkey
     assert block.wait(0).word == FAILED
     begun = time.monotonic()
     assert block.release() == "VDDK did not return"
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 25, "it waited for the call"
     assert gone(holder(lab))
 
 
@@ -209,7 +209,7 @@ def test_an_end_that_hangs(lab: Lab, vm: Vm) -> None:
     lab.vddk.habits.end_delay = 30
     begun = time.monotonic()
     assert block.release(1) != ""
-    assert time.monotonic() - begun < 6
+    assert time.monotonic() - begun < 25, "it waited for the call"
     assert gone(holder(lab))
 
 

@@ -148,10 +148,10 @@ def test_a_missing_program_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_server_that_never_gets_ready(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "START_TIMEOUT", 0.1)
+    monkeypatch.setattr(server, "START_TIMEOUT", 3)  # the time the shell has to say so
     command = ["sh", "-c", "echo still thinking >&2; exec sleep 60"]
     with (
-        pytest.raises(TransportError, match="not ready within 0 s: still thinking"),
+        pytest.raises(TransportError, match="not ready within 3 s: still thinking"),
         server.run(lambda files: command, package="none"),
     ):
         pass
@@ -207,7 +207,7 @@ def test_a_server_ends_with_its_process(tmp_path: Path) -> None:
         os.kill(pid, 0)
         os.kill(parent.pid, signal.SIGKILL)
         parent.wait()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text():
             assert time.monotonic() < deadline
             time.sleep(0.01)

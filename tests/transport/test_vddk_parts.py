@@ -184,7 +184,7 @@ def test_a_log_keeps_its_end_and_no_secret(tmp_path: Path) -> None:
     assert tail.endswith("line 1999 … …\nunfinished …")
     assert len(tail) <= TAIL
     log.started()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while "unfinished" not in path.read_text():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -203,7 +203,7 @@ def test_a_secret_is_hidden_wherever_a_long_line_is_cut(tmp_path: Path) -> None:
     os.write(log.descriptor, b"x" * (40 << 10))
     log.tail()
     log.started()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while path.read_text().count("x") < 56 << 10:
         assert time.monotonic() < deadline
         time.sleep(0.01)

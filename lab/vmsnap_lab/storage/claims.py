@@ -20,7 +20,7 @@ from vmsnap_lab.storage.errors import StorageError
 Holder = TypeVar("Holder")
 
 GRACE = 0.25
-"""Seconds that qemu-nbd may take to notice that its client has gone."""
+"""Seconds that a client may take to go."""
 _CLOSING = 30.0
 """Seconds that qemu-nbd may take to close a disk when no client is left."""
 _STEP = 0.01
@@ -105,6 +105,12 @@ class Claims(Generic[Holder]):
         with self._changed:
             self._doors.pop(door, None)
             self._changed.notify_all()
+
+    def is_left(self, path: str) -> bool:
+        """Whether all clients on it have gone; servers may still be closing it."""
+        with self._changed:
+            on = [door for door, use in self._doors.items() if path in use.shared | use.exclusive]
+            return all(map(self._is_leaving, on))
 
     def doors_on(self, path: str) -> int:
         with self._changed:

@@ -284,9 +284,12 @@ class Doors:
                 self._refuse(entrance, "locked", "the disk is being written by another client")
 
     def _refuse(self, entrance: Entrance, kind: Kind, message: str) -> None:
-        """Disconnect all pending clients."""
+        """Disconnect all clients that are pending: not one that comes because another was let go."""
         entrance.is_waiting = False
+        clients: list[socket.socket] = []
         with self._lock, suppress(BlockingIOError):
             self._refusals.append(Refusal(entrance.path, kind, message, time.time()))
             while not entrance.closed:
-                entrance.listener.accept()[0].close()
+                clients.append(entrance.listener.accept()[0])
+        for client in clients:
+            client.close()

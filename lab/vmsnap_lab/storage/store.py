@@ -291,6 +291,11 @@ class DiskStore:
         with self._catalog.lock:
             return self._claims.doors_on(self._catalog.find(path).path)
 
+    def is_left(self, path: str) -> bool:
+        """Whether no client is on the disk any more; a server may still be closing it."""
+        with self._catalog.lock:
+            return self._claims.is_left(self._catalog.find(path).path)
+
     @property
     def refusals(self) -> Sequence[Refusal]:
         """Clients that were turned away, the last one at the end; only so many are kept."""

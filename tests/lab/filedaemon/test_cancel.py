@@ -19,6 +19,7 @@ from .tracer import regular, restore_object
 
 _EVENTS = [6, 14]  # bEventEndRestoreJob, bEventCancelCommand
 _CANCELED = "handle_plugin_event bEventCancelCommand"
+_IN_TIME = 2  # seconds that a call of the plugin lasts so that the cancel comes within it
 _ENDED = "handle_plugin_event bEventEndBackupJob"
 
 
@@ -46,7 +47,7 @@ def _after_cancel(result: JobResult) -> list[str]:
     ],
 )
 def test_backup(at: str, follows: list[str], fd: FileDaemon, script: tracer.Script) -> None:
-    faults = [{"at": at, "sleep": 0.5}]
+    faults = [{"at": at, "sleep": _IN_TIME}]
     items = [regular("/@S/x", 600_000), regular("/@S/y")]
     result = fd.backup(script.write(*items, faults=faults, events=_EVENTS), cancel=Cancel(at))
     assert result.status == "A"
@@ -59,14 +60,14 @@ def test_backup(at: str, follows: list[str], fd: FileDaemon, script: tracer.Scri
 
 
 def test_read_of_the_core_is_interrupted(fd: FileDaemon, script: tracer.Script) -> None:
-    command = ["sh", "-c", "head -c 500000 /dev/zero; exec sleep 2"]
+    command = ["sh", "-c", "head -c 500000 /dev/zero; exec sleep 5"]
     item = regular("/@S/x", 3_000_000, via="pipe", command=command)
     began = time.monotonic()
     cancel = Cancel(stored=262144)
     result = fd.backup(script.write(item, regular("/@S/y"), events=_EVENTS), cancel=cancel)
     assert result.status == "A"
     assert _after_cancel(result) == ["plugin_io IO_CLOSE", "end_backup_file", _ENDED]
-    assert time.monotonic() - began > 1.5  # the plugin's own wait for its feeder is not interrupted
+    assert time.monotonic() - began > 4.5  # the plugin's own wait for its feeder is not interrupted
 
 
 class Looking(Cancel):
@@ -102,7 +103,7 @@ def test_a_job_whose_data_are_watched_waits(fd: FileDaemon, script: tracer.Scrip
 def test_restore(at: str, fd: FileDaemon, script: tracer.Script) -> None:
     items = [restore_object("o"), regular("/@S/x", 600_000), regular("/@S/y")]
     job = fd.backup(script.write(*items)).jobid
-    script.write(faults=[{"at": at, "sleep": 0.5}], events=_EVENTS)
+    script.write(faults=[{"at": at, "sleep": _IN_TIME}], events=_EVENTS)
     result = fd.restore([job], cancel=Cancel(at))
     assert result.status == "A"
     assert _labels(result)[-1] == "handle_plugin_event bEventEndRestoreJob"
@@ -114,8 +115,8 @@ def test_restore(at: str, fd: FileDaemon, script: tracer.Script) -> None:
 
 def test_cancel_on_request(fd: FileDaemon, script: tracer.Script) -> None:
     cancel = Cancel()
-    faults = [{"at": "plugin_io IO_OPEN", "sleep": 1}]
-    timer = threading.Timer(0.5, cancel.request)
+    faults = [{"at": "plugin_io IO_OPEN", "sleep": 2 * _IN_TIME}]
+    timer = threading.Timer(_IN_TIME, cancel.request)
     timer.start()
     result = fd.backup(script.write(regular("/@S/x"), faults=faults), cancel=cancel)
     timer.join()
@@ -126,7 +127,7 @@ def test_cancel_on_request(fd: FileDaemon, script: tracer.Script) -> None:
 def test_request_before_the_job(fd: FileDaemon, script: tracer.Script) -> None:
     cancel = Cancel()
     cancel.request()
-    faults = [{"at": "parse_plugin_definition", "sleep": 0.5}]
+    faults = [{"at": "parse_plugin_definition", "sleep": _IN_TIME}]
     result = fd.backup(script.write(regular("/@S/x"), faults=faults), cancel=cancel)
     assert result.status == "A"
     assert "start_backup_file" not in _labels(result)

@@ -47,7 +47,7 @@ def differing(one: bytes, other: bytes) -> set[int]:
     return {n for n in numbers if one[n * BLOCK :][:BLOCK] != other[n * BLOCK :][:BLOCK]}
 
 
-def eventually(holds: Callable[[], Any], seconds: float = 10.0) -> None:
+def eventually(holds: Callable[[], Any], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "waited in vain"

@@ -135,7 +135,7 @@ def die_at_every_step(
         step += 1
         copy = root.with_name(f"{operation}-{step}")
         shutil.copytree(root, copy)
-        output, _ = start(str(copy), "at", str(step), operation).communicate(timeout=60)
+        output, _ = start(str(copy), "at", str(step), operation).communicate(timeout=300)
         with DiskStore(copy, DATASTORES) as store:
             yield store, before
         shutil.rmtree(copy)

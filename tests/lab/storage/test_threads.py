@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import random
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,15 +26,13 @@ def test_questions_are_answered_while_a_guest_writes(store: DiskStore) -> None:
         eventually(servers)
         answered = 0
         while not guest.done():
-            began = time.monotonic()
             assert store.chain(delta(1)) == [delta(1), BASE]
             assert store.change_id(BASE) is None
             store.create_delta(BASE, delta(2))
             store.delete(delta(2))
-            assert time.monotonic() - began < 2
             answered += 1
         guest.result()
-    assert answered
+    assert answered > 3, "the first ones waited until the guest was done"
 
 
 def test_operations_on_one_disk_wait_for_each_other(store: DiskStore) -> None:

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +21,7 @@ from vmsnap_lab.lab import Lab
 from vmsnap_lab.vcenter.vm import locks
 
 from .client import BLOCK, MIB, Client, changed, disk, new_disk, reconfigure, remove, wait
+from .test_process import servers
 
 
 @contextmanager
@@ -129,6 +133,23 @@ def test_an_open_disk_is_locked(lab: Lab, client: Client, monkeypatch: pytest.Mo
     monkeypatch.undo()
     for name in ("snapshot", "revert", "power on"):
         attempts[name]()
+
+
+def test_a_server_that_takes_long_to_close_a_disk(lab: Lab, client: Client) -> None:
+    """The VM is switched on when it has: with its client gone, the disk is not locked any more."""
+    guest, vm = client.vm([MIB])
+    handle = nbd.NBD()
+    handle.set_uri_allow_local_file(True)
+    handle.connect_uri(uri(lab, vm))
+    file = os.fsencode(lab.store.host_path(guest.path(2000)))
+    (server,) = (
+        pid for pid in servers(os.getpid()) if file in Path(f"/proc/{pid}/cmdline").read_bytes()
+    )
+    os.kill(server, signal.SIGSTOP)
+    del handle
+    threading.Timer(locks.PATIENCE + 1, os.kill, (server, signal.SIGCONT)).start()
+    wait(vm.PowerOnVM_Task())
+    guest.write(2000, 0, b"A")
 
 
 def test_a_second_writer_waits_outside(lab: Lab, client: Client) -> None:

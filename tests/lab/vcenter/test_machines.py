@@ -241,7 +241,7 @@ def test_registering_again_gives_new_ids(client: Client) -> None:
     name, path, folder = vm.name, vm.config.files.vmPathName, vm.parent
     pool = vm.resourcePool
     ids = [node.id for node in vm.snapshot.rootSnapshotList]
-    client.lab.habits.task_seconds = 0.3
+    client.lab.habits.task_seconds = 2  # longer than the calls that are to find it running
     busy = vm.ReconfigVM_Task(vim.vm.ConfigSpec(annotation="x"))
     for attempt in (vm.UnregisterVM, vm.MarkAsTemplate):
         with pytest.raises(vim.fault.TaskInProgress):

@@ -83,11 +83,11 @@ def test_no_server_outlives_the_lab(tmp_path: Path, how: signal.Signals) -> None
         started = servers(process.pid)
         assert started
         process.send_signal(how)
-        code = process.wait(10)
+        code = process.wait(60)
         assert code == (0 if how != signal.SIGKILL else -signal.SIGKILL)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while any(Path(f"/proc/{pid}").exists() for pid in started):
-            assert time.monotonic() < deadline
+            assert time.monotonic() < deadline, "servers outlive the lab"
             time.sleep(0.05)
         del handle
         si._stub.DropConnections()

@@ -31,8 +31,9 @@ def test_a_task_tells_what_it_is(lab: Lab, client: Client) -> None:
 
 
 def test_slow_tasks_run_behind_the_call(lab: Lab, client: Client) -> None:
+    """Progress is seen between two looks: the task takes as long as many of them."""
     guest, vm = client.vm()
-    lab.habits.task_seconds_of["CreateSnapshot_Task"] = 0.5
+    lab.habits.task_seconds_of["CreateSnapshot_Task"] = 2
     task = vm.CreateSnapshot_Task("s", None, False, False)
     assert task.info.state in ("queued", "running")
     assert not vm.snapshot
@@ -45,8 +46,9 @@ def test_slow_tasks_run_behind_the_call(lab: Lab, client: Client) -> None:
 
 
 def test_a_vm_does_one_thing_at_a_time(lab: Lab, client: Client) -> None:
+    """The tasks take longer than the calls that are to find them running."""
     guest, vm = client.vm()
-    lab.habits.task_seconds_of["CreateSnapshot_Task"] = 0.5
+    lab.habits.task_seconds_of["CreateSnapshot_Task"] = 2
     first = vm.CreateSnapshot_Task("first", None, False, False)
     with pytest.raises(vim.fault.TaskInProgress) as caught:
         client.snapshot(vm, "second")
@@ -55,7 +57,7 @@ def test_a_vm_does_one_thing_at_a_time(lab: Lab, client: Client) -> None:
         reconfigure(vm, memoryMB=512)
     snapshot = wait(first)
     assert [node.name for node in vm.snapshot.rootSnapshotList] == ["first"]
-    lab.habits.task_seconds_of["RemoveSnapshot_Task"] = 0.5
+    lab.habits.task_seconds_of["RemoveSnapshot_Task"] = 2
     removing = snapshot.RemoveSnapshot_Task(False)
     with pytest.raises(vim.fault.TaskInProgress):
         snapshot.RenameSnapshot("x")
@@ -63,8 +65,9 @@ def test_a_vm_does_one_thing_at_a_time(lab: Lab, client: Client) -> None:
 
 
 def test_cancelling(lab: Lab, client: Client) -> None:
+    """The tasks take longer than the calls that are to find them running."""
     guest, vm = client.vm()
-    lab.habits.task_seconds = 0.6
+    lab.habits.task_seconds = 5
     task = vm.CreateSnapshot_Task("s", None, False, False)
     assert task.info.cancelable
     task.CancelTask()
@@ -74,6 +77,7 @@ def test_cancelling(lab: Lab, client: Client) -> None:
     assert vm.snapshot is None
     with pytest.raises(vim.fault.InvalidState):
         task.CancelTask()
+    lab.habits.task_seconds = 2
     stubborn = vm.PowerOnVM_Task()
     with pytest.raises(vmodl.fault.NotSupported):
         stubborn.CancelTask()
@@ -179,4 +183,4 @@ def test_a_lab_ends_while_a_task_is_running(own_lab: Lab) -> None:
         assert task.info.state in ("queued", "running")
     started = time.monotonic()
     own_lab.close()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30

@@ -79,7 +79,7 @@ class Nbdkit:
 
     def wait_until_closed(self) -> None:
         """Until its disks are, after the clients have gone; raises TimeoutError."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while any(disk.process == self.process.pid for disk in self._lab.vddk.open_disks):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the disk is still open: {self.said()}")
@@ -89,7 +89,7 @@ class Nbdkit:
         """End it in order: terminated any earlier, it would leave out VixDiskLib_Close."""
         self.wait_until_closed()
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(60)
         self.socket.unlink(missing_ok=True)
 
 

@@ -170,7 +170,7 @@ def test_a_failure_to_come(lab: Lab, call: Caller) -> None:
 
 
 def test_not_while_it_is_being_migrated(lab: Lab, call: Caller, guest: Guest) -> None:
-    lab.habits.task_seconds_of["RelocateVM_Task"] = 1
+    lab.habits.task_seconds_of["RelocateVM_Task"] = 4  # longer than the call that is to find it
     content: Any = lab._client()
     vm = content.searchIndex.FindByUuid(None, guest.vm.live.instanceUuid, True, True)
     [store] = [each for each in vm.runtime.host.datastore if each.name == "datastore2"]

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from vmsnap_lab.vcenter import faults
 from vmsnap_lab.vcenter.vm.machine import Machine
 
-PATIENCE = 1.0  # seconds a server may need to notice that its client has gone
+PATIENCE = 1.0  # seconds a client may need to go
 _STEP = 0.01
+_CLOSING = 30.0  # seconds a server may need to close a disk once its client has gone
 
 
 def check_closed(vm: Machine, paths: Iterable[str]) -> None:
@@ -20,9 +21,9 @@ def check_closed(vm: Machine, paths: Iterable[str]) -> None:
     To be called without the simulation's lock, as it waits.
     """
     store = vm.vcenter.store
-    deadline = time.monotonic() + PATIENCE
+    began = time.monotonic()
     for path in paths:
         while store.exists(path) and store.open_count(path):
-            if time.monotonic() > deadline:
+            if time.monotonic() - began > (_CLOSING if store.is_left(path) else PATIENCE):
                 raise faults.locked(path)
             time.sleep(_STEP)
