@@ -170,7 +170,8 @@ def test_a_simple_call_is_fast(client: Client) -> None:
     for _ in range(200):
         started = time.perf_counter()
         assert vm.name
-    assert (time.perf_counter() - started) / 200 < 0.005
+        taken.append(time.perf_counter() - started)
+    assert sorted(taken)[50] < 0.005
 
 
 def test_somebody_acts_before_calls(lab: Lab, client: Client) -> None:
@@ -188,7 +189,3 @@ def test_somebody_acts_before_calls(lab: Lab, client: Client) -> None:
     lab.habits.before_call = None
     assert vm.name
     assert met[:2] == ["Fetch", "CreateSnapshot_Task"]
-
-
-        taken.append(time.perf_counter() - started)
-    assert sorted(taken)[50] < 0.005
