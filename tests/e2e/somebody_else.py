@@ -136,8 +136,3 @@ def remove_disk(machine: Machine) -> bool:
     disk = machine.device(2000)
     machine.swap_disk(disk)
     return True
-
-
-def write_behind_the_api(machine: Machine) -> bool:
-    machine.scribble("hidden")
-    return True

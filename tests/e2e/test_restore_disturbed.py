@@ -42,7 +42,7 @@ ACTIONS: dict[str, somebody_else.Act] = {
 }
 # After these calls the restore looks no more: what is done then is done to a restored VM.
 AFTER_THE_LAST_LOOK = ("Logout",)
-STRIDE = 1 if os.environ.get("VMSNAP_EVERY_CALL") else 13
+STRIDE = 1 if os.environ.get("VMSNAP_EVERY_CALL") else 29
 
 
 @pytest.fixture(scope="module", params=list(TREES))
