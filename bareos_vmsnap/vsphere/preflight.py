@@ -21,7 +21,7 @@ PRIVILEGES = (
     "VirtualMachine.Provisioning.GetVmFiles",
 )
 # VDDK's PrepareForAccess and EndAccess need them, according to VMware's guide.
-HOLDING_PRIVILEGES = ("Global.DisableMethods", "Global.EnableMethods", "Global.Licenses")
+RELOCATION_BLOCK_PRIVILEGES = ("Global.DisableMethods", "Global.EnableMethods", "Global.Licenses")
 # On the datastore of the VM's configuration: the NVRAM file is read over its HTTPS access.
 DATASTORE_PRIVILEGES = ("Datastore.Browse", "Datastore.FileManagement")
 
@@ -83,7 +83,7 @@ def tracking_warning(vm: Any) -> Optional[errors.Notice]:
 
 def relocation_privileges(vm: Any, content: Any) -> list[str]:
     """The privileges the user lacks to have vCenter refuse migrations of the VM; vCenter only."""
-    return _lacking(content, [vm], HOLDING_PRIVILEGES)
+    return _lacking(content, [vm], RELOCATION_BLOCK_PRIVILEGES)
 
 
 def _vm_reasons(vm: Any, config: Any) -> list[str]:

@@ -16,6 +16,7 @@ from vmsnap_lab.storage.claims import Claims
 from vmsnap_lab.storage.disk_catalog import Disk, DiskCatalog
 from vmsnap_lab.storage.doors import Door, Doors, Entrance, Refusal
 from vmsnap_lab.storage.errors import StorageError
+from vmsnap_lab.storage.habits import CbtHabits
 from vmsnap_lab.storage.lifecycle import Lifecycle
 from vmsnap_lab.storage.nbd_server import Image
 from vmsnap_lab.storage.paths import Datastores
@@ -23,7 +24,7 @@ from vmsnap_lab.storage.qemu_img import QemuImg
 from vmsnap_lab.storage.rootlock import RootLock
 from vmsnap_lab.storage.rules import Rules, check_capacity, check_range
 from vmsnap_lab.storage.templates import Templates
-from vmsnap_lab.storage.tracking import CbtHabits, Extent, Tracking
+from vmsnap_lab.storage.tracking import Extent, Tracking
 
 # A method of the store is called `list`.
 Names = list[str]
