@@ -20,7 +20,7 @@ from bareos_vmsnap.tree import manifest, names
 Job = Union[VmRestore, Extraction]
 
 
-class _Vm:
+class _SelectedVm:
     """What is known about one VM before its first file comes."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class RestoreJob:
         self._job_info = job_info
         self._log = log
         self._launcher = ForkServerClient()
-        self._vms: dict[str, _Vm] = {}
+        self._vms: dict[str, _SelectedVm] = {}
         self._line = ""
         self._open: Optional[Job] = None
 
@@ -104,8 +104,8 @@ class RestoreJob:
             job.close()
         self._launcher.close()
 
-    def _vm(self, path: str) -> _Vm:
-        return self._vms.setdefault(names.vm_of(path), _Vm())
+    def _vm(self, path: str) -> _SelectedVm:
+        return self._vms.setdefault(names.vm_of(path), _SelectedVm())
 
     def _job(self, path: str) -> Job:
         vm = self._vm(path)
