@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-
-import nbd
+from typing import TYPE_CHECKING
 
 from vmsnap_lab.storage import guest_io
 from vmsnap_lab.storage.claims import Claims
@@ -25,6 +24,9 @@ from vmsnap_lab.storage.rootlock import RootLock
 from vmsnap_lab.storage.rules import Rules, check_capacity, check_range
 from vmsnap_lab.storage.templates import Templates
 from vmsnap_lab.storage.tracking import Extent, Tracking
+
+if TYPE_CHECKING:
+    import nbd
 
 # A method of the store is called `list`.
 Names = list[str]
@@ -50,6 +52,7 @@ class DiskStore:
         datastores: Sequence[str] = ("datastore1",),
         habits: CbtHabits | None = None,
     ) -> None:
+        guest_io.libnbd()  # better now than in the middle
         root.mkdir(parents=True, exist_ok=True)
         self._lock = RootLock(root)
         try:
