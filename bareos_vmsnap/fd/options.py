@@ -184,7 +184,7 @@ class Options:
     )
     without_cbt: str = _opt(
         _one_of(method_names.COMPARE, method_names.FULL, method_names.LINK),
-        "compare",
+        method_names.COMPARE,
         "Without CBT: compare with the base; send all; link: what the snapshot's own file holds",
     )
     audit: int = _opt(
