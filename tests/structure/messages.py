@@ -22,7 +22,7 @@ _HANDED_DOWN = ("warn", "_warn")
 _CARRIERS = ("Answer", "_error", "failure")
 # Names of objects that have the id of a message; `name.id` passes it on.
 _PASSED_ON = (
-    *("answer", "cause", "error", "failure", "kind", "known", "meaning", "reason"),
+    *("answer", "cause", "error", "failure", "final", "kind", "known", "meaning", "reason"),
     *("translated", "translation"),
 )
 

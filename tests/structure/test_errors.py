@@ -42,7 +42,6 @@ BUILTINS = {
 # Ids that are neither written out nor passed on as `error.id`.
 COMPUTED = {
     "mover/child/connection.py: known": "the id of the failure, unless that is the class's",
-    "mover/client/mover.py: final['error']": "the id that the mover reported",
     "mover/client/mover.py: id": "passed on by _error(), whose callers are checked",
 }
 # What the command prints to stderr other than errors.message().
