@@ -255,11 +255,11 @@ def test_the_first_failure_is_raised_at_once() -> None:
     ticks: Iterator[int] = iter(range(1000))
     with pytest.raises(ZeroDivisionError):
         WorkerThreads([hang, fail, hang]).wait(0.01, lambda: None)
-    crew = WorkerThreads([hang, hang])
+    workers = WorkerThreads([hang, hang])
 
     def tick() -> None:
         if next(ticks) == 3:
             release.set()
 
-    crew.wait(0.01, tick)
+    workers.wait(0.01, tick)
     assert next(ticks) >= 4
