@@ -1,26 +1,43 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What an admin is told when something goes wrong: what failed, what was left, what to do."""
+"""Errors as an admin reads them: what failed, what was left behind, what to do.
+
+Every message has an id, a few words that stay the same when its text changes. The ids are listed in
+docs/troubleshooting.md. This module imports no module of ours, so that any of them can import it.
+"""
 
 from __future__ import annotations
 
-from typing import Optional
+from collections.abc import Iterable
+from typing import NamedTuple, Optional, Protocol
 
 
 class VmsnapError(Exception):
-    """Base of every failure an admin can meet.
+    """Base of every failure an admin can meet. Messages hold no secret.
 
     Arguments:
         what: what failed, on which VM, disk or snapshot.
-        left: what was left behind, or None when nothing was.
+        left: what was left behind, or None if nothing was.
         todo: what the admin can do about it, or None.
+        id: the message's id, such as "login-refused"; by default the class's.
     """
 
-    def __init__(self, what: str, left: Optional[str] = None, todo: Optional[str] = None) -> None:
+    id = ""
+
+    def __init__(
+        self,
+        what: str,
+        left: Optional[str] = None,
+        todo: Optional[str] = None,
+        *,
+        id: Optional[str] = None,
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.left = left
         self.todo = todo
+        if id is not None:
+            self.id = id
 
     def __str__(self) -> str:
         parts = [self.what]
@@ -48,4 +65,43 @@ class RestoreError(VmsnapError):
 
 
 class Canceled(VmsnapError):
-    """The job was canceled; whoever waits stops waiting."""
+    """The job was canceled; raised to end any wait."""
+
+    id = "canceled"
+
+
+class Notice(NamedTuple):
+    """Something that may need a look, although nothing failed."""
+
+    id: str
+    text: str
+
+    def __str__(self) -> str:
+        return labelled(self.text, [self.id])
+
+
+class Warn(Protocol):
+    """Receives a warning: its id, its text and the ids of its causes."""
+
+    def __call__(self, id: str, text: str, *causes: str) -> None: ...
+
+
+def ids(error: Optional[BaseException]) -> list[str]:
+    """The ids of an error and of its causes, outermost first, each once."""
+    found: list[str] = []
+    while error is not None:
+        if isinstance(error, VmsnapError) and error.id and error.id not in found:
+            found.append(error.id)
+        error = error.__cause__
+    return found
+
+
+def labelled(text: str, ids: Iterable[str]) -> str:
+    """A message as an admin sees it: the text, then the ids in brackets."""
+    label = ", ".join(dict.fromkeys(ids))
+    return f"{text} [{label}]" if label else text
+
+
+def message(error: VmsnapError) -> str:
+    """An error as an admin sees it, with its ids."""
+    return labelled(str(error), ids(error))

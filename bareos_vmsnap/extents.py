@@ -15,6 +15,9 @@ from collections.abc import Iterable, Iterator
 
 Extent = tuple[int, int]
 
+# Bytes: the block size CBT is known to track (docs/how-it-works.md), and that of comparisons.
+CBT_BLOCK = 65536
+
 
 def merge(extents: Iterable[Extent]) -> Iterator[Extent]:
     """Yield sorted extents in normal form."""
@@ -22,7 +25,7 @@ def merge(extents: Iterable[Extent]) -> Iterator[Extent]:
     last = 0
     for next_start, length in extents:
         if next_start < last or length < 0:
-            raise ValueError(_complaint(next_start, length, last))
+            raise ValueError(_problem(next_start, length, last))
         last = next_start
         if length == 0:
             continue
@@ -36,34 +39,13 @@ def merge(extents: Iterable[Extent]) -> Iterator[Extent]:
         yield start, end - start
 
 
-def normalise(extents: Iterable[Extent]) -> Iterator[Extent]:
-    """Yield extents that come in any order in normal form; holds all of them."""
-    return merge(sorted(extents))
-
-
 def union(*sources: Iterable[Extent]) -> Iterator[Extent]:
-    """Yield the bytes that any of the sorted sources has."""
+    """Yield the bytes that any of the sorted sources contains."""
     return merge(heapq.merge(*sources))
 
 
-def intersect(one: Iterable[Extent], other: Iterable[Extent]) -> Iterator[Extent]:
-    """Yield the bytes that both sorted sources have."""
-    others = merge(other)
-    current = next(others, None)
-    for start, length in merge(one):
-        end = start + length
-        while current is not None and current[0] < end:
-            other_end = current[0] + current[1]
-            low, high = max(start, current[0]), min(end, other_end)
-            if low < high:
-                yield low, high - low
-            if other_end > end:
-                break
-            current = next(others, None)
-
-
 def subtract(one: Iterable[Extent], other: Iterable[Extent]) -> Iterator[Extent]:
-    """Yield the bytes of the first sorted source that the second one does not have."""
+    """Yield the bytes of the first sorted source that the second one does not contain."""
     others = merge(other)
     current = next(others, None)
     for start, length in merge(one):
@@ -81,7 +63,7 @@ def subtract(one: Iterable[Extent], other: Iterable[Extent]) -> Iterator[Extent]
 
 
 def complement(extents: Iterable[Extent], capacity: int) -> Iterator[Extent]:
-    """Yield the bytes below `capacity` that the sorted extents leave out."""
+    """Yield the bytes below `capacity` that the sorted extents do not cover."""
     return subtract([(0, capacity)], extents)
 
 
@@ -101,7 +83,7 @@ def align(extents: Iterable[Extent], block: int, capacity: int) -> Iterator[Exte
 
 
 def split(extents: Iterable[Extent], size: int) -> Iterator[Extent]:
-    """Cut sorted extents at multiples of `size`, so that no piece is longer: pieces do touch."""
+    """Cut sorted extents at multiples of `size`, so that no piece is longer; pieces may touch."""
     for start, length in merge(extents):
         end = start + length
         while start < end:
@@ -111,7 +93,7 @@ def split(extents: Iterable[Extent], size: int) -> Iterator[Extent]:
 
 
 def total(extents: Iterable[Extent]) -> int:
-    """Return how many bytes the sorted extents have, overlaps counted once."""
+    """Return the number of bytes in the sorted extents, counting overlaps once."""
     return sum(length for _, length in merge(extents))
 
 
@@ -119,7 +101,7 @@ def _up(number: int, block: int) -> int:
     return -(-number // block) * block
 
 
-def _complaint(start: int, length: int, last: int) -> str:
+def _problem(start: int, length: int, last: int) -> str:
     if start < 0 or length < 0:
         return f"extent with a negative number: start {start}, length {length}"
     return f"extents are not sorted: start {start} comes after {last}"

@@ -29,13 +29,6 @@ def assert_normal(result: list[Extent]) -> None:
     assert all(a[0] + a[1] < b[0] for a, b in zip(result, result[1:]))
 
 
-@given(anything)
-def test_normalise_keeps_the_bytes(source: list[Extent]) -> None:
-    result = list(extents.normalise(source))
-    assert_normal(result)
-    assert members(result) == members(source)
-
-
 @given(ordered)
 def test_merge_and_total(source: list[Extent]) -> None:
     result = list(extents.merge(source))
@@ -49,13 +42,6 @@ def test_union(one: list[Extent], two: list[Extent], three: list[Extent]) -> Non
     result = list(extents.union(one, two, three))
     assert_normal(result)
     assert members(result) == members(one) | members(two) | members(three)
-
-
-@given(ordered, ordered)
-def test_intersect(one: list[Extent], two: list[Extent]) -> None:
-    result = list(extents.intersect(one, two))
-    assert_normal(result)
-    assert members(result) == members(one) & members(two)
 
 
 @given(ordered, ordered)

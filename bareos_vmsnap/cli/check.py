@@ -11,13 +11,14 @@ from typing import Any, Optional
 
 import click
 
-from bareos_vmsnap import errors
+from bareos_vmsnap import errors, method_names, system_errors
 from bareos_vmsnap.cli import vddk
 from bareos_vmsnap.fd import connection, relocation
 from bareos_vmsnap.fd.options import Options, parse
 from bareos_vmsnap.mover import client
-from bareos_vmsnap.transport import access
-from bareos_vmsnap.tree import model
+from bareos_vmsnap.mover.plan import ReadPlan
+from bareos_vmsnap.transport.access import DiskAddress
+from bareos_vmsnap.tree import segment_header
 from bareos_vmsnap.vsphere import disks, preflight, snapshots
 
 
@@ -46,8 +47,8 @@ def command(settings: tuple[str, ...]) -> None:
                 _open_a_disk(vm, session, parsed.options)
         finally:
             session.close()
-    except errors.VmsnapError as error:
-        click.echo(f"error: {error}", err=True)
+    except (errors.VmsnapError, OSError) as error:
+        click.echo(f"error: {errors.message(system_errors.translated(error))}", err=True)
         sys.exit(1)
     if lacking:
         sys.exit(1)
@@ -68,10 +69,10 @@ def _report(vm: Any, content: Any) -> None:
 
 
 def _check_relocation_block(vm: Any, session: Any, options: Options) -> None:
-    """Raises CannotBlockRelocation."""
+    """Raises RelocationBlockError."""
     with tempfile.TemporaryDirectory(prefix="bareos-vmsnap-check-") as directory:
-        way = connection.disk_access(options, session, Path(directory), "check")
-        click.echo(relocation.check(options, way, vm, session.content))
+        access = connection.disk_access(options, session, Path(directory), "check")
+        click.echo(relocation.check(options, access, vm, session.content))
 
 
 def _open_a_disk(vm: Any, session: Any, options: Options) -> None:
@@ -85,25 +86,22 @@ def _open_a_disk(vm: Any, session: Any, options: Options) -> None:
         return
     snapshot, disk = found
     with tempfile.TemporaryDirectory(prefix="bareos-vmsnap-check-") as directory:
-        way = connection.disk_access(options, session, Path(directory), "check")
+        access = connection.disk_access(options, session, Path(directory), "check")
         host = vm.runtime.host.name if vm.runtime.host is not None else ""
-        address = access.DiskAddress(vm._moId, disk.key, disk.path, snapshot, host)
-        # Nothing is changed, so the leaf of a VM that is off is opened for reading too.
-        plan = {
-            "source": way.endpoint(address),
-            "header": {},
-            "capacity": disk.capacity,
-            "method": model.CBT,
-        }
+        address = DiskAddress(vm._moId, disk.key, disk.path, snapshot, host)
+        # Reading changes nothing, so the leaf of a powered-off VM is opened too.
+        plan = ReadPlan(access.describe(address), {}, disk.capacity, method_names.CBT)
         try:
             with client.Mover.read(plan) as mover:
                 mover.wait_ready(client.OPEN_TIMEOUT, tell=click.echo)
         except client.MoverError as error:
-            raise errors.BackupError(f"{disk.label} cannot be opened: {error}") from error
+            raise errors.BackupError(
+                f"{disk.label} cannot be opened: {error}", id="disk-not-opened"
+            ) from error
     click.echo(f"{disk.label} was opened ({disk.path})")
 
 
-def _readable(vm: Any) -> Optional[tuple[Optional[str], model.Disk]]:
+def _readable(vm: Any) -> Optional[tuple[Optional[str], segment_header.Disk]]:
     for item in snapshots.walk(vm):
         for disk in disks.saved(item.tree.snapshot.config.hardware.device):
             return item.moref, disk

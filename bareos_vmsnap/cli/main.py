@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""vmsnap: looks into backups and checks a set-up. The plugin itself needs none of this.
+"""vmsnap: inspects backups and checks a set-up. The plugin itself does not need it.
 
-Each command's module is loaded when it is called, so that help needs none of what they need.
+A command's module is loaded when the command is called, so help needs none of its dependencies.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _COMMANDS = {
     "check": "Log in, find the VM, run the preflight and open a disk.",
     "options": "Print all plugin options with their defaults, as Markdown.",
     "rebuild": "Rebuild the disks of every node of one VM from segment files.",
-    "show": "Show the time points and the snapshot tree of a manifest.",
+    "show": "Show the time point and the snapshot tree of a manifest.",
     "verify": "Check every frame and the digest of segment files.",
 }
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from bareos_vmsnap import errors
-from bareos_vmsnap.target import rebuild
+from bareos_vmsnap import errors, system_errors
+from bareos_vmsnap.rebuild import rebuild, tree_of
 
 
 @click.command("rebuild")
@@ -19,13 +19,13 @@ from bareos_vmsnap.target import rebuild
 def command(files: Path, directory: Path) -> None:
     """Rebuild the disks of every node of one VM from the segment files below FILES.
 
-    Get the files with pluginoptions=python3:restore_target=files:restore_directory=FILES. DIRECTORY,
-    new or empty, then holds a qcow2 file for each disk and node.
+    Get the files with pluginoptions=python3:restore_target=files:restore_directory=FILES.
+    DIRECTORY, new or empty, then holds a qcow2 file for each disk and node.
     """
     try:
-        tree, found = rebuild.tree_of(files.rglob("*.vmseg"))
-        count = rebuild.rebuild(tree, found, directory)
-    except errors.VmsnapError as error:
-        click.echo(f"error: {error}", err=True)
+        tree, found = tree_of(files.rglob("*.vmseg"))
+        count = rebuild(tree, found, directory)
+    except (errors.VmsnapError, OSError) as error:
+        click.echo(f"error: {errors.message(system_errors.translated(error))}", err=True)
         sys.exit(1)
     click.echo(f"VM {tree.vm.name}: {count} nodes from {len(found)} segments below {directory}")

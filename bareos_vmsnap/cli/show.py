@@ -12,39 +12,32 @@ from rich.console import Console
 from rich.markup import escape
 from rich.tree import Tree
 
+from bareos_vmsnap import errors
 from bareos_vmsnap.tree import manifest, model
 
 
 @click.command("show")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--timepoint", help="Show the tree at this time point; the newest by default.")
-def command(file: Path, timepoint: str | None) -> None:
-    """Show the time points of the manifest FILE and the snapshot tree at one of them."""
+def command(file: Path) -> None:
+    """Show the time point of the manifest FILE and the snapshot tree at it."""
     try:
         tree = manifest.from_json(file.read_bytes())
-    except manifest.ManifestError as error:
-        click.echo(f"{file}: {error}", err=True)
+    except errors.VmsnapError as error:
+        click.echo(f"{file}: {errors.message(error)}", err=True)
         sys.exit(1)
-    if timepoint is not None and timepoint not in tree.timepoints:
-        click.echo(f"{file} has no time point {timepoint}; it has:", err=True)
-        for name in tree.timepoints:
-            click.echo(f"  {name}", err=True)
-        sys.exit(1)
-    point = tree.timepoints[timepoint] if timepoint else tree.newest
     console = Console(highlight=False)
-    for known in tree.timepoints.values():
-        mark = "→" if known.id == point.id else " "
-        console.print(f"{mark} {known.id}  {known.level}  {escape(known.job)}")
+    point = tree.point
+    console.print(f"{point.id}  {point.level}  {escape(point.job)}")
     console.print(_drawn(tree, point))
 
 
 def _drawn(tree: model.BlockTree, point: model.TimePoint) -> Tree:
     root = Tree(f"[bold]{escape(tree.vm.name)}[/] ({tree.vm.instance_uuid})")
-    twigs: dict[str | None, Tree] = {None: root}
+    branches: dict[str | None, Tree] = {None: root}
     for live in point.snapshots:
         node = tree.nodes[live.node]
         size = sum(segment.size for segment in tree.segments_of(node.id))
         label = f"{escape(live.name)} ({node.cpus} CPU, {node.memory_mb} MiB, {size} bytes stored)"
-        twigs[live.node] = twigs[live.parent].add(label)
-    twigs[point.current].add("● the VM stood here")
+        branches[live.node] = branches[live.parent].add(label)
+    branches[point.current].add("● the VM stood here")
     return root

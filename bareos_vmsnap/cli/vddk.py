@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import subprocess
 
+from bareos_vmsnap.errors import Notice
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.transport import TransportError
 from bareos_vmsnap.transport.vddk import library
@@ -14,19 +15,19 @@ from bareos_vmsnap.transport.vddk.command import FILTER
 _TIMEOUT = 30  # seconds nbdkit may take to describe its plugin
 
 
-def lacking(options: Options) -> list[str]:
-    """Everything that is missing, each with what to install."""
+def lacking(options: Options) -> list[Notice]:
+    """What is missing, each item with what to install."""
     problems = [*_server(options.vddk_plugin)]
     try:
         library.find(options.vddk_libdir)
     except TransportError as error:
-        problems.append(str(error))
+        problems.append(Notice(error.id, error.what))
     return problems
 
 
-def _server(plugin: str) -> list[str]:
+def _server(plugin: str) -> list[Notice]:
     try:
-        asked = subprocess.run(
+        result = subprocess.run(
             ["nbdkit", f"--filter={FILTER}", "--dump-plugin", plugin],
             capture_output=True,
             text=True,
@@ -34,15 +35,17 @@ def _server(plugin: str) -> list[str]:
             check=False,
         )
     except FileNotFoundError:
-        return ["nbdkit is not installed: install the package nbdkit"]
+        return [Notice("program-missing", "nbdkit is not installed: install the package nbdkit")]
     except subprocess.TimeoutExpired:
-        return [f"nbdkit did not describe its plugin {plugin} within {_TIMEOUT} s"]
-    if asked.returncode == 0:
+        text = f"nbdkit did not describe its plugin {plugin} within {_TIMEOUT} s"
+        return [Notice("program-late", text)]
+    if result.returncode == 0:
         return []
-    said = asked.stderr.strip().splitlines()
-    return [
+    lines = result.stderr.strip().splitlines()
+    text = (
         f"nbdkit cannot use its plugin {plugin} with its filter {FILTER}: install"
         " nbdkit-plugin-vddk (Debian, Ubuntu) or nbdkit-vddk-plugin and nbdkit-basic-filters (EL,"
         " Fedora), see docs/installation.md, or name the plugin's file with vddk_plugin"
-        f" ({said[-1] if said else f'exit status {asked.returncode}'})"
-    ]
+        f" ({lines[-1] if lines else f'exit status {result.returncode}'})"
+    )
+    return [Notice("vddk-plugin-missing", text)]

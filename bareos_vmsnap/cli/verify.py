@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from bareos_vmsnap.stream import errors, verify
+from bareos_vmsnap import errors, system_errors
+from bareos_vmsnap.stream import verify
 
 
 @click.command("verify")
@@ -24,7 +25,7 @@ def command(files: tuple[Path, ...]) -> None:
             click.echo(
                 f"{path}: whole, {totals.data_bytes} bytes of data, {totals.zero_bytes} zero"
             )
-        except (errors.SegmentError, OSError) as error:
-            click.echo(f"{path}: {error}", err=True)
+        except (errors.VmsnapError, OSError) as error:
+            click.echo(f"{path}: {errors.message(system_errors.translated(error))}", err=True)
             damaged += 1
     sys.exit(1 if damaged else 0)

@@ -16,7 +16,7 @@ from bareos_vmsnap.vsphere import markers, preflight, snapshots, tasks
 
 
 class BackupSnapshot:
-    """Takes and deletes the backup snapshot of one VM, and those dead jobs left behind."""
+    """Takes and deletes one VM's backup snapshot, and deletes those dead jobs left behind."""
 
     def __init__(self, vm: Any, waiter: tasks.Waiter, job_info: JobInfo, log: JobLog) -> None:
         self._vm = vm
@@ -25,10 +25,10 @@ class BackupSnapshot:
         self._job_info = job_info
         self._log = log
         self._name = markers.backup_name(job_info.unique_name)
-        self._wanted = False
+        self._to_delete = False
 
     def remove_leftovers(self, options: Options) -> None:
-        """Delete backup snapshots of dead jobs; another daemon's only where that is wanted.
+        """Delete backup snapshots of dead jobs; another daemon's only with remove_leftovers=all.
 
         The VM's lock is held, so a snapshot of this daemon belongs to no living job.
         """
@@ -39,14 +39,16 @@ class BackupSnapshot:
                     f"file daemon on {found.host}: another backup may be running",
                     left="nothing, the VM was not touched",
                     todo="If no such job runs, delete that snapshot or set remove_leftovers=all",
+                    id="leftover-of-others",
                 )
             self._log.warn(
-                f"VM {self._vm_name}: deleting the backup snapshot that job {found.job} left behind"
+                "leftover-deleted",
+                f"VM {self._vm_name}: deleting the backup snapshot that job {found.job} left behind",
             )
             self._delete(found.moref, markers.backup_name(found.job))
 
     def enable_cbt(self, options: Options) -> None:
-        """Switch changed block tracking on, where that is right; else say why there is none.
+        """Enable changed block tracking if that is allowed and safe, else log why there is none.
 
         vSphere does not support enabling it while a snapshot exists, and answers wrongly then.
         """
@@ -54,12 +56,14 @@ class BackupSnapshot:
         if reason is None:
             return
         if not self._vm.capability.changeTrackingSupported or not options.enable_cbt:
-            self._log.warn(f"{reason}: changes are found by comparing disks, which takes longer")
+            text = f"{reason.text}: changes are found by comparing disks, which takes longer"
+            self._log.warn(reason.id, text)
             return
         if self._vm.snapshot is not None:
             self._log.warn(
-                f"{reason} and it has snapshots, so it must not be enabled now: changes are found "
-                "by comparing disks. Enabling it once no snapshot exists makes backups faster"
+                "cbt-not-enabled",
+                f"{reason.text} and it has snapshots, so it must not be enabled now: changes are found "
+                "by comparing disks. Enabling it once no snapshot exists makes backups faster",
             )
             return
         spec = vim.vm.ConfigSpec(changeTrackingEnabled=True)
@@ -68,8 +72,8 @@ class BackupSnapshot:
         self._log.info(f"Enabled changed block tracking of VM {self._vm_name}")
 
     def take(self, options: Options) -> snapshots.Taken:
-        """Take the snapshot and return it. Raises tasks.TaskFailed, errors.Canceled."""
-        self._wanted = True
+        """Take the snapshot and return it. Raises tasks.TaskFailedError, errors.Canceled."""
+        self._to_delete = True
         return snapshots.take(
             self._vm,
             self._waiter,
@@ -87,18 +91,20 @@ class BackupSnapshot:
 
         Never raises: a failure becomes an error message, since the data is saved by then.
         """
-        if not self._wanted:
+        if not self._to_delete:
             return
-        self._wanted = False
+        self._to_delete = False
         try:
             for found in snapshots.leftovers(self._vm):
                 if found.job == self._job_info.unique_name:
                     self._delete(found.moref, self._name)
         except (vmodl.MethodFault, errors.VmsnapError, OSError) as error:
             self._log.error(
+                "backup-snapshot-left",
                 f"The backup snapshot {self._name!r} of VM {self._vm_name} could not be deleted: "
                 f"{tasks.describe(error) if isinstance(error, vmodl.MethodFault) else error}. "
-                "The next job of this VM will delete it"
+                "The next job of this VM will delete it",
+                *errors.ids(error),
             )
 
     def _delete(self, moref: str, name: str) -> None:

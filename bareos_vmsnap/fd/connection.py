@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""From options to a session, a VM and a way to its disks."""
+"""From options to a session, a VM and access to its disks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from bareos_vmsnap import errors
 from bareos_vmsnap.fd.disk_log import DiskLog
 from bareos_vmsnap.fd.options import Options, require_server, require_vm
 from bareos_vmsnap.transport import access
+from bareos_vmsnap.transport.disks import VddkDisk
 from bareos_vmsnap.vsphere import inventory, session
 
 
 def connect(options: Options) -> session.Session:
-    """Log in. Raises errors.OptionError, session.CannotConnect."""
+    """Log in. Raises errors.OptionError, session.SessionError."""
     require_server(options)
     return session.Session(
         session.Server(
@@ -31,7 +32,7 @@ def connect(options: Options) -> session.Session:
 
 
 def find_vm(content: Any, options: Options) -> Any:
-    """The VM to back up. Raises errors.OptionError, inventory.NotFound."""
+    """The VM to back up. Raises errors.OptionError, inventory.NotFoundError."""
     require_vm(options)
     if options.uuid:
         return inventory.by_uuid(content, options.uuid)
@@ -47,29 +48,32 @@ def disk_access(
     if not options.through_vddk:
         try:
             return access.NbdAccess(options.nbd_uri, options.nbd_link_uri)
-        except access.BadTemplate as error:
-            raise errors.OptionError(f"Plugin option nbd_uri: {error}") from error
+        except access.TemplateError as error:
+            raise errors.OptionError(
+                f"Plugin option nbd_uri: {error}", id="option-invalid"
+            ) from error
     slots = options.vddk_slots or str(directory / "bareos-vmsnap-slots")
-    return access.VddkAccess(
+    common = VddkDisk(
         server=options.vcserver,
         port=options.vcport,
         user=options.vcuser,
         password=options.vcpass,
         thumbprint=logged_in.thumbprint,
+        libdir=options.vddk_libdir,
+        plugin=options.vddk_plugin,
+        compression=options.vddk_compression,
+        settings=_settings(options.vddk_config),
+        debug=options.vddk_log == "debug",
+        log=DiskLog(directory, job).prepare(),
+    )
+    return access.VddkAccess(
+        common,
         is_vcenter=logged_in.is_vcenter,
         reading=options.modes(writing=False),
         writing=options.modes(writing=True),
         limits=access.Limits(
             slots, options.vddk_vcenter_connections, options.vddk_host_connections
         ),
-        settings={
-            "libdir": options.vddk_libdir,
-            "plugin": options.vddk_plugin,
-            "compression": options.vddk_compression,
-            "settings": _settings(options.vddk_config),
-            "debug": options.vddk_log == "debug",
-            "log": DiskLog(directory, job).prepare(),
-        },
     )
 
 
@@ -80,5 +84,6 @@ def _settings(file: Optional[str]) -> str:
         return Path(file).read_text(encoding="utf-8").rstrip("\n") + "\n"
     except (OSError, UnicodeDecodeError) as error:
         raise errors.OptionError(
-            f"Plugin option vddk_config: {file} cannot be read: {error}"
+            f"Plugin option vddk_config: {file} cannot be read: {error}",
+            id="option-file-unreadable",
         ) from error

@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Which options count for a file being restored: those given at restore, then its own Plugin line's.
+"""Which options apply to a file being restored: those given at restore, then its Plugin line's.
 
-Bareos loads the plugin with both in one string and shows later only the Plugin line of each restore
-object and file. A selection may hold files of several Plugin lines, so the two are told apart here.
+Bareos loads the plugin with both in one string and later passes only the Plugin line of each
+restore object and file. A selection may hold files of several Plugin lines, so the two are
+separated here.
 """
 
 from __future__ import annotations
@@ -25,27 +26,27 @@ class Definitions:
     def of(self, line: str) -> str:
         """The option string for what was saved by a Plugin line ("python3:module_name=...:...").
 
-        The first line asked for must be that of the first restore object, or without any, of the
-        first file: it is the one that `loaded` ends with.
+        The first call must pass the line of the first restore object or, without any, of the first
+        file: `loaded` ends with that one.
         """
         own = options_of(line)
         if self._given is None:
-            # Options that name the module themselves load it alone, without any Plugin line.
+            # Options that name the module themselves are loaded alone, without any Plugin line.
             ends = bool(own) and self._loaded.endswith(own)
             self._given = self._loaded[: -len(own)] if ends else self._loaded
         return self._given + own
 
     @property
     def given(self) -> str:
-        """The options given at restore, known once of() was called."""
+        """The options given at restore; known once of() has been called."""
         return self._given or ""
 
 
 def options_of(line: str) -> str:
-    """What Bareos hands on of a Plugin line: all but the plugin's and the module's name and path.
+    """What Bareos passes on of a Plugin line: all but the plugin's and the module's name and path.
 
-    Each option ends with a colon. As Bareos has it, any leading part of "module_path" or
-    "module_name" counts as that, and a backslash before a colon makes it part of the value.
+    Each option ends with a colon. As in Bareos, any prefix of "module_path" or "module_name" counts
+    as that name, and a backslash before a colon makes the colon part of the value.
     """
     _, _, arguments = line.partition(":")
     return "".join(

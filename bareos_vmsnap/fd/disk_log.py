@@ -19,18 +19,18 @@ class DiskLog:
         self.path = directory / FOLDER / f"{job}.log"
 
     def prepare(self) -> str:
-        """Make the folder, remove old files in it; return the path."""
+        """Make the folder, remove old files from it and return the path."""
         folder = self.path.parent
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for old in folder.glob("*.log"):
-            # Another job may be at the same.
+            # Another job may be doing the same.
             with contextlib.suppress(FileNotFoundError):
                 if old.stat().st_mtime < time.time() - MAX_AGE * 86400:
                     old.unlink()
         return str(self.path)
 
     def close(self, *, keep: bool) -> str:
-        """The job has ended; return a sentence about the file where it is kept, else ""."""
+        """The job has ended: return a sentence about the file if it is kept, else ""."""
         try:
             empty = self.path.stat().st_size == 0
         except FileNotFoundError:

@@ -8,27 +8,28 @@ Not across nodes: a snapshot can only be taken while no disk is open.
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Callable, Optional
+from typing import Callable, Optional
 
 from bareos_vmsnap.mover import client
 from bareos_vmsnap.mover.client.launch import Launcher
+from bareos_vmsnap.mover.plan import WritePlan
 from bareos_vmsnap.tree import plan_restore
 
 Writer = tuple[plan_restore.Write, client.Mover]
 
 
 class DiskWriters:
-    """`told` makes what a mover is told for a write of the plan, and may raise errors.VmsnapError."""
+    """`make_plan` makes the mover's plan for a write, and may raise errors.VmsnapError."""
 
     def __init__(
-        self, told: Callable[[plan_restore.Write], dict[str, Any]], launcher: Launcher
+        self, make_plan: Callable[[plan_restore.Write], WritePlan], launcher: Launcher
     ) -> None:
-        self._told = told
+        self._make_plan = make_plan
         self._launcher = launcher
         self._ahead: Optional[Writer] = None
 
     def start(self, write: plan_restore.Write) -> client.Mover:
-        """The mover for this write; it may not be ready yet. Raises what `told` raises."""
+        """The mover for this write; it may not be ready yet. Raises what `make_plan` raises."""
         if self._ahead is not None and self._ahead[0] == write:
             mover, self._ahead = self._ahead[1], None
             return mover
@@ -36,9 +37,9 @@ class DiskWriters:
         return self._mover(write)
 
     def prepare(self, write: Optional[plan_restore.Write]) -> None:
-        """Start the mover of the write that comes next, where there is one."""
+        """Start the mover of the write that comes next, if there is one."""
         if write is not None and self._ahead is None:
-            # Where no process can be started now, start() tries again, and tells.
+            # If no process can be started now, start() tries again and raises.
             with contextlib.suppress(client.MoverError):
                 self._ahead = (write, self._mover(write))
 
@@ -49,4 +50,4 @@ class DiskWriters:
             ahead[1].kill()
 
     def _mover(self, write: plan_restore.Write) -> client.Mover:
-        return client.Mover.write(self._told(write), launcher=self._launcher)
+        return client.Mover.write(self._make_plan(write), launcher=self._launcher)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""An estimate: what a full job would send, told without touching the VM."""
+"""An estimate of what a full job would send, made without touching the VM."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MANIFEST = 16384  # bytes; a guess for the smallest of all files
 
 
 def files(options: Options, job_info: JobInfo) -> Iterator[items.Expected]:
-    """The virtual files of a full backup as the VM stands. Raises errors.VmsnapError.
+    """The virtual files of a full backup of the VM as it is. Raises errors.VmsnapError.
 
     A segment's size is that of its node's own file on the datastore, before compression.
     """

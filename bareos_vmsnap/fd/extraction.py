@@ -15,7 +15,7 @@ from bareos_vmsnap.tree import names
 
 
 class _ToFile:
-    """A file under its virtual name; ".part" is its ending until all data has come."""
+    """A file under its virtual name, with ".part" appended until all data has come."""
 
     def __init__(self, path: Path, name: str) -> None:
         self._name = name
@@ -30,12 +30,12 @@ class _ToFile:
         return self._file.fileno()
 
     def finish(self) -> None:
-        """Give the file its name. Raises errors.RestoreError where the disk was full."""
+        """Give the file its name. Raises errors.RestoreError if the disk was full."""
         close_whole(self._file, self._name)
         self._part.rename(self._path)
 
     def abort(self) -> None:
-        """The part stays, and is called so."""
+        """The file stays, with ".part" in its name."""
 
 
 class Extraction:
@@ -43,21 +43,25 @@ class Extraction:
 
     def __init__(self, options: Options, log: JobLog) -> None:
         if not options.restore_directory:
-            raise errors.OptionError("restore_target=files needs restore_directory")
+            raise errors.OptionError(
+                "restore_target=files needs restore_directory", id="option-missing"
+            )
         self._directory = Path(options.restore_directory)
         self._log = log
         self._count = 0
 
     def wanted(self, path: str) -> bool:
-        """Every file of ours."""
-        return path.startswith(names.ROOT + "/") and ".." not in path.split("/")
+        """Every virtual file."""
+        return names.is_virtual(path) and ".." not in path.split("/")
 
     def open(self, path: str) -> Receiver:
         """Make the file. Raises errors.RestoreError."""
         try:
             return _ToFile(self._directory / path.lstrip("/"), path)
         except OSError as error:
-            raise errors.RestoreError(f"{path} cannot be written: {error}") from error
+            raise errors.RestoreError(
+                f"{path} cannot be written: {error}", id="file-unwritable"
+            ) from error
 
     def received(self, receiver: Receiver) -> None:
         """The file is complete."""
@@ -65,7 +69,7 @@ class Extraction:
         self._count += 1
 
     def end(self) -> None:
-        """Tell what was done."""
+        """Log what was written."""
         self._log.info(f"{self._count} files were written below {self._directory}")
 
     def abandon(self) -> str:
@@ -73,4 +77,4 @@ class Extraction:
         return f"{self._count} complete files below {self._directory}"
 
     def close(self) -> None:
-        """Nothing is held."""
+        """There is nothing to close."""

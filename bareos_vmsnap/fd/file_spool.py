@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Files that came before they could be used, kept on disk until then."""
+"""Files that come before they can be used, kept on disk until then."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class FileSpool:
         return path.open("wb", buffering=0)
 
     def names(self) -> list[str]:
-        """The names kept, in the order they came."""
+        """The names of kept files, in the order they came."""
         return list(self._files)
 
     def open(self, name: str) -> BinaryIO:

@@ -1,31 +1,32 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What a backup job offers to Bareos, one after another."""
+"""The items that a backup job offers to Bareos, one after another."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Union
 
-from bareos_vmsnap.tree import ladder, model
+from bareos_vmsnap.mover.plan import ReadPlan
+from bareos_vmsnap.tree import ladder, segment_header
 
 
 @dataclass(frozen=True)
 class SegmentFile:
     """A segment: its data comes from a mover started with `plan` and `extents`.
 
-    `size` is what the virtual file is expected to have, in bytes. `reads` are the disks the data
-    comes from, by the morefs of their snapshots.
+    `size` is the expected size of the virtual file in bytes. `reads` are the disks the data comes
+    from, each with the moref of its snapshot.
     """
 
-    segment: model.Segment
+    segment: segment_header.Segment
     rung: ladder.Rung
-    plan: dict[str, Any]
+    plan: ReadPlan
     extents: Iterable[tuple[int, int]]
     changed: int
     size: int
-    reads: tuple[tuple[str, model.Disk], ...] = ()
+    reads: tuple[tuple[str, segment_header.Disk], ...] = ()
 
     @property
     def name(self) -> str:
@@ -35,7 +36,7 @@ class SegmentFile:
 
 @dataclass(frozen=True)
 class ContentFile:
-    """A small file whose content is at hand."""
+    """A small file with its content in memory."""
 
     name: str
     content: bytes = field(repr=False)
@@ -43,7 +44,7 @@ class ContentFile:
 
 @dataclass(frozen=True)
 class RestoreObject:
-    """A piece of the manifest, handed by Bareos to the next job and to a restore."""
+    """A piece of the manifest, which Bareos passes to the next job and to a restore."""
 
     name: str
     index: int
@@ -52,7 +53,7 @@ class RestoreObject:
 
 @dataclass(frozen=True)
 class Expected:
-    """A file an estimate tells of; it has no data."""
+    """A file that an estimate lists; it has no data."""
 
     name: str
     size: int

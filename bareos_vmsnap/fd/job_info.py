@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What a job knows of itself and of the daemon it runs in."""
+"""What a job knows about itself and the daemon it runs in."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class JobInfo:
 
     @property
     def level_name(self) -> str:
-        """The level in a word."""
+        """The level as a word."""
         return _LEVELS.get(self.level, self.level)
 
     def planned(self) -> plan_backup.Job:

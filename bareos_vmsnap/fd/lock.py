@@ -12,10 +12,10 @@ from bareos_vmsnap.processes import file_lock
 
 
 class VmLock:
-    """Holds the lock of one VM. While it is held, a backup snapshot found is a dead job's."""
+    """Holds the lock of one VM. While it is held, any backup snapshot is a dead job's."""
 
     def __init__(self, directory: Path, instance_uuid: str, vm: str) -> None:
-        """Take the lock. Raises errors.PreflightError when another job holds it."""
+        """Take the lock. Raises errors.PreflightError if another job holds it."""
         path = directory / f"bareos-vmsnap-{instance_uuid}.lock"
         self._fd = file_lock.lock(path)
         if self._fd is None:
@@ -23,6 +23,7 @@ class VmLock:
                 f"Another job of this file daemon is backing up VM {vm}",
                 left="nothing, the VM was not touched",
                 todo="Let that job end first; schedule the VM's jobs apart",
+                id="vm-busy",
             )
 
     def release(self) -> None:

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The plugin's options: one table, from which they are checked and documented.
+"""The plugin's options: one table, used to check and to document them.
 
-Names follow Bareos' own VMware plugin wherever it has the option. Values may hold %XX for any byte,
-since options given at restore time can hold neither blanks nor colons.
+Names follow Bareos' own VMware plugin if it has the option. Values may hold %XX for any byte, since
+options given at restore time can hold neither blanks nor colons.
 """
 
 from __future__ import annotations
@@ -17,8 +17,14 @@ from pathlib import Path
 from typing import Any, Callable, Optional
 from urllib.parse import unquote
 
-from bareos_vmsnap.errors import OptionError
+from bareos_vmsnap import method_names
+from bareos_vmsnap.errors import Notice, OptionError
+from bareos_vmsnap.mover import plan
+from bareos_vmsnap.stream import layout
+from bareos_vmsnap.transport import disks
+from bareos_vmsnap.tree.plan_restore import Snapshots
 
+KIB, MIB = 1 << 10, 1 << 20
 SECTION = "vmware_plugin_options"
 # Bareos' own, consumed before they reach us.
 _FOREIGN = ("module_path", "module_name", "defaults_file", "overrides_file")
@@ -73,15 +79,13 @@ def _absolute(text: str) -> str:
     return text
 
 
-# What `transport` means in Bareos' own VMware plugin: VDDK's transport modes.
-_MODES = ("nbdssl", "nbd", "hotadd", "san")
-READING, WRITING = "nbdssl:nbd", "nbdssl:nbd:hotadd"
-
-
 def _modes(text: str) -> str:
+    """What `transport` means in Bareos' own VMware plugin: VDDK's transport modes."""
     modes = text.split(":")
-    if not set(modes) <= set(_MODES) or len(set(modes)) < len(modes):
-        raise ValueError(f"must be {', '.join(_MODES)}, or several of them with colons in between")
+    if not set(modes) <= set(disks.MODES) or len(set(modes)) < len(modes):
+        raise ValueError(
+            f"must be {', '.join(disks.MODES)}, or several of them with colons in between"
+        )
     return text
 
 
@@ -94,13 +98,22 @@ def _transport(text: str) -> str:
         raise ValueError(f"must be vddk, nbd (with nbd_uri), or a mode of VDDK: {error}") from None
 
 
-def _opt(parse: Callable[[str], Any], default: Any, doc: str, raw: bool = False) -> Any:
-    return field(default=default, metadata={"parse": parse, "doc": doc, "raw": raw})
+def _size(low: int, high: int, unit: int) -> Callable[[str], int]:
+    """Bytes, given in multiples of `unit`."""
+    number = _number(low, high)
+    return lambda text: number(text) * unit
+
+
+def _opt(
+    parse: Callable[[str], Any], default: Any, doc: str, raw: bool = False, unit: int = 1
+) -> Any:
+    metadata = {"parse": parse, "doc": doc, "raw": raw, "unit": unit}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class Options:
-    """All options, checked. Every field's metadata has its parser and its documentation."""
+    """All options, checked. Each field's metadata holds its parser and documentation."""
 
     vcserver: str = _opt(str, "", "vCenter Server or ESXi host: name or IP address")
     vcport: int = _opt(_number(1, 65535), 443, "Its HTTPS port")
@@ -137,10 +150,11 @@ class Options:
     vddk_transports: Optional[str] = _opt(
         _modes,
         None,
-        f"VDDK's transport modes in order; {READING}, and for restores {WRITING}, by default",
+        f"VDDK's transport modes in order; {disks.READING_MODES}, and for restores "
+        f"{disks.WRITING_MODES}, by default",
     )
     vddk_compression: str = _opt(
-        _one_of("none", "zlib", "fastlz", "skipz"), "none", "Compression between host and proxy"
+        _one_of(*disks.COMPRESSIONS), "none", "Compression between host and proxy"
     )
     vddk_config: Optional[str] = _opt(
         _absolute, None, "File with more lines for VDDK's configuration file"
@@ -169,7 +183,7 @@ class Options:
         _yes_no, True, "Where CBT cannot be trusted do what without_cbt says; no: fail the job"
     )
     without_cbt: str = _opt(
-        _one_of("compare", "full", "link"),
+        _one_of(method_names.COMPARE, method_names.FULL, method_names.LINK),
         "compare",
         "Without CBT: compare with the base; send all; link: what the snapshot's own file holds",
     )
@@ -193,18 +207,29 @@ class Options:
         "own",
         "Delete backup snapshots of dead jobs: this file daemon's, or any's",
     )
-    compression: str = _opt(_one_of("lz4", "none"), "lz4", "Compression of segments")
+    compression: str = _opt(_one_of(*layout.COMPRESSIONS), "lz4", "Compression of segments")
     rate_limit: int = _opt(
-        _number(0, 100_000), 0, "MiB a second a job reads or writes at most; 0: as fast as it goes"
+        _size(0, 100_000, MIB),
+        0,
+        "MiB a second a job reads or writes at most; 0: as fast as it goes",
+        unit=MIB,
     )
     lz4_acceleration: int = _opt(
-        _number(1, 64), 2, "Trade compression for speed: 1 is smallest and slowest"
+        _number(1, plan.MAX_LZ4_ACCELERATION),
+        plan.LZ4_ACCELERATION,
+        "Trade compression for speed: 1 is smallest and slowest",
     )
-    connections: int = _opt(_number(1, 16), 3, "NBD connections for reading a disk")
+    connections: int = _opt(
+        _number(1, plan.MAX_CONNECTIONS), plan.CONNECTIONS, "NBD connections for reading a disk"
+    )
     requests_in_flight: int = _opt(
-        _number(1, 256), 12, "Requests to a disk's server at a time, over all its connections"
+        _number(1, plan.MAX_REQUESTS_IN_FLIGHT),
+        plan.REQUESTS_IN_FLIGHT,
+        "Requests to a disk's server at a time, over all its connections",
     )
-    request_size: int = _opt(_number(64, 1024), 1024, "KiB for each request at most")
+    request_size: int = _opt(
+        _size(64, 1024, KIB), plan.REQUEST_SIZE, "KiB for each request at most", unit=KIB
+    )
     restore_target: str = _opt(
         _one_of("vm", "directory", "files"),
         "vm",
@@ -217,7 +242,9 @@ class Options:
         str, None, "Time point to restore (see list files); the newest of the jobs by default"
     )
     restore_snapshots: str = _opt(
-        _one_of("tree", "none"), "tree", "The whole snapshot tree, or only the VM's own state"
+        _one_of(*(choice.value for choice in Snapshots)),
+        Snapshots.TREE.value,
+        "The whole snapshot tree, or only the VM's own state",
     )
     restore_created: bool = _opt(
         _yes_no, False, "Add each snapshot's time of creation to its description"
@@ -241,24 +268,17 @@ class Options:
 
     @property
     def through_vddk(self) -> bool:
-        """Whether disks are reached through VDDK. `transport=nbd` is a mode of VDDK's in Bareos'
-        own plugin, and is that here too where no nbd_uri says otherwise.
+        """Whether disks are reached through VDDK. `transport=nbd` is one of VDDK's modes in Bareos'
+        own plugin, and here too unless nbd_uri is set.
         """
         return not (self.transport == "nbd" and self.nbd_uri)
 
     def modes(self, writing: bool) -> str:
-        """VDDK's transport modes. SAN cannot write a VM with snapshots, so it never is among them
-        for writing.
-        """
+        """VDDK's transport modes."""
         modes = self.vddk_transports or (self.transport if self.transport != "vddk" else None)
         if not writing:
-            return modes or READING
-        return ":".join(m for m in (modes or WRITING).split(":") if m != "san") or WRITING
-
-    @property
-    def rate(self) -> int:
-        """The rate limit in bytes per second, 0 for none."""
-        return self.rate_limit << 20
+            return modes or disks.READING_MODES
+        return disks.writing_modes(modes or "") or disks.WRITING_MODES
 
     @property
     def without_trust(self) -> str:
@@ -272,32 +292,34 @@ class Options:
 
 @dataclass(frozen=True)
 class Parsed:
-    """Checked options, and what an admin should be told about them."""
+    """Checked options, and warnings about them for an admin."""
 
     options: Options
-    warnings: tuple[str, ...]
+    warnings: tuple[Notice, ...]
 
 
 def parse(received: Mapping[str, str], *, password_in_line: bool = False) -> Parsed:
-    """Check the options Bareos handed over. Raises OptionError naming every mistake at once.
+    """Check the options Bareos handed over. Raises one OptionError that names all mistakes.
 
-    `password_in_line`: the password stands in the plugin string itself, not in a file it names.
+    `password_in_line`: the password is in the plugin string itself, not in a file it names.
 
     Precedence: the plugin string (a restore's options first), then config_file, then defaults.
     """
     known = {f.name: f for f in fields(Options)}
     texts = {key: value for key, value in received.items() if key not in _FOREIGN}
-    warnings = []
+    warnings: list[Notice] = []
     if password_in_line:
-        warnings.append(
+        text = (
             "vcpass stands in the plugin string, which Bareos keeps in its catalog and on volumes: "
             "use vcpass_file or config_file"
         )
+        warnings.append(Notice("password-in-line", text))
     if texts.get("config_file"):
         for key, value in _read_config(unquote(texts["config_file"])).items():
             texts.setdefault(key, value)
     for key in [key for key in texts if key in _ACCEPTED_BUT_MOOT]:
-        warnings.append(f"Option {key} has no effect: {_ACCEPTED_BUT_MOOT[key]}")
+        moot = f"Option {key} has no effect: {_ACCEPTED_BUT_MOOT[key]}"
+        warnings.append(Notice("option-without-effect", moot))
         del texts[key]
 
     mistakes, values = [], {}
@@ -312,18 +334,21 @@ def parse(received: Mapping[str, str], *, password_in_line: bool = False) -> Par
             mistakes.append(f"{key}={text if key != 'vcpass' else '…'} {error}")
     if mistakes:
         raise OptionError(
-            "Plugin options: " + "; ".join(mistakes), todo="See docs/options.md for all options"
+            "Plugin options: " + "; ".join(mistakes),
+            todo="See docs/options.md for all options",
+            id="option-invalid",
         )
     if values.get("vcpass_file"):
         values["vcpass"] = _read_password(Path(values["vcpass_file"]))
     options = Options(**values)
     if options.nbd_uri and options.through_vddk:
-        warnings.append("nbd_uri has no effect: it goes with transport=nbd")
+        moot = "nbd_uri has no effect: it goes with transport=nbd"
+        warnings.append(Notice("option-without-effect", moot))
     return Parsed(options, tuple(warnings))
 
 
 def require_server(options: Options) -> None:
-    """Refuse a job that says not where to log in. Raises OptionError."""
+    """Refuse a job that does not say where and how to log in. Raises OptionError."""
     missing = [name for name in ("vcserver", "vcuser") if not getattr(options, name)]
     if not options.vcpass:
         missing.append("vcpass_file (or vcpass in config_file)")
@@ -331,11 +356,13 @@ def require_server(options: Options) -> None:
 
 
 def require_vm(options: Options) -> None:
-    """Refuse a backup that says not which VM. Raises OptionError."""
+    """Refuse a backup that does not say which VM. Raises OptionError."""
     if options.uuid:
         clash = [name for name in ("dc", "vmname") if getattr(options, name)]
         if clash:
-            raise OptionError(f"Plugin options: uuid does not go with {' and '.join(clash)}")
+            raise OptionError(
+                f"Plugin options: uuid does not go with {' and '.join(clash)}", id="option-invalid"
+            )
         return
     _complain([name for name in ("dc", "vmname") if not getattr(options, name)])
 
@@ -345,6 +372,7 @@ def _complain(missing: list[str]) -> None:
         raise OptionError(
             f"Plugin options: {', '.join(missing)} must be given",
             todo="Add them to the FileSet's Plugin line or to config_file",
+            id="option-missing",
         )
 
 
@@ -356,9 +384,13 @@ def _read_config(path: str) -> dict[str, str]:
     except configparser.Error as error:
         place = getattr(error, "lineno", None)
         where = f", line {place}" if place else ""
-        raise OptionError(f"config_file {path}{where} cannot be parsed") from error
+        raise OptionError(
+            f"config_file {path}{where} cannot be parsed", id="config-file-invalid"
+        ) from error
     if not reader.has_section(SECTION):
-        raise OptionError(f"config_file {path} has no section [{SECTION}]")
+        raise OptionError(
+            f"config_file {path} has no section [{SECTION}]", id="config-file-invalid"
+        )
     return dict(reader.items(SECTION))
 
 
@@ -366,16 +398,20 @@ def _read_password(path: Path) -> str:
     with _open_private(path) as text:
         password = text.readline().rstrip("\r\n")
     if not password:
-        raise OptionError(f"vcpass_file {path} has no password in its first line")
+        raise OptionError(
+            f"vcpass_file {path} has no password in its first line", id="password-missing"
+        )
     return str(password)
 
 
 def _open_private(path: Path, only_if: Optional[str] = None) -> Any:
-    """Open a file that may hold a password; others than its owner must not be able to read it."""
+    """Open a file; if it may hold a password, only its owner must be able to read it."""
     try:
         handle = path.open(encoding="utf-8")
     except OSError as error:
-        raise OptionError(f"{path} cannot be read: {error.strerror}") from error
+        raise OptionError(
+            f"{path} cannot be read: {error.strerror}", id="option-file-unreadable"
+        ) from error
     mode = path.stat().st_mode
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         holds_secret = only_if is None or only_if in handle.read()
@@ -385,5 +421,6 @@ def _open_private(path: Path, only_if: Optional[str] = None) -> Any:
             raise OptionError(
                 f"{path} holds a password and others may read it (mode {stat.S_IMODE(mode):o})",
                 todo=f"chown root {path}; chmod 600 {path}",
+                id="password-exposed",
             )
     return handle

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The class Bareos drives: every entry point, and what its failure does to the job."""
+"""The class Bareos calls: every entry point, and what its failure does to the job."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from BareosFdPluginBaseclass import BareosFdPluginBaseclass
 from pyVmomi import vmodl
 
 from bareos_vmsnap import errors
-from bareos_vmsnap.fd import estimate, items, options
+from bareos_vmsnap.fd import estimate, items, options, vm_backup
 from bareos_vmsnap.fd.disk_log import DiskLog
 from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.messages import JobLog
@@ -36,9 +36,9 @@ _PASSWORD_IN_LINE = re.compile(r":vcpass(#\w+)?=")
 
 
 def guarded(entry: Entry) -> Entry:
-    """Make every exception of an entry point one clear fatal message.
+    """Turn every exception of an entry point into one clear fatal message.
 
-    Bareos ignores the return code of most entry points; only M_FATAL surely ends a job as failed.
+    Bareos ignores the return code of most entry points; only M_FATAL reliably fails a job.
     """
 
     @functools.wraps(entry)
@@ -68,7 +68,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         )
         self._definition: Optional[str] = None
         self._options: Optional[options.Options] = None
-        self._warned: set[str] = set()
+        self._warned: set[errors.Notice] = set()
         self._previous = manifest.Pieces()
         self._backup: Optional[VmBackup] = None
         self._done: list[VmBackup] = []
@@ -79,16 +79,17 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         self._receiver: Optional[Receiver] = None
         self._mover: Optional[client.Mover] = None
         self._content = b""
+        self._path = ""  # of the file being restored
         self._started = False
         atexit.register(self._clean_up)
 
     # Options
 
     def parse_plugin_definition(self, plugindef: str) -> Any:
-        """Read the options. Bareos calls this again and again; only another line is news.
+        """Read the options. Bareos calls this repeatedly; an unchanged line is not read again.
 
-        In a restore only the first call brings what was given at restore, in front of a Plugin
-        line; RestoreJob finds out what counts for each file.
+        In a restore only the first call has the options given at restore, before a Plugin line;
+        RestoreJob determines which options apply to each file.
         """
         if plugindef == self._definition:
             return bareosfd.bRC_OK
@@ -105,11 +106,11 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         return super().parse_plugin_definition(definition)
 
     def _parsed(self, definition: str) -> options.Options:
-        """The options of a definition. Raises errors.RestoreError where they cannot be used."""
+        """The options of a definition. Raises errors.RestoreError if they cannot be used."""
         if definition != self._definition:
             self._parse(definition)
         if self._options is None:
-            raise errors.RestoreError("The plugin options could not be used")
+            raise errors.RestoreError("The plugin options could not be used", id="options-unusable")
         return self._options
 
     def _add_options(self, options: dict[str, str]) -> None:
@@ -126,12 +127,12 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
 
     @guarded
     def check_options(self, mandatory_options: Any = None) -> Any:
-        """Check every option; called by the base class when it has read them."""
+        """Check all options; called by the base class when it has read them."""
         in_line = _PASSWORD_IN_LINE.search(self._definition or "") is not None
         parsed = options.parse(self.options, password_in_line=in_line)
         for warning in parsed.warnings:
             if warning not in self._warned:
-                self._log.warn(warning)
+                self._log.warn(*warning)
         self._warned.update(parsed.warnings)
         self._options = parsed.options
         return bareosfd.bRC_OK
@@ -139,7 +140,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
     # Events
 
     def handle_plugin_event(self, event: int) -> Any:
-        """Dispatch an event. A cancel comes on another thread, while others may be at work."""
+        """Dispatch an event. A cancel comes on another thread, while others may be running."""
         if event == bareosfd.bEventCancelCommand:
             self._cancel()
             return bareosfd.bRC_OK
@@ -162,14 +163,14 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
 
     @guarded
     def end_backup_job(self) -> Any:
-        """However the job ended: nothing of ours stays behind."""
+        """Clean up, however the job ended."""
         self._clean_up()
         self._close_disk_log()
         return bareosfd.bRC_OK
 
     @guarded
     def end_restore_job(self) -> Any:
-        """The last chance to fail a restore that is not complete."""
+        """Complete the restore: the last chance to fail an incomplete one."""
         try:
             if self._restore is not None:
                 self._complete(self._restore)
@@ -180,7 +181,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         return bareosfd.bRC_OK
 
     def _complete(self, restore: RestoreJob) -> None:
-        """End the restore of each VM; one that is not complete does not keep others from it."""
+        """End the restore of each VM; an incomplete one does not stop the others."""
         if self._log.failed or self._job_info.cancel.is_set():
             return
         if not restore.running:
@@ -207,8 +208,8 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         return bareosfd.bRC_OK
 
     def _start_line(self) -> None:
-        """Begin the backup of this Plugin line's VM; an estimate, which no event announced, only
-        looks at it.
+        """Begin the backup of this Plugin line's VM; for an estimate, which no event announces,
+        only list its files.
         """
         assert self._options is not None
         if not self._started:
@@ -216,8 +217,9 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
             self._next = next(self._offer)
             return
         done = [job.instance_uuid for job in self._done]
-        self._backup = VmBackup(self._options, self._job_info, self._log, self._previous, done)
-        self._backup.begin()
+        self._backup = vm_backup.begin(
+            self._options, self._job_info, self._log, self._previous, done
+        )
         self._offer = self._backup.offer()
         self._next = next(self._offer)
 
@@ -240,7 +242,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
 
     @guarded
     def restore_object_data(self, rop: Any) -> Any:
-        """A piece of a manifest: of the base job in a backup, of the selected ones in a restore."""
+        """Take a piece of a manifest: the base job's in a backup, a selected job's in a restore."""
         if self._level_is_backup():
             self._take_in(bytes(rop.object))
             return bareosfd.bRC_OK
@@ -251,46 +253,52 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         try:
             self._previous.add(piece)
         except manifest.ManifestError as error:
-            self._log.warn(f"A restore object of the previous job cannot be used: {error}")
+            self._log.warn(
+                "restore-object-unusable",
+                f"A restore object of the previous job cannot be used: {error}",
+                *errors.ids(error),
+            )
 
     @guarded
     def check_file(self, fname: str) -> Any:
-        """Accurate: is this file of an earlier job still needed? What is not leaves the view."""
+        """Accurate: is this file of an earlier job still needed? If not, it leaves the view."""
         needed = any(job.needs(fname) for job in self._done)
         return bareosfd.bRC_Seen if needed else bareosfd.bRC_OK
 
     @guarded
     def start_restore_file(self, cmd: str) -> Any:
-        """A file is about to come; `cmd` is the Plugin line it was saved by."""
+        """A file is about to come; `cmd` is the Plugin line that saved it."""
         self._restores().line(cmd)
         return bareosfd.bRC_OK
 
     @guarded
     def create_file(self, restorepkt: Any) -> Any:
-        """Say whether the file's data is wanted."""
+        """Say whether the file's data is needed."""
         self._path = _virtual_path(restorepkt)
-        wanted = restorepkt.type == bareosfd.FT_REG and self._restores().wanted(self._path)
+        needed = restorepkt.type == bareosfd.FT_REG and self._restores().wanted(self._path)
         skip, take = bareosfd.CF_SKIP, bareosfd.CF_EXTRACT
-        restorepkt.create_status = take if wanted and not self._log.failed else skip
+        restorepkt.create_status = take if needed and not self._log.failed else skip
         return bareosfd.bRC_OK
 
     def _restores(self) -> RestoreJob:
         if self._restore is None:
-            raise errors.RestoreError("Bareos restores a file without having given plugin options")
+            raise errors.RestoreError(
+                "Bareos restores a file without having given plugin options", id="options-not-given"
+            )
         return self._restore
 
     def _abandon(self) -> None:
-        """After a failure or a cancel, tell what the restore left behind."""
+        """After a failure or a cancel, log what the restore left behind."""
         if self._restore is None or not (self._log.failed or self._job_info.cancel.is_set()):
             return
         left = self._restore.abandon()
-        self._log.error(f"The restore is not complete. Left behind: {left}")
+        self._log.error("restore-incomplete", f"The restore is not complete. Left behind: {left}")
 
     # Data
 
     @guarded
     def plugin_io_open(self, iop: Any) -> Any:
-        """Give Bareos' core the descriptor it reads or writes by itself."""
+        """Give Bareos' core the descriptor that it reads or writes itself."""
         iop.status = iop.io_errno = 0
         if iop.flags & (os.O_WRONLY | os.O_RDWR):
             self._receiver = self._restores().open(self._path)
@@ -319,7 +327,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
 
     @guarded
     def plugin_io_close(self, iop: Any) -> Any:
-        """The core is done: was it all? Bareos itself never notices a short file."""
+        """The core is done: check that all data came. Bareos never notices a short file."""
         mover, self._mover = self._mover, None
         receiver, self._receiver = self._receiver, None
         if self._job_info.cancel.is_set() or self._log.failed:
@@ -336,7 +344,10 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
 
     def plugin_io_write(self, iop: Any) -> Any:
         """Not reached: data is written in the core. Refuse rather than lose it."""
-        self._log.fatal("Bareos wrote data through the plugin, which must go through the core")
+        self._log.fatal(
+            "data-through-plugin",
+            "Bareos wrote data through the plugin, which must go through the core",
+        )
         iop.status, iop.io_errno = -1, 5
         return bareosfd.bRC_Error
 
@@ -347,7 +358,8 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         if isinstance(error, errors.Canceled):
             self._log.info(str(error))
         elif isinstance(error, vmodl.MethodFault):
-            self._log.fatal(f"vSphere refused a call: {tasks.describe(error)}")
+            text = f"vSphere refused a call: {tasks.describe(error)}"
+            self._log.fatal("vsphere-refused", text)
         else:
             self._log.failure(error)
 
@@ -367,11 +379,11 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
             restore.close()
 
     def _close_disk_log(self) -> None:
-        """What nbdkit wrote is for whoever looks into a failure; else it goes, unless wanted."""
+        """Keep the disk log after a failure or if vddk_log says so, else remove it."""
         ended_well = not (self._log.failed or self._job_info.cancel.is_set())
-        wanted = self._options is not None and self._options.vddk_log != "failed"
+        always = self._options is not None and self._options.vddk_log != "failed"
         log = DiskLog(self._job_info.working_directory, self._job_info.unique_name)
-        kept = log.close(keep=wanted or not ended_well)
+        kept = log.close(keep=always or not ended_well)
         if kept:
             self._log.info(kept)
 
@@ -380,7 +392,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
 
 
 def _describe(savepkt: Any, item: Optional[items.Item]) -> None:
-    """Fill the save packet. The modification time is fresh, or Bareos would call it unchanged."""
+    """Fill the save packet. The modification time is now, or Bareos would call it unchanged."""
     assert item is not None
     now = int(time.time())
     statp = bareosfd.StatPacket()
@@ -402,7 +414,5 @@ def _describe(savepkt: Any, item: Optional[items.Item]) -> None:
 
 
 def _virtual_path(restorepkt: Any) -> str:
-    """The file's virtual path: `where` may have been put in front of it."""
-    path = str(restorepkt.ofname)
-    at = path.find(names.ROOT + "/")
-    return path[at:] if at >= 0 else path
+    """The file's virtual path, without the `where` that may precede it."""
+    return names.without_where(str(restorepkt.ofname))

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What an Incremental or Differential may build upon: the manifest Bareos handed over."""
+"""What an Incremental or Differential may build on: the manifest Bareos passed on."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from bareos_vmsnap import errors
 from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.options import Options
-from bareos_vmsnap.tree import lineage, manifest, model, plan_backup
+from bareos_vmsnap.tree import lineage, manifest, model, plan_backup, segment_header
 from bareos_vmsnap.tree.observed import Observed
 from bareos_vmsnap.vsphere import history
 
 
 def find(
-    pieces: manifest.Pieces, vm: model.Vm, options: Options, job_info: JobInfo, log: JobLog
+    pieces: manifest.Pieces, vm: segment_header.Vm, options: Options, job_info: JobInfo, log: JobLog
 ) -> Optional[model.BlockTree]:
-    """The previous job's block tree of this VM, or None where the full work must be done.
+    """The previous job's block tree of this VM, or None if the full work must be done.
 
-    Raises errors.BackupError where without_previous=fail forbids that.
+    Raises errors.BackupError if without_previous=fail forbids that.
     """
     if job_info.level == "F":
         return None
@@ -30,9 +30,11 @@ def find(
     what = f"This {job_info.level_name} of VM {vm.name} cannot build on a previous job: {reason}"
     if options.without_previous == "fail":
         raise errors.BackupError(
-            what, todo="Run a Full, or set without_previous=full to let such jobs do the full work"
+            what,
+            todo="Run a Full, or set without_previous=full to let such jobs do the full work",
+            id="previous-unusable",
         )
-    log.warn(f"{what}. It does the full work: every snapshot is sent")
+    log.warn("previous-unusable", f"{what}. It does the full work: every snapshot is sent")
     return None
 
 
@@ -46,7 +48,7 @@ def build_upon(
 ) -> plan_backup.Previous:
     """Which snapshots are known, and whether the previous state is an ancestor of today's."""
     nodes = lineage.known(tree, observed)
-    point = tree.newest
+    point = tree.point
     past = history.since(content, vm, tree.nodes[point.state].created, point.event_chain)
     line, reason = lineage.line(tree, observed, nodes, past)
     if line is not None and options.audit and observed.current is not None:
@@ -59,16 +61,16 @@ def build_upon(
     return plan_backup.Previous(tree, nodes, line)
 
 
-def _read(pieces: manifest.Pieces, vm: model.Vm) -> tuple[Optional[model.BlockTree], str]:
+def _read(pieces: manifest.Pieces, vm: segment_header.Vm) -> tuple[Optional[model.BlockTree], str]:
     trees, damaged = [], []
     for name in pieces.names():
         try:
             trees.append(pieces.manifest(name))
         except manifest.ManifestError as error:
-            damaged.append(str(error))
+            damaged.append(error.what)
     mine = [tree for tree in trees if tree.vm.instance_uuid == vm.instance_uuid]
     if mine:
-        return max(mine, key=lambda tree: tree.newest.age), ""
+        return max(mine, key=lambda tree: tree.point.age), ""
     if damaged:
         return None, "; ".join(damaged)
     if trees:

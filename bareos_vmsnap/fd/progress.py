@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""How far a job is, told between segments.
+"""The progress of a job, reported between segments.
 
-While Bareos' core moves a segment's data no Python runs, so a long segment itself is watched with
-bconsole's `status client`, which shows the file, its bytes and the rate.
+No Python runs while Bareos' core moves a segment's data. To watch a long segment, use bconsole's
+`status client`, which shows the file, its bytes and the rate.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from typing import Callable
 
 from bareos_vmsnap.fd.summary import size
 
-INTERVAL = 60.0  # seconds between two lines at least
+INTERVAL = 60.0  # seconds, at least, between two lines
 
 
 class Progress:
-    """`expected`: bytes of every segment by name, as far as they can be known in advance."""
+    """`expected`: bytes of every segment by name, as far as known in advance."""
 
     def __init__(
         self,
         expected: Mapping[str, int],
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._left = dict(expected)
         self._count = len(self._left)
-        self._tell = tell
+        self._report = report
         self._clock = clock
-        self._began = self._told = clock()
+        self._began = self._reported = clock()
         self._moved = self._stored = 0
 
     def done(self, segment: str, moved: int, stored: int) -> None:
@@ -39,9 +39,9 @@ class Progress:
         self._moved += moved
         self._stored += stored
         now = self._clock()
-        if self._left and now - self._told >= INTERVAL:
-            self._told = now
-            self._tell(self._line(now - self._began))
+        if self._left and now - self._reported >= INTERVAL:
+            self._reported = now
+            self._report(self._line(now - self._began))
 
     def _line(self, seconds: float) -> str:
         rate = self._moved / seconds

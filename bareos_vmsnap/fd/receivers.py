@@ -11,9 +11,9 @@ from bareos_vmsnap import errors
 from bareos_vmsnap.fd.file_spool import FileSpool
 from bareos_vmsnap.mover import client
 
-# Seconds a mover may take to flush, and to read back where that is asked for, after the last byte.
+# Seconds a mover may take after the last byte to flush and, if requested, to read back.
 MOVER_TIMEOUT = 3600
-_BLOCK = 1 << 16  # bytes, a multiple of what file systems hand out
+_BLOCK = 1 << 16  # bytes, a multiple of file systems' block sizes
 
 
 class Receiver(Protocol):
@@ -24,7 +24,7 @@ class Receiver(Protocol):
         """The descriptor to write to."""
 
     def finish(self) -> None:
-        """All data was written. Raises errors.VmsnapError where it was not whole."""
+        """All data was written. Raises errors.VmsnapError if it was not whole."""
 
     def abort(self) -> None:
         """The job ends before all data was written; safe to call from another thread."""
@@ -46,12 +46,14 @@ class ToDisk:
         return self._mover.data_fd
 
     def finish(self) -> None:
-        """Was it whole, is it on the disk? Raises errors.RestoreError and what `done` raises."""
+        """Wait until the disk has all of it. Raises errors.RestoreError and what `done` raises."""
         self._mover.close_data()
         try:
             report = self._mover.finish(MOVER_TIMEOUT)
         except client.MoverError as error:
-            raise errors.RestoreError(f"Segment {self._name} was not restored: {error}") from error
+            raise errors.RestoreError(
+                f"Segment {self._name} was not restored: {error}", id="segment-not-restored"
+            ) from error
         self._done(report)
 
     def abort(self) -> None:
@@ -76,18 +78,18 @@ class ToSpool:
         return self._file.fileno()
 
     def finish(self) -> None:
-        """Close the file. Raises errors.RestoreError where the disk was full."""
+        """Close the file. Raises errors.RestoreError if the disk was full."""
         close_whole(self._file, self._name)
 
     def abort(self) -> None:
-        """Nothing waits for it."""
+        """There is nothing to stop."""
 
 
 def close_whole(file: BinaryIO, name: str) -> None:
     """Close a file that Bareos' core has written `name` to.
 
-    Raises errors.RestoreError where the disk was full: the core knows, but does not tell. A file
-    that was cut short fills its last block, and one more finds no room.
+    Raises errors.RestoreError if the disk was full: the core knows, but does not report it. A file
+    that was cut short fills its last block, and there is no room for another.
     """
     size = os.fstat(file.fileno()).st_size
     try:
@@ -98,4 +100,5 @@ def close_whole(file: BinaryIO, name: str) -> None:
         raise errors.RestoreError(
             f"{name} was not written whole to {file.name}, of {size} bytes: {error.strerror}",
             todo="Make room there for all that is being restored",
+            id="file-incomplete",
         ) from error

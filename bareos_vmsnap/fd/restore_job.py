@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""A restore of whatever was selected: one VmRestore for each VM, told apart by its directory."""
+"""A restore of whatever was selected: one VmRestore for each VM, identified by its directory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Job = Union[VmRestore, Extraction]
 
 
 class _Vm:
-    """What is known of one VM before its first file comes."""
+    """What is known about one VM before its first file comes."""
 
     def __init__(self) -> None:
         self.pieces = manifest.Pieces()
@@ -33,8 +33,8 @@ class _Vm:
 class RestoreJob:
     """Bareos sends the restore objects of all selected jobs, then the selected files, job by job.
 
-    A VM of which no file was selected is left alone, though its restore objects come. Use:
-    object()s; per file line(), wanted(), open(), received(); end() for each of `running`.
+    A VM without a selected file is left alone, even if its restore objects come. Use: object() for
+    each; per file line(), wanted(), open(), received(); end() for each of `running`.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class RestoreJob:
         job_info: JobInfo,
         log: JobLog,
     ) -> None:
-        """`loaded` is the option string the plugin was loaded with; `parse` checks such a string."""
+        """`loaded` is the string the plugin was loaded with; `parse` checks an option string."""
         self._definitions = Definitions(loaded)
         self._parse = parse
         self._job_info = job_info
@@ -62,15 +62,11 @@ class RestoreJob:
     def object(self, line: str, saved_by: int, piece: bytes) -> None:
         """Take a restore object, saved by this Plugin line in job `saved_by`.
 
-        Raises errors.RestoreError.
+        Raises manifest.ManifestError.
         """
-        self._definitions.of(line)  # the first object's line tells what was given at restore
-        try:
-            name = manifest.piece_of(piece)
-            vm = self._vm(name)
-            vm.pieces.add(piece)
-        except manifest.ManifestError as error:
-            raise errors.RestoreError(str(error)) from error
+        self._definitions.of(line)  # the first object's line shows what was given at restore
+        vm = self._vm(manifest.piece_of(piece))
+        vm.pieces.add(piece)
         if vm.line is None or saved_by >= vm.saved_by:
             vm.line, vm.saved_by = line, saved_by
 
@@ -82,11 +78,13 @@ class RestoreJob:
     def wanted(self, path: str) -> bool:
         """Whether the restore needs this file. Raises errors.VmsnapError."""
         if not names.is_ours(path):
-            raise errors.RestoreError(f"{path} is no file of a VM, but was saved by this plugin")
+            raise errors.RestoreError(
+                f"{path} is no file of a VM, but was saved by this plugin", id="file-unknown"
+            )
         return self._job(path).wanted(path)
 
     def open(self, path: str) -> Receiver:
-        """Make ready for the file's data. Raises errors.VmsnapError."""
+        """Prepare for the file's data. Raises errors.VmsnapError."""
         self._open = self._job(path)
         return self._open.open(path)
 
@@ -96,7 +94,7 @@ class RestoreJob:
         self._open.received(receiver)
 
     def abandon(self) -> str:
-        """After a failure: what the restore left behind, in words."""
+        """After a failure: describe what the restore left behind."""
         left = [text for text in (job.abandon() for job in self.running) if text]
         return "; ".join(left) or "nothing"
 
@@ -121,7 +119,7 @@ class RestoreJob:
         return vm.job
 
     def _check_alone(self, options: Options) -> None:
-        """Some options given at restore can be meant for one VM only."""
+        """Refuse a second VM if an option given at restore can be meant for one VM only."""
         if not self.running or options.restore_target == "files":
             return
         at_restore = [part.partition("=")[0] for part in self._definitions.given.split(":")]
@@ -130,4 +128,5 @@ class RestoreJob:
             raise errors.RestoreError(
                 f"The selection holds several VMs, and {single[0]} was given for all of them",
                 todo=f"Restore them one after another, or without {single[0]}",
+                id="option-for-one-vm",
             )

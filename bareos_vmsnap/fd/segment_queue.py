@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The segments of a backup in their order, the next one made ready while the present one flows.
+"""The segments of a backup in order; the next one is prepared while the current one is sent.
 
-Opening a disk through VDDK takes seconds, and so does a new process with its modules. While Bareos'
-core moves data no Python runs here, so the next mover is started before: it opens its disks, asks
-what is allocated, fills its channel and waits.
+Opening a disk through VDDK takes seconds, and so does starting a process with its modules. No
+Python runs here while Bareos' core moves data, so the next mover is started before: it opens its
+disks, asks what is allocated, fills its channel and waits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bareos_vmsnap.tree import plan_backup
 
 
 class _Prepared(NamedTuple):
-    """The next segment, or what went wrong with it: told when its turn comes."""
+    """The next segment, or the error to raise when its turn comes."""
 
     item: Optional[SegmentFile] = None
     mover: Optional[client.Mover] = None
@@ -30,7 +30,7 @@ class _Prepared(NamedTuple):
 class SegmentQueue:
     """Use: take() an item, start() its mover, prepare() the next; close() always.
 
-    `make` makes a segment file of a planned task; what it raises, take() raises.
+    `make` makes a segment file from a planned task; take() raises what it raises.
     """
 
     def __init__(
@@ -42,30 +42,30 @@ class SegmentQueue:
         self._tasks = deque(tasks)
         self._make = make
         self._launcher = launcher
-        self._present: Optional[_Prepared] = None
+        self._current: Optional[_Prepared] = None
         self._prepared: Optional[_Prepared] = None
 
     def take(self) -> Optional[SegmentFile]:
-        """The next segment, None at the end. One that was taken and not started is given up."""
-        _kill(self._present)
-        self._present, self._prepared = self._prepared, None
-        if self._present is None and self._tasks:
-            self._present = _Prepared(self._make(self._tasks.popleft()))
-        if self._present is None:
+        """The next segment, or None at the end. One taken but not started is given up."""
+        _kill(self._current)
+        self._current, self._prepared = self._prepared, None
+        if self._current is None and self._tasks:
+            self._current = _Prepared(self._make(self._tasks.popleft()))
+        if self._current is None:
             return None
-        if self._present.failure is not None:
-            raise self._present.failure
-        return self._present.item
+        if self._current.failure is not None:
+            raise self._current.failure
+        return self._current.item
 
     def start(self, item: SegmentFile) -> client.Mover:
         """The mover of the item taken last; it may not be ready yet. Raises client.MoverError."""
-        present, self._present = self._present, None
-        if present is not None and present.mover is not None:
-            return present.mover
+        current, self._current = self._current, None
+        if current is not None and current.mover is not None:
+            return current.mover
         return self._mover(item)
 
     def prepare(self) -> None:
-        """Start the mover of the segment after the present one."""
+        """Start the mover of the segment after the current one."""
         if not self._tasks:
             return
         try:
@@ -76,9 +76,9 @@ class SegmentQueue:
 
     def close(self) -> None:
         """Kill what waits for its turn; safe to call again."""
-        _kill(self._present)
+        _kill(self._current)
         _kill(self._prepared)
-        self._present = self._prepared = None
+        self._current = self._prepared = None
 
     def _mover(self, item: SegmentFile) -> client.Mover:
         return client.Mover.read(item.plan, item.extents, launcher=self._launcher)

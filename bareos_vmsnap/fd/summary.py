@@ -7,13 +7,13 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from bareos_vmsnap.tree import model
+from bareos_vmsnap.tree import model, names
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def size(count: float) -> str:
-    """A number of bytes for people."""
+    """A number of bytes in a readable form."""
     for unit in _UNITS:
         if count < 1024 or unit == _UNITS[-1]:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -22,7 +22,7 @@ def size(count: float) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns aligned by their widest cell, a line each, every line indented."""
+    """A line for each row, indented, with columns as wide as their widest cell."""
     widths = [max(_width(row[n]) for row in (head, *rows)) for n in range(len(head))]
     lines = []
     for row in (head, *rows):
@@ -45,9 +45,9 @@ def backup(tree: model.BlockTree, timepoint: str) -> str:
         disk = node.disk(segment.disk)
         rows.append(
             (
-                called(node),
+                names.called(node.directory),
                 disk.slot if disk else str(segment.disk),
-                called(tree.nodes[segment.base]) if segment.base else "-",
+                names.called(tree.nodes[segment.base].directory) if segment.base else "-",
                 segment.method,
                 size(segment.changed),
                 size(segment.data),
@@ -58,8 +58,3 @@ def backup(tree: model.BlockTree, timepoint: str) -> str:
         )
     head = ("node", "disk", "base", "method", "changed", "data", "zero", "sent", "why")
     return table(head, rows)
-
-
-def called(node: model.Node) -> str:
-    """A node's short name: the last part of its directory."""
-    return node.directory.rsplit("/", 1)[-1]

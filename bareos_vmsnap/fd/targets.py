@@ -28,7 +28,9 @@ def make(
     """The target the options name. Raises errors.VmsnapError."""
     if options.restore_target == "directory":
         if not options.restore_directory:
-            raise errors.OptionError("restore_target=directory needs restore_directory")
+            raise errors.OptionError(
+                "restore_target=directory needs restore_directory", id="option-missing"
+            )
         return Qcow2Directory(Path(options.restore_directory), tree)
     session = connection.connect(options)
     access = connection.disk_access(

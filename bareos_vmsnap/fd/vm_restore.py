@@ -1,10 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""A restore job of one VM: rebuilds the tree while its segments stream in."""
+"""The restore of one VM: rebuilds the tree while its segments stream in."""
 
 from __future__ import annotations
 
-from typing import Any, Optional
+import dataclasses
+from typing import Optional
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd import summary, targets
@@ -16,8 +17,10 @@ from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.fd.receivers import Receiver, ToDisk, ToSpool
 from bareos_vmsnap.mover import client
 from bareos_vmsnap.mover.client.launch import Launcher
+from bareos_vmsnap.mover.plan import WritePlan
 from bareos_vmsnap.target.base import Target
-from bareos_vmsnap.tree import choose, manifest, model, names, plan_restore
+from bareos_vmsnap.target.steps import perform
+from bareos_vmsnap.tree import choose, manifest, model, names, plan_restore, segment_header
 
 OPEN_TIMEOUT = 300  # seconds a disk may take to open
 
@@ -25,9 +28,9 @@ OPEN_TIMEOUT = 300  # seconds a disk may take to open
 class VmRestore:
     """Restores one VM.
 
-    Files come each through wanted(), open() and received(); at last end(). A segment that comes
-    before its turn waits in the spool; without restore objects (they are lost in a VirtualFull)
-    all of them wait for the last manifest file.
+    Use: wanted(), open() and received() for each file, then end(). A segment that comes before its
+    turn waits in the spool; without restore objects (a VirtualFull loses them) all segments wait
+    for the last manifest file.
     """
 
     def __init__(
@@ -38,7 +41,7 @@ class VmRestore:
         pieces: manifest.Pieces,
         launcher: Launcher,
     ) -> None:
-        """`pieces` are the restore objects of the selected jobs, as far as they are of this VM."""
+        """`pieces` are this VM's restore objects of the selected jobs."""
         self._options = options
         self._job_info = job_info
         self._log = log
@@ -48,18 +51,18 @@ class VmRestore:
         self._steps: list[plan_restore.Step] = []
         self._target: Optional[Target] = None
         self._spool = FileSpool(job_info.working_directory, job_info.jobid)
-        self._writers = DiskWriters(self._told, launcher)
-        self._restored: list[tuple[model.Segment, client.Report]] = []
+        self._writers = DiskWriters(self._write_plan, launcher)
+        self._restored: list[tuple[segment_header.Segment, client.Report]] = []
 
     def wanted(self, path: str) -> bool:
-        """Whether the restore needs this file. Raises errors.RestoreError."""
+        """Whether the restore needs this file. Raises errors.VmsnapError."""
         plan = self._plan_from_objects()
         if plan is None:
-            return path.startswith(names.ROOT + "/")
+            return names.is_virtual(path)
         return path == plan.point.nvram or any(path == s.name for s in plan.segments)
 
     def open(self, path: str) -> Receiver:
-        """Make ready for the file's data. Raises errors.VmsnapError."""
+        """Prepare for the file's data. Raises errors.VmsnapError."""
         write = self._next_write(path)
         if write is not None:
             return self._to_disk(write)
@@ -71,17 +74,17 @@ class VmRestore:
         return ToSpool(self._spool, path)
 
     def received(self, receiver: Receiver) -> None:
-        """The file's data has come; do what its coming makes possible.
+        """The file's data has come: do what that makes possible.
 
-        Raises errors.VmsnapError where it is damaged or vSphere refuses.
+        Raises errors.VmsnapError if it is damaged or vSphere refuses.
         """
         receiver.finish()
         self._drain_spool()
 
     def end(self) -> None:
-        """No more files come: complete the restore, or tell what is missing.
+        """No more files come: complete the restore.
 
-        Raises errors.VmsnapError.
+        Raises errors.VmsnapError, also if files are missing.
         """
         plan = self._plan_from_objects() or self._plan_from_files()
         self._drain_spool()
@@ -96,12 +99,13 @@ class VmRestore:
                 todo="Select them too: the VM's whole directory, of every job since its last full. "
                 "Or choose a time point the selection holds with restore_timepoint, or have the "
                 "files as they are with restore_target=files",
+                id="segments-missing",
             )
         self._run_until_write()
         target = self._opened()
-        self._give_nvram(target, plan.point)
-        where = target.finish()
-        self._log.info(f"Time point {plan.point.id}: {where}{self._table()}")
+        self._restore_nvram(target, plan.point)
+        place = target.finish()
+        self._log.info(f"Time point {plan.point.id}: {place}{self._table()}")
         target.close()
         self._target = None
 
@@ -126,10 +130,7 @@ class VmRestore:
 
     def _plan_from_objects(self) -> Optional[plan_restore.RestorePlan]:
         if self._plan is None:
-            try:
-                trees = [self._pieces.manifest(name) for name in self._pieces.names()]
-            except manifest.ManifestError as error:
-                raise errors.RestoreError(str(error)) from error
+            trees = [self._pieces.manifest(name) for name in self._pieces.names()]
             if trees:
                 self._make_plan(trees)
         return self._plan
@@ -142,20 +143,27 @@ class VmRestore:
                     try:
                         trees.append(manifest.from_json(source.read()))
                     except manifest.ManifestError as error:
-                        raise errors.RestoreError(f"{name}: {error}") from error
+                        raise errors.RestoreError(
+                            f"{name}: {error}", id="manifest-unusable"
+                        ) from error
         if not trees:
             raise errors.RestoreError(
                 "Nothing was restored: the selection holds no manifest of a VM",
                 todo="Select the VM's whole directory, of every job since its last full",
+                id="manifest-missing",
             )
         return self._make_plan(trees)
 
     def _make_plan(self, trees: list[model.BlockTree]) -> plan_restore.RestorePlan:
         try:
             tree, point = choose.timepoint(trees, self._options.restore_timepoint)
-            plan = plan_restore.plan(tree, point, self._options.restore_snapshots)
-        except (choose.CannotChoose, plan_restore.CannotPlan) as error:
-            raise errors.RestoreError(f"The restore cannot be planned: {error}") from error
+            plan = plan_restore.plan(
+                tree, point, plan_restore.Snapshots(self._options.restore_snapshots)
+            )
+        except (choose.ChoiceError, plan_restore.RestorePlanError) as error:
+            raise errors.RestoreError(
+                f"The restore cannot be planned: {error}", id="restore-unplannable"
+            ) from error
         self._tree, self._plan, self._steps = tree, plan, list(plan.steps)
         self._log.info(
             f"Restoring VM {tree.vm.name} as of time point {point.id} ({point.taken}): "
@@ -173,7 +181,7 @@ class VmRestore:
         return next((w for w in self._next_writes() if w.segment.name == path), None)
 
     def _next_writes(self) -> list[plan_restore.Write]:
-        """The writes that are left of the node whose turn it is."""
+        """The remaining writes of the node whose turn it is."""
         writes = [step for step in self._steps if isinstance(step, plan_restore.Write)]
         return [write for write in writes if write.segment.node == writes[0].segment.node]
 
@@ -184,7 +192,9 @@ class VmRestore:
         try:
             mover = self._writers.start(write)
         except client.MoverError as error:
-            raise errors.RestoreError(f"{segment.name} cannot be written: {error}") from error
+            raise errors.RestoreError(
+                f"{segment.name} cannot be written: {error}", id="segment-unwritable"
+            ) from error
         try:
             mover.wait_ready(
                 OPEN_TIMEOUT, tell=self._log.info, canceled=self._job_info.cancel.is_set
@@ -194,30 +204,34 @@ class VmRestore:
             if self._job_info.cancel.is_set():
                 raise errors.Canceled("The restore was canceled") from error
             label = self._disk(segment).label
-            raise errors.RestoreError(f"{label} cannot be written: {error}") from error
+            raise errors.RestoreError(
+                f"{label} cannot be written: {error}", id="segment-unwritable"
+            ) from error
         self._writers.prepare(next((w for w in self._next_writes() if w is not write), None))
         return ToDisk(segment.name, mover, lambda report: self._written(write, report))
 
-    def _told(self, write: plan_restore.Write) -> dict[str, Any]:
-        """What the mover is told that writes this segment into the leaf as it is now."""
+    def _write_plan(self, write: plan_restore.Write) -> WritePlan:
+        """A plan to write this segment into the leaf as it is now."""
         segment = write.segment
-        return {
-            "operation": "write",
-            "target": self._opened().endpoint(self._disk(segment)),
-            "capacity": segment.capacity,
-            "expect": {"capacity": segment.capacity},
-            "drop_zeros": write.fresh,
-            "readback": self._options.restore_readback,
-            "in_flight": self._options.requests_in_flight,
-            "request": self._options.request_size << 10,
-            "rate": self._options.rate,
-        }
+        return WritePlan(
+            target=self._opened().describe(self._disk(segment)),
+            capacity=segment.capacity,
+            expect={"capacity": segment.capacity},
+            drop_zeros=write.fresh,
+            readback=self._options.restore_readback,
+            requests_in_flight=self._options.requests_in_flight,
+            request_size=self._options.request_size,
+            rate_limit=self._options.rate_limit,
+        )
 
-    def _disk(self, segment: model.Segment) -> model.Disk:
+    def _disk(self, segment: segment_header.Segment) -> segment_header.Disk:
         assert self._tree is not None
         disk = self._tree.nodes[segment.node].disk(segment.disk)
         if disk is None:
-            raise errors.RestoreError(f"Segment {segment.name} is of a disk its node does not have")
+            raise errors.RestoreError(
+                f"Segment {segment.name} is of a disk its node does not have",
+                id="segment-of-no-disk",
+            )
         return disk
 
     def _written(self, write: plan_restore.Write, report: client.Report) -> None:
@@ -225,7 +239,8 @@ class VmRestore:
         if segment.digest and report.digest != segment.digest:
             raise errors.RestoreError(
                 f"Segment {segment.name} is not the one the manifest speaks of: its digest is "
-                f"{report.digest}, not {segment.digest}"
+                f"{report.digest}, not {segment.digest}",
+                id="segment-another",
             )
         self._steps.remove(write)
         self._restored.append((segment, report))
@@ -241,24 +256,18 @@ class VmRestore:
             raise errors.Canceled("The restore was canceled")
         target, tree = self._opened(), self._tree
         assert tree is not None
-        if isinstance(step, plan_restore.Create):
-            target.create(tree.nodes[step.node])
-            # Snapshots freeze the NVRAM too: one that can boot is better than none.
-            if self._plan is not None and self._plan.point.nvram in self._spool.names():
-                self._give_nvram(target, self._plan.point)
-        elif isinstance(step, plan_restore.Revert):
-            target.revert(step.node)
-        elif isinstance(step, plan_restore.Configure):
-            target.configure(tree.nodes[step.node])
-        elif isinstance(step, plan_restore.TakeSnapshot):
-            target.take_snapshot(step.node, step.name, self._description(step, tree))
-            if not step.helper:
-                self._log.info(f"Snapshot {step.name!r} stands")
-        elif isinstance(step, plan_restore.RemoveHelper):
-            target.remove_helper(step.node)
+        if isinstance(step, plan_restore.TakeSnapshot):
+            step = dataclasses.replace(step, description=self._description(step, tree))
+        perform(step, target, tree)
+        if isinstance(step, plan_restore.TakeSnapshot) and not step.helper:
+            self._log.info(f"Snapshot {step.name!r} stands")
+        # Snapshots freeze the NVRAM too: one that can boot is better than none.
+        created = isinstance(step, plan_restore.Create)
+        if created and self._plan is not None and self._plan.point.nvram in self._spool.names():
+            self._restore_nvram(target, self._plan.point)
 
     def _description(self, step: plan_restore.TakeSnapshot, tree: model.BlockTree) -> str:
-        """The description, with the time of creation where wanted: vSphere cannot set that."""
+        """The description, with the time of creation if requested: vSphere cannot set that."""
         if step.helper or not self._options.restore_created:
             return step.description
         return f"{step.description}\nTaken {tree.nodes[step.node].created}".strip()
@@ -272,7 +281,7 @@ class VmRestore:
         return self._target
 
     def _drain_spool(self) -> None:
-        """Apply spooled segments whose turn has come, until none is left whose has."""
+        """Apply spooled segments whose turn has come, until there are no more."""
         while True:
             turns = ((name, self._next_write(name)) for name in self._spool.names())
             ready = next(((name, write) for name, write in turns if write is not None), None)
@@ -285,14 +294,17 @@ class VmRestore:
             receiver.finish()
             self._spool.drop(name)
 
-    def _give_nvram(self, target: Target, point: model.TimePoint) -> None:
+    def _restore_nvram(self, target: Target, point: model.TimePoint) -> None:
         if point.nvram is None:
             return
         if point.nvram in self._spool.names():
             with self._spool.open(point.nvram) as source:
                 target.nvram(source.read())
         else:
-            self._log.warn(f"{point.nvram} was not selected: the VM starts with a new NVRAM")
+            self._log.warn(
+                "nvram-not-selected",
+                f"{point.nvram} was not selected: the VM starts with a new NVRAM",
+            )
 
     def _table(self) -> str:
         assert self._tree is not None
@@ -302,5 +314,5 @@ class VmRestore:
             disk = node.disk(segment.disk)
             sizes = summary.size(report.data_bytes), summary.size(report.zero_bytes)
             slot = disk.slot if disk else ""
-            rows.append((summary.called(node), slot, segment.method, *sizes))
+            rows.append((names.called(node.directory), slot, segment.method, *sizes))
         return summary.table(("node", "disk", "method", "data", "zero"), rows)

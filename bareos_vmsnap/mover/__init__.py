@@ -2,6 +2,6 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """The data plane: moves blocks between an NBD server and a segment stream, in its own process.
 
-`client` is the side that starts the process (standard library only, for use inside bareos-fd);
-everything else runs in the process itself.
+`client` starts the process (standard library only, for use inside bareos-fd); `child` runs in it;
+the modules here are for both.
 """

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What a mover tells its client (standard library only)."""
+"""What a mover reports to its client (standard library only)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from bareos_vmsnap.errors import VmsnapError
 from bareos_vmsnap.stream import layout
 
 
 @dataclass(frozen=True)
 class Queue:
-    """A mover waits, or has waited for so many seconds, for a connection to `scope`."""
+    """A mover waits, or has waited for `seconds`, for a connection to `scope`."""
 
     scope: str
     seconds: float
@@ -29,8 +30,8 @@ class Queue:
 class Report:
     """What a finished mover has moved.
 
-    `data_bytes` and `zero_bytes` are raw bytes in frames, `stored_bytes` what the data takes,
-    `stream_bytes` the size of the whole segment. `notes` are remarks for the job log.
+    `data_bytes` and `zero_bytes` are raw bytes in frames, `stored_bytes` the size of the data as
+    stored, `stream_bytes` that of the whole segment. `notes` are remarks for the job log.
     """
 
     frames: int
@@ -43,7 +44,7 @@ class Report:
 
     @classmethod
     def parse(cls, line: Mapping[str, Any]) -> Report:
-        """Return the report of a success. Raises ValueError where it does not add up."""
+        """Return the report of a success. Raises ValueError if it does not add up."""
         names = [field.name for field in fields(cls)]
         missing = [name for name in names if name not in line]
         if missing:
@@ -60,19 +61,18 @@ class Report:
         return report
 
 
-class MoverError(Exception):
-    """A mover did not do its work.
+class MoverError(VmsnapError):
+    """A mover failed.
 
-    `kind` is a stable word: what the mover reported, or `died`, `killed`, `timeout`,
-    `start`, `report`. `reason` is the bare message, the exception's text adds how it ended.
+    The id is the one the mover reported, or describes the end of the process. `reason` is the bare
+    message; the exception's text adds how the process ended.
     """
 
-    def __init__(self, kind: str, reason: str, ending: str = "", stderr: str = ""):
+    def __init__(self, reason: str, ending: str = "", stderr: str = "", *, id: str):
         text = reason
         if ending:
             text += f" ({ending})"
         if stderr:
             text += f"; last words: {stderr}"
-        super().__init__(text)
-        self.kind = kind
+        super().__init__(text, id=id)
         self.reason = reason

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""How the client hands the plan to the mover (standard library only).
+"""How the client sends the plan to the mover (standard library only).
 
 On the plan pipe: the length of the JSON text (32 bits, little-endian), the text, then the extents
 as pairs of 64-bit little-endian integers (start, length), ended by the pair (0, 0) and the end of
@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
-from typing import Any
+
+from bareos_vmsnap import codec
+from bareos_vmsnap.mover.plan import Plan
 
 LENGTH = struct.Struct("<I")
 PAIR = struct.Struct("<QQ")
@@ -23,13 +25,13 @@ MAX_PLAN = 16 << 20
 _BATCH = 4096
 
 
-def pack(plan: Mapping[str, Any], extents: Iterable[tuple[int, int]]) -> Iterator[bytes]:
-    """Yield the bytes of a plan piece by piece; empty extents are left out.
+def pack(plan: Plan, extents: Iterable[tuple[int, int]]) -> Iterator[bytes]:
+    """Yield the bytes of a plan piece by piece, without empty extents.
 
-    Raises TypeError or ValueError for a plan that is not JSON or extents that are not unsigned
-    64-bit integers.
+    Raises TypeError or ValueError if the plan is not JSON or the extents are not unsigned 64-bit
+    integers.
     """
-    text = json.dumps(plan).encode()
+    text = json.dumps(codec.encode(plan)).encode()
     if len(text) > MAX_PLAN:
         raise ValueError(f"plan of {len(text)} bytes, at most {MAX_PLAN} are allowed")
     yield LENGTH.pack(len(text)) + text

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Locks on files, which the kernel frees when their process ends, however it ends."""
+"""Locks on files, which the kernel frees when their process ends, whatever the cause."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Optional, Union
 
 
 def lock(path: Union[str, Path], *, wait: bool = False) -> Optional[int]:
-    """Lock a directory, or a file, made if it is not there; return its descriptor, which frees the lock when closed.
+    """Lock a directory, or a file, which is made if missing; return a descriptor.
 
-    None: somebody else has the lock, and `wait` does not say to wait for it. Raises OSError.
+    Closing it frees the lock. None if another process has the lock, unless `wait`. Raises OSError.
     """
     kind = os.O_RDONLY | os.O_DIRECTORY if os.path.isdir(path) else os.O_RDWR | os.O_CREAT
     descriptor = os.open(path, kind | os.O_CLOEXEC, 0o600)

@@ -12,7 +12,7 @@ from bareos_vmsnap.processes import sockets
 
 
 class Pipe:
-    """A pipe with one end for a child; ours is closed by `close`, or when its owner is gone."""
+    """A pipe with one end for a child; ours is closed by `close`, or with its owner."""
 
     def __init__(self, owner: object, ours: str):
         """`ours`: "read" or "write"."""
@@ -22,9 +22,9 @@ class Pipe:
 
 
 class Channel:
-    """A pair of sockets used like a pipe, with half of its cost for each byte (docs/performance.md).
+    """A pair of sockets used like a pipe, at half its cost for each byte (docs/performance.md).
 
-    The kernel gives a pipe its memory page by page.
+    The kernel allocates a pipe's memory page by page.
     """
 
     def __init__(self, owner: object, ours: str):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import tempfile
 
-# The path of a socket has 107 bytes at most, two directories and a name are added to this one.
+# A socket's path has at most 107 bytes; two directories and a name are added to this one.
 _LONGEST_BASE = 48
 
 

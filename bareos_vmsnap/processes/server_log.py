@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What a server writes to its standard error: its end is kept, secrets are not."""
+"""Takes what a server writes to its standard error: keeps the end, hides secrets."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from urllib.parse import quote
 
 TAIL = 4000  # characters
 _HIDDEN = "…".encode()
-_LONGEST_LINE = 16 << 10  # bytes; what is longer is cut into lines
+_LONGEST_LINE = 16 << 10  # bytes; longer ones are cut
 
 
 class ServerLog:
-    """Takes lines from a pipe, whose writing end is `descriptor`, for as long as one is open.
+    """Takes lines from a pipe, whose writing end is `descriptor`, until all its copies are closed.
 
-    The last lines stay in memory. With `path` all of them are appended to that file, which several
-    servers may share, each line with the time and `label`. No line leaves here before the
-    `secrets` in it are hidden, so that no file ever holds them.
+    The last lines stay in memory. With `path`, all lines are appended to that file, which several
+    servers may share, each with the time and `label`. The `secrets` in a line are hidden first, so
+    that no file ever holds them.
     """
 
     def __init__(
         self, secrets: Sequence[str] = (), path: Optional[str] = None, label: str = ""
     ) -> None:
-        """Raises OSError where the file cannot be opened."""
+        """Raises OSError if the file cannot be opened."""
         forms = {form for s in secrets if s for form in (s, quote(s), quote(s, safe=""))}
-        # The longest first, since one may be a part of another one.
+        # The longest first, since one may be part of another.
         self._secrets = sorted((form.encode() for form in forms), key=len, reverse=True)
         self._label = label
         self._file = _open(path) if path else None
@@ -45,11 +45,11 @@ class ServerLog:
         threading.Thread(target=self._run, daemon=True).start()
 
     def started(self) -> None:
-        """The server has its copy of the writing end: the log ends with the server."""
+        """Close our writing end, once the server has its copy: the log ends with the server."""
         os.close(self.descriptor)
 
     def tail(self) -> str:
-        """Return the last lines, those that have just been written too."""
+        """Return the last lines, including those just written."""
         with self._lock:
             self._take()
             rest = self.clean(self._unfinished)
@@ -73,7 +73,7 @@ class ServerLog:
                 os.close(self._file)
 
     def _take(self) -> bool:
-        """Take in what is there; False at the end."""
+        """Take in what there is; False at the end."""
         while self._reading >= 0:
             try:
                 data = os.read(self._reading, 64 << 10)
@@ -84,7 +84,7 @@ class ServerLog:
             *lines, self._unfinished = (self._unfinished + data).split(b"\n")
             if len(self._unfinished) > _LONGEST_LINE:
                 hidden = self._hide(self._unfinished)
-                # At its end a secret may have begun.
+                # A secret may begin at its end.
                 rest = len(self._secrets[0]) - 1 if self._secrets else 0
                 lines.append(hidden[: len(hidden) - rest])
                 self._unfinished = hidden[len(hidden) - rest :]
@@ -110,7 +110,7 @@ class ServerLog:
         return text
 
     def clean(self, line: bytes) -> str:
-        """The line as it may be shown."""
+        """The line with its secrets hidden."""
         return self._hide(line).decode(errors="replace").rstrip()
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Starting a Python process of ours (standard library only: this runs inside bareos-fd)."""
+"""Starts our Python processes (standard library only: this runs inside bareos-fd)."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from bareos_vmsnap.errors import VmsnapError
 
 _PACKAGE_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _STDERR_TAIL = 2000  # bytes
-# Until a caller that waits for a process notices that its job is canceled, in seconds.
+# Seconds until a caller that waits for a process notices that its job is canceled.
 PATIENCE = 0.5
-# Until a process that should end is killed, in seconds.
+# Seconds until a process that should end is killed.
 KILL_GRACE = 2.0
 
 
 class ProcessError(VmsnapError):
-    """A process of ours cannot be started."""
+    """One of our processes cannot be started."""
+
+    id = "process-not-started"
 
 
 def interpreter() -> str:
     """The Python to start processes with.
 
-    Embedded in bareos-fd, sys.executable may be missing or not be an interpreter.
+    In bareos-fd, sys.executable may be missing or not be an interpreter.
     """
     executable = sys.executable or ""
     if os.path.basename(executable).startswith("python"):
@@ -39,7 +41,7 @@ def interpreter() -> str:
 def spawn(
     python: str, arguments: list[str], descriptors: Sequence[int], output: Optional[BinaryIO]
 ) -> subprocess.Popen[bytes]:
-    """Run a module of ours with these descriptors, in a session of its own. Raises ProcessError."""
+    """Run one of our modules with these descriptors, in its own session. Raises ProcessError."""
     search_path = [_PACKAGE_ROOT, os.environ.get("PYTHONPATH", "")]
     try:
         return subprocess.Popen(
@@ -50,21 +52,21 @@ def spawn(
             pass_fds=descriptors,
             cwd="/",
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, search_path))},
-            start_new_session=True,  # its servers form one process group with it
+            start_new_session=True,  # it and its servers form one process group
         )
     except OSError as error:
         raise ProcessError(f"cannot start {python}: {error}") from error
 
 
 def ending(status: Optional[int]) -> str:
-    """How a process ended, in words; empty for success and for a failure that it reports itself."""
+    """How a process ended, as text; empty for success and for a failure that it reports itself."""
     if status is not None and status < 0:
         return f"killed by {signal.Signals(-status).name}"
     return f"exit status {status}" if status not in (None, 0, 1) else ""
 
 
 def last_words(stderr: BinaryIO) -> str:
-    """The end of what a process has written to this file, its standard error."""
+    """The end of what a process wrote to this file, its standard error."""
     size = stderr.seek(0, os.SEEK_END)
     stderr.seek(max(0, size - _STDERR_TAIL))
     return stderr.read().decode(errors="replace").strip()

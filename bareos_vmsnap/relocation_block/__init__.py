@@ -2,6 +2,6 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """Keeps vCenter from moving a VM's files while a job works on them (Storage vMotion).
 
-VDDK's PrepareForAccess and EndAccess do that, which nbdkit does not call. They are called in a process
-of their own, `vmsnap-block`: VMware's library belongs neither into bareos-fd nor into a mover.
+VDDK's PrepareForAccess and EndAccess do that; nbdkit does not call them. They are called in their
+own process, `vmsnap-block`: VMware's library belongs neither in bareos-fd nor in a mover.
 """

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""python3 -m bareos_vmsnap.relocation_block: started by bareos_vmsnap.relocation_block.client only."""
+"""python3 -m bareos_vmsnap.relocation_block: started by its module client only."""
 
 import sys
 

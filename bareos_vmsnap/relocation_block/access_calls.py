@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """PrepareForAccess and EndAccess for one VM.
 
-vCenter keeps under an identity that RelocateVM_Task is disabled, until EndAccess of that identity, be
-the caller alive or not. So a job ends what a dead one left; what others have disabled stays disabled.
+vCenter keeps RelocateVM_Task disabled under an identity until EndAccess with that identity, whether
+its caller lives or not. So a job ends the block that a dead one left; others' blocks stay.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from bareos_vmsnap.relocation_block.answers import (
     Answer,
     identity,
 )
-from bareos_vmsnap.relocation_block.disklib import OK, CannotLoad, DiskLib
+from bareos_vmsnap.relocation_block.disklib import OK, DiskLib, VddkLoadError
+from bareos_vmsnap.transport.disks import VddkDisk
 from bareos_vmsnap.transport.vddk import command
 from bareos_vmsnap.transport.vddk.library import Library
-from bareos_vmsnap.transport.vddk.vddk_disk import VddkDisk
 
 PREPARE, END = "PrepareForAccess", "EndAccess"
-# A connection may be lost just then, and what is not ended stays.
+# The connection may be lost just then, and a block that is not ended stays.
 _ENDS, _PAUSE = 3, 2.0  # attempts, seconds between them
 
 
-class Access:
-    """Calls the library. What it says goes to standard error, warnings only unless `disk.debug`."""
+class AccessCalls:
+    """Calls the library. Its messages go to standard error, only warnings unless `disk.debug`."""
 
     def __init__(self, disk: VddkDisk, library: Library, directory: str) -> None:
         """`directory` is for VDDK's files."""
@@ -47,14 +47,14 @@ class Access:
         self._started = False
 
     def load(self) -> Answer:
-        """Load the library: MISSING, or BLOCKED for one that could hold. Raises CannotLoad."""
+        """Load the library: BLOCKED if it has the calls, else MISSING. Raises VddkLoadError."""
         self._lib = DiskLib(self._library.path, self._log_line)
         return Answer(BLOCKED if self._lib.has_access else MISSING)
 
     def take(self, *, disabled: bool) -> Answer:
-        """Disable the migration of the VM. `disabled`: vCenter says that it is already.
+        """Disable migrating the VM. `disabled`: vCenter reports that it is already.
 
-        That helps where VDDK does not tell why it fails.
+        That helps if VDDK fails without a reason.
         """
         try:
             if self.load().word == MISSING:
@@ -63,31 +63,33 @@ class Access:
             with open(path, "w", encoding="utf-8") as config:
                 config.write(command.config(self._disk, self._directory))
             self._lib.start(self._library.libdir, path)
-        except CannotLoad as error:
+        except VddkLoadError as error:
             return Answer(
-                FAILED, f"VMware's VDDK in {self._library.libdir} cannot be used: {error}"
+                FAILED,
+                f"VMware's VDDK in {self._library.libdir} cannot be used: {error.what}",
+                id=error.id,
             )
         self._started = True
         self._params = self._lib.params(self._disk)
         first = self._prepare(disabled)
         if first.word != OTHERS:
             return first
-        # Ours, of a job that died? Then it can be ended; somebody else's stays as it is.
+        # Is it ours, of a job that died? Then it can be ended; somebody else's stays.
         self._call(END)
         again = self._prepare(disabled)
         return Answer(REPLACED) if again.word == BLOCKED else again
 
     def give_back(self) -> Answer:
-        """Enable it again; FAILED where that was impossible."""
+        """Enable migrating the VM again; FAILED if that was impossible."""
         for attempt in range(_ENDS):
             if attempt:
                 time.sleep(_PAUSE)
             if self._call(END):
                 return Answer(BLOCKED)
-        return Answer(FAILED, self._explain(END))
+        return self._failed(END)
 
     def close(self) -> None:
-        """Nothing is called any more. No disk was opened, so nothing is there to be cleaned up."""
+        """End the use of the library. No disk was opened, so there is nothing to clean up."""
         if self._started:
             self._lib.exit()
 
@@ -100,7 +102,7 @@ class Access:
             return Answer(OTHERS)
         if disabled and diagnosis.explain(messages, self._disk) is None:
             return Answer(OTHERS)
-        return Answer(FAILED, self._explain(PREPARE))
+        return self._failed(PREPARE)
 
     def _call(self, name: str) -> bool:
         with self._lock:
@@ -110,13 +112,15 @@ class Access:
             self._log_line(f"VixDiskLib_{name}: {self._lib.error_text(error)}", True)
         return error == OK
 
-    def _explain(self, name: str) -> str:
-        """Of the call made last."""
+    def _failed(self, name: str) -> Answer:
+        """Why the last call failed."""
         with self._lock:
             messages = list(self._messages)
-        return diagnosis.explain(messages, self._disk) or (
-            messages[-1] if messages else f"{name} failed"
-        )
+        known = diagnosis.explain(messages, self._disk)
+        if known is not None:
+            return Answer(FAILED, known.text, id=known.id)
+        message = messages[-1] if messages else f"{name} failed"
+        return Answer(FAILED, message, id="relocation-call-failed")
 
     def _log_line(self, line: str, grave: bool) -> None:
         with self._lock:

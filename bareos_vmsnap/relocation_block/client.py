@@ -14,9 +14,9 @@ import shutil
 import subprocess
 import time
 import weakref
-from collections.abc import Mapping
-from typing import Any, Callable, Optional
+from typing import Callable, Optional
 
+from bareos_vmsnap import codec
 from bareos_vmsnap.processes import scratch
 from bareos_vmsnap.processes.pipes import Pipe
 from bareos_vmsnap.processes.report_lines import ReportLines
@@ -29,83 +29,81 @@ from bareos_vmsnap.processes.spawn import (
     spawn,
 )
 from bareos_vmsnap.relocation_block.answers import CANCELED, FAILED, MODULE, Answer
+from bareos_vmsnap.relocation_block.plan import BlockPlan
 from bareos_vmsnap.transport.vddk import library
 
 START_TIMEOUT = 120.0  # seconds until VDDK is given up
 # Longer than the process itself waits for VDDK.
 RELEASE_TIMEOUT = 70.0
-# For one that was given up: it had its time.
+# For a process that was given up: it has had its time.
 _GIVEN_UP_TIMEOUT = 10.0
 
 
 class BlockProcess:
-    """A VM that vCenter does not migrate, for as long as this object and its process are there.
+    """Keeps vCenter from migrating a VM while this object and its process exist.
 
-    The end of this process, however it comes, ends it as well. All methods belong to one thread.
+    Whatever ends this process ends that one, too. All methods belong to one thread.
     """
 
-    def __init__(
-        self, vm: Mapping[str, Any], *, disabled: bool = False, lock: str = "", probe: bool = False
-    ) -> None:
-        """Start the process. wait() tells how that went.
+    def __init__(self, plan: BlockPlan) -> None:
+        """Start the process; wait() returns its answer.
 
-        `vm` is what Access.holding() returned; `disabled`: vCenter says that it does not migrate the
-        VM already; `lock` is a file of this VM's. With `probe` it only looks at the library.
-        Raises TransportError where there is no VDDK, ProcessError if no process can be started.
+        Raises TransportError if there is no VDDK, ProcessError if no process can be started.
         """
-        found = library.find(vm.get("libdir"))
+        found = library.find(plan.vm.libdir)
         self._begin: Optional[Answer] = None
         self._end: Optional[Answer] = None
         self._given_up = False
         directory = scratch.make_directory()
         self._remove_scratch = weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True)
-        self._stderr = open(os.path.join(directory, "stderr"), "w+b")  # noqa: SIM115 - as long as this
-        plan, report = Pipe(self, ours="write"), Pipe(self, ours="read")
-        # The process ends when the last writing end of this pipe is closed, and only we have one.
+        self._stderr = open(os.path.join(directory, "stderr"), "w+b")  # noqa: SIM115 - stays open
+        plan_pipe, report = Pipe(self, ours="write"), Pipe(self, ours="read")
+        # The process ends when the last writing end of this pipe is closed; only we have one.
         lifeline = Pipe(self, ours="write")
         self._reports, self._close_report = ReportLines(report.ours), report.close
         self._released = False
         self._close_lifeline = lifeline.close
-        theirs = [pipe.theirs for pipe in (plan, report, lifeline)]
+        theirs = [pipe.theirs for pipe in (plan_pipe, report, lifeline)]
         arguments = [MODULE, *map(str, theirs), directory, found.libdir, found.path]
         try:
             self._process = spawn(interpreter(), arguments, theirs, self._stderr)
         except BaseException:
-            plan.close()
+            plan_pipe.close()
             self._close()
             raise
         finally:
             for descriptor in theirs:
                 os.close(descriptor)
-        order = {"vm": dict(vm), "disabled": disabled, "lock": lock, "probe": probe}
-        rest = memoryview(json.dumps(order).encode())
-        # Where it has ended already, wait() tells.
+        rest = memoryview(json.dumps(codec.encode(plan)).encode())
+        # If it has ended already, wait() reports that.
         with contextlib.suppress(BrokenPipeError):
             while rest:
-                rest = rest[os.write(plan.ours, rest) :]
-        plan.close()
+                rest = rest[os.write(plan_pipe.ours, rest) :]
+        plan_pipe.close()
 
     def wait(
         self, timeout: float = START_TIMEOUT, canceled: Callable[[], bool] = lambda: False
     ) -> Answer:
-        """How it began. After `timeout` seconds, or once `canceled` says so, it is given up: then
-        the process undoes by itself what it may still have done.
+        """Return how the block began. After `timeout` seconds, or once `canceled` returns true, it
+        is given up: then the process itself undoes what it may still do.
         """
         deadline = time.monotonic() + timeout
         while self._begin is None:
             if canceled():
                 return self._give_up(Answer(CANCELED))
             if time.monotonic() >= deadline:
-                return self._give_up(Answer(FAILED, f"VDDK gave no answer in {timeout:.0f} s"))
+                return self._give_up(
+                    Answer(FAILED, f"VDDK gave no answer in {timeout:.0f} s", id="vddk-late")
+                )
             if not self._receive(min(deadline, time.monotonic() + PATIENCE)):
-                return Answer(FAILED, self._last_words())
-        if not self._begin.held:
+                return Answer(FAILED, self._early_end(), id="block-process-ended")
+        if not self._begin.blocked:
             self._close_lifeline()
         return self._begin
 
     def release(self, timeout: float = RELEASE_TIMEOUT) -> str:
-        """End it; safe to call again. Returns what went wrong, where vCenter may still refuse to
-        migrate the VM on our behalf.
+        """End the block; safe to call again. Returns what went wrong if vCenter may still refuse to
+        migrate the VM because of us, else "".
         """
         if self._released:
             return ""
@@ -133,29 +131,29 @@ class BlockProcess:
         if self._end is not None:
             return self._end.message if self._end.word == FAILED else ""
         if self._begin is not None:
-            return self._last_words() if self._begin.held else ""
+            return self._early_end() if self._begin.blocked else ""
         return "VDDK did not return" if self._given_up else ""
 
     def _receive(self, deadline: float) -> bool:
-        """Take in what is reported, wait for it if need be; False at the end."""
+        """Take in the process's reports, waiting if necessary; False at their end."""
         if not self._reports.wait(deadline):
             return True
         for report in self._reports.read():
-            answer = Answer(report["word"], report["message"])
-            if report["over"]:
+            answer = codec.decode(Answer, report, strict=True)
+            if answer.over:
                 self._end = answer
             else:
                 self._begin = answer
         return not self._reports.ended
 
-    def _last_words(self) -> str:
+    def _early_end(self) -> str:
         try:
             status = self._process.wait(KILL_GRACE)
         except subprocess.TimeoutExpired:
             return "its process did not end"
-        words = last_words(self._stderr)
+        tail = last_words(self._stderr)
         how = ending(status) or f"exit status {status}"
-        return f"its process ended early ({how})" + (f"; last words: {words}" if words else "")
+        return f"its process ended early ({how})" + (f"; last words: {tail}" if tail else "")
 
     def _close(self) -> None:
         self._released = True

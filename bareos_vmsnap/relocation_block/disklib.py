@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The few functions of libvixDiskLib that are needed, by VMware's "Virtual VddkDisk API Programming Guide".
+"""The functions of libvixDiskLib we need, from VMware's "Virtual Disk API Programming Guide".
 
 The library is for x86_64 only, where a va_list is passed as a pointer.
 """
@@ -10,11 +10,12 @@ from __future__ import annotations
 import ctypes
 from typing import Any, Callable, Optional
 
+from bareos_vmsnap.errors import VmsnapError
+from bareos_vmsnap.transport.disks import VddkDisk
 from bareos_vmsnap.transport.vddk import command
-from bareos_vmsnap.transport.vddk.vddk_disk import VddkDisk
 
 OK = 0
-# What nbdkit asks for: newer libraries behave as that version's did.
+# The version that nbdkit requests: newer libraries behave like it.
 _MAJOR, _MINOR = 6, 5
 _CREDENTIALS_UID = 1
 _SPEC_VMX = 0
@@ -24,7 +25,7 @@ _LogFunction = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_void_p)
 
 
 class _Credentials(ctypes.Structure):
-    """The largest member of the union has three pointers."""
+    """A union; its largest member has three pointers."""
 
     _fields_ = (
         ("user", ctypes.c_char_p),
@@ -50,22 +51,24 @@ class ConnectParams(ctypes.Structure):
         ("state", ctypes.c_void_p),
         ("storage_object", ctypes.c_char_p * 3),
         ("spec_type", ctypes.c_int),
-        ("later", ctypes.c_char * 256),  # should it grow once more
+        ("later", ctypes.c_char * 256),  # in case it grows again
     )
 
 
-class CannotLoad(Exception):
-    """The library cannot be loaded or started; the message has the loader's or VDDK's words."""
+class VddkLoadError(VmsnapError):
+    """The library cannot be loaded or started; the message is the loader's or VDDK's."""
+
+    id = "vddk-unloadable"
 
 
 class DiskLib:
-    """A loaded library. `sink` gets what it logs, and whether it is more than a remark.
+    """A loaded library. `sink` gets its log lines, and whether each is a warning or worse.
 
-    It is called on any of the library's threads.
+    `sink` is called on any of the library's threads.
     """
 
     def __init__(self, path: str, sink: Callable[[str, bool], None]) -> None:
-        """Raises CannotLoad."""
+        """Raises VddkLoadError."""
         try:
             self._library = ctypes.CDLL(path)
             self._init = self._function("InitEx")
@@ -73,8 +76,8 @@ class DiskLib:
             self._free_text = self._function("FreeErrorText", None)
             self._exit = self._function("Exit", None)
         except (OSError, AttributeError) as error:
-            raise CannotLoad(str(error)) from error
-        # The library keeps pointers to them.
+            raise VddkLoadError(str(error)) from error
+        # The library keeps pointers to these.
         self._logs = [_log_function(sink, grave=grave) for grave in (False, True, True)]
 
     @property
@@ -84,18 +87,20 @@ class DiskLib:
         return all(hasattr(self._library, name) for name in names)
 
     def start(self, libdir: str, config: str) -> None:
-        """InitEx. Raises CannotLoad."""
+        """Call InitEx. Raises VddkLoadError."""
         error = self._init(_MAJOR, _MINOR, *self._logs, libdir.encode(), config.encode())
         if error != OK:
-            raise CannotLoad(f"VixDiskLib_InitEx: {self.error_text(error)}")
+            raise VddkLoadError(
+                f"VixDiskLib_InitEx: {self.error_text(error)}", id="vddk-not-started"
+            )
 
     def access(self, name: str, params: Any, identity: str) -> int:
-        """PrepareForAccess or EndAccess; the error, OK for none."""
+        """Call PrepareForAccess or EndAccess; return the error, OK for none."""
         error: int = self._function(name)(params, identity.encode())
         return error
 
     def params(self, disk: VddkDisk) -> Any:
-        """Where to log in, and the VM. Pointer and texts live as long as what is returned."""
+        """Return a pointer to the server, login and VM; its strings live as long as it does."""
         allocated = self._allocated()
         params = allocated.contents if allocated else ConnectParams()
         params.vmx_spec = f"moref={disk.vm}".encode()
@@ -110,20 +115,20 @@ class DiskLib:
         return ctypes.pointer(params)
 
     def exit(self) -> None:
-        """Nothing can be called any more."""
+        """Call Exit: the library cannot be used afterwards."""
         self._exit()
 
     def error_text(self, error: int) -> str:
-        """VDDK's words for an error number, with the number."""
+        """VDDK's message for an error number, with the number."""
         text = self._text(ctypes.c_uint64(error), None)
         if not text:
             return f"error {error}"
-        words = ctypes.string_at(text).decode(errors="replace")
+        message = ctypes.string_at(text).decode(errors="replace")
         self._free_text(ctypes.c_void_p(text))
-        return f"{words} ({error})"
+        return f"{message} ({error})"
 
     def _allocated(self) -> Any:
-        """A structure of the library's own, which knows its size; null before VDDK 6.7."""
+        """A structure that the library allocates with the right size; None before VDDK 6.7."""
         if not hasattr(self._library, "VixDiskLib_AllocateConnectParams"):
             return None
         allocate = self._function("AllocateConnectParams", ctypes.POINTER(ConnectParams))

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The process `vmsnap-block`: it holds from its start until its lifeline ends or it gets SIGTERM.
+"""The process `vmsnap-block`: it blocks relocation until its lifeline ends or it gets SIGTERM.
 
-The main thread only waits, since a call of VDDK may take long, or for ever.
+The main thread only waits, since a VDDK call may take long, or for ever.
 """
 
 from __future__ import annotations
@@ -17,22 +17,25 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn, Optional
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple, NoReturn, Optional
 
+from bareos_vmsnap import codec, system_errors
+from bareos_vmsnap.errors import VmsnapError
 from bareos_vmsnap.processes import file_lock
 from bareos_vmsnap.processes.server_log import ServerLog
-from bareos_vmsnap.relocation_block.access_calls import Access
+from bareos_vmsnap.relocation_block.access_calls import AccessCalls
 from bareos_vmsnap.relocation_block.answers import FAILED, MODULE, OTHERS, Answer
-from bareos_vmsnap.relocation_block.disklib import CannotLoad
-from bareos_vmsnap.transport.endpoint import TransportError
-from bareos_vmsnap.transport.vddk import command, vddk_disk
+from bareos_vmsnap.relocation_block.disklib import VddkLoadError
+from bareos_vmsnap.relocation_block.plan import BlockPlan
+from bareos_vmsnap.transport.vddk import checks, command
 from bareos_vmsnap.transport.vddk.library import Library
 
 NAME = "vmsnap-block"
-# How long EndAccess may take when the job is over, and what still runs before it.
+# How long EndAccess, and the call still running before it, may take when the job is over.
 END_LIMIT = 60.0  # seconds
-# An earlier job's process may still be at it.
+# An earlier job's process may still be ending its block.
 _LOCK_LIMIT = END_LIMIT + 5
 _POLL = 0.1
 _EXIT_LATE = 4
@@ -45,11 +48,11 @@ class _Pipes(NamedTuple):
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
-    """Run with three inherited descriptors, a private directory, and libdir and path of VDDK."""
+    """Run with three inherited descriptors, a private directory, and VDDK's libdir and path."""
     *descriptors, directory, libdir, path = arguments
     library = Library(libdir, path)
     if os.environ.get("LD_LIBRARY_PATH") != library.folder:
-        _start_anew(arguments, library, directory)
+        _restart(arguments, library, directory)
     pipes = _Pipes(*map(int, descriptors))
     for descriptor in pipes:
         os.set_inheritable(descriptor, False)
@@ -57,24 +60,25 @@ def main(arguments: Sequence[str]) -> NoReturn:
         comm.write(NAME)
     signalled = _watch_signals()
     with open(pipes.plan, "rb") as source:
-        plan = json.load(source)
+        plan = codec.decode(BlockPlan, json.load(source), strict=True)
     log = _log(plan)
     worker = _Worker(plan, library, directory, pipes.report, log)
     worker.start()
     in_time = _wait(worker, [pipes.lifeline, signalled])
     if not in_time:
-        worker.tell(Answer(FAILED, f"VDDK did not return within {END_LIMIT:.0f} s"), over=True)
-    log.tail()  # takes in the last words too
+        late = f"VDDK did not return within {END_LIMIT:.0f} s"
+        worker.report(Answer(FAILED, late, id="vddk-late"), over=True)
+    log.tail()  # takes in the last lines, too
     shutil.rmtree(directory, ignore_errors=True)
-    # VDDK's threads, and one that hangs in it, end with the process.
+    # VDDK's threads, and ours if it hangs in VDDK, end with the process.
     os._exit(0 if in_time else _EXIT_LATE)
 
 
-def _start_anew(arguments: Sequence[str], library: Library, directory: str) -> NoReturn:
-    """Run the same again with LD_LIBRARY_PATH, which the loader reads when a process starts.
+def _restart(arguments: Sequence[str], library: Library, directory: str) -> NoReturn:
+    """Restart with LD_LIBRARY_PATH, which the loader reads when a process starts.
 
-    VDDK brings libraries of its own that Python uses, too, like libz and libexpat, of other versions:
-    so those that Python has now are loaded first.
+    VDDK brings its own versions of libraries that Python uses, like libz and libexpat: so those
+    that Python has now are loaded first.
     """
     with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
         mapped = [line.rstrip("\n").split(maxsplit=5)[5:] for line in maps]
@@ -89,12 +93,12 @@ def _start_anew(arguments: Sequence[str], library: Library, directory: str) -> N
 
 def _is_library(path: str) -> bool:
     name = os.path.basename(path)
-    # A blank or a colon would end the name for the loader.
+    # For the loader, a blank or a colon would end the name.
     return name.startswith("lib") and ".so" in name and not set(path) & set(" :")
 
 
 def _watch_signals() -> int:
-    """A descriptor that gets a byte with SIGTERM; SIGINT is the parent's to decide about."""
+    """Return a descriptor that gets a byte with SIGTERM; SIGINT is left to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
@@ -103,10 +107,9 @@ def _watch_signals() -> int:
     return reading
 
 
-def _log(plan: Mapping[str, Any]) -> ServerLog:
-    """Whatever is written to standard output and error from now on goes there."""
-    disk = plan["vm"]
-    log = ServerLog([disk["password"]], disk.get("log"), f"{disk['vm']} {NAME}")
+def _log(plan: BlockPlan) -> ServerLog:
+    """Open the log; standard output and error go there from now on."""
+    log = ServerLog([plan.vm.password], plan.vm.log, f"{plan.vm.vm} {NAME}")
     for output in (1, 2):
         os.dup2(log.descriptor, output)
     log.started()
@@ -114,7 +117,7 @@ def _log(plan: Mapping[str, Any]) -> ServerLog:
 
 
 def _wait(worker: _Worker, ends: Sequence[int]) -> bool:
-    """Until the worker is done; what `ends` tell is passed on to it. False: it took too long then."""
+    """Wait for the worker; set `over` once one of `ends` is readable; False if it then is late."""
     poll = select.poll()
     for descriptor in (worker.alive, *ends):
         poll.register(descriptor, select.POLLIN)
@@ -131,7 +134,7 @@ class _Worker(threading.Thread):
 
     def __init__(
         self,
-        plan: Mapping[str, Any],
+        plan: BlockPlan,
         library: Library,
         directory: str,
         report: int,
@@ -141,59 +144,62 @@ class _Worker(threading.Thread):
         self.over = threading.Event()
         self.alive, self._ending = os.pipe()
         self._plan = plan
-        self._report = report
+        self._report_pipe = report
         self._log = log
         self._library = library
         self._directory = directory
 
     def run(self) -> None:
         try:
-            disk = vddk_disk.parse(self._plan["vm"], writable=False)
-            access = Access(disk, self._library, self._directory)
-            if self._plan["probe"]:
+            checks.check(self._plan.vm, writable=False)
+            access = AccessCalls(self._plan.vm, self._library, self._directory)
+            if self._plan.probe:
                 self._probe(access)
             else:
-                self._hold(access)
-        except TransportError as error:
-            self.tell(Answer(FAILED, str(error)))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the job must know
+                self._block(access)
+        except VmsnapError as error:
+            self.report(Answer(FAILED, error.what, id=error.id))
+        except Exception as error:  # noqa: BLE001 - the job must learn of any error
             traceback.print_exc()
-            self.tell(Answer(FAILED, f"unexpected {type(error).__name__}: {error}"))
+            translation = system_errors.translated(error)
+            self.report(
+                Answer(FAILED, f"unexpected {type(error).__name__}: {error}", id=translation.id)
+            )
         os.close(self._ending)
 
-    def _probe(self, access: Access) -> None:
+    def _probe(self, access: AccessCalls) -> None:
         try:
             answer = access.load()
-        except CannotLoad as error:
-            answer = Answer(FAILED, f"VMware's VDDK cannot be loaded: {error}")
-        self.tell(answer)
-        self.tell(answer, over=True)
+        except VddkLoadError as error:
+            answer = Answer(FAILED, f"VMware's VDDK cannot be loaded: {error.what}", id=error.id)
+        self.report(answer)
+        self.report(answer, over=True)
 
-    def _hold(self, access: Access) -> None:
+    def _block(self, access: AccessCalls) -> None:
         lock = self._lock()
         if lock is None:
-            self.tell(Answer(OTHERS, "another job of this file daemon"))
+            self.report(Answer(OTHERS, "another job of this file daemon"))
             return
-        answer = access.take(disabled=self._plan["disabled"])
-        self.tell(answer)
-        if answer.held:
+        answer = access.take(disabled=self._plan.disabled)
+        self.report(answer)
+        if answer.blocked:
             self.over.wait()
-            self.tell(access.give_back(), over=True)
+            self.report(access.give_back(), over=True)
         access.close()
 
     def _lock(self) -> Optional[int]:
-        """One process for each VM; the kernel frees what a dead one held. None: it is taken."""
+        """Get the VM's lock, which the kernel frees when its process dies; None if it is taken."""
         deadline = time.monotonic() + _LOCK_LIMIT
         while time.monotonic() < deadline and not self.over.is_set():
-            lock = file_lock.lock(self._plan["lock"])
+            lock = file_lock.lock(self._plan.lock)
             if lock is not None:
                 return lock
             time.sleep(_POLL)
         return None
 
-    def tell(self, answer: Answer, *, over: bool = False) -> None:
-        """`over`: how it ended, not how it began."""
+    def report(self, answer: Answer, *, over: bool = False) -> None:
+        """Send an answer. `over`: it is about the end, not the beginning."""
         message = self._log.clean(answer.message.encode())
-        line = json.dumps({"word": answer.word, "message": message, "over": over})
+        line = json.dumps(codec.encode(replace(answer, message=message, over=over)))
         with contextlib.suppress(BrokenPipeError):  # the job is gone
-            os.write(self._report, line.encode() + b"\n")
+            os.write(self._report_pipe, line.encode() + b"\n")

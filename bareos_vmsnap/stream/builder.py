@@ -16,7 +16,7 @@ from bareos_vmsnap.stream.payload import Payload
 
 
 class SegmentBuilder:
-    """Numbers and sums frames in the order of the calls; not safe for use by several threads.
+    """Numbers and checksums frames in the order of the calls; not thread-safe.
 
     Raises ValueError rather than build a segment that a reader would refuse (CoverageError for
     frames that overlap or come in an order the format does not allow).
@@ -43,7 +43,7 @@ class SegmentBuilder:
         return record
 
     def zero(self, offset: int, length: int) -> bytes:
-        """Return the frame for `length` zero bytes, of any number."""
+        """Return the frame for `length` zero bytes, which may exceed a chunk."""
         record = self._record(layout.ZERO, offset, length, 0, 0, 0)
         self.zero_bytes += length
         return record

@@ -24,14 +24,14 @@ class Coverage:
     def __init__(self, window: int = layout.WINDOW):
         self._window = window
         self._recent_ends: deque[int] = deque()
-        # Disjoint, so both ascend in step. What is settled leaves them now and then only: taking it
-        # out of the front costs as much for one as for many.
+        # Disjoint, so both ascend in step. Settled ranges are removed only now and then: removing
+        # one from the front costs as much as removing many.
         self._starts: list[int] = []
         self._ends: list[int] = []
         self._settled = 0
 
     def add(self, offset: int, length: int) -> None:
-        """Note a frame (bytes, length at least 1). Raises CoverageError if it may not be there."""
+        """Record a frame (bytes, length at least 1). Raises CoverageError if it is not allowed."""
         end = offset + length
         if offset < self._settled:
             raise CoverageError(
@@ -58,7 +58,7 @@ class Coverage:
                 self._forget_settled()
 
     def _forget_settled(self) -> None:
-        """No frame may come there any more, so none can overlap."""
+        """Forget ranges where no frame is allowed any more, so none can overlap."""
         count = bisect_right(self._ends, self._settled)
         del self._starts[:count], self._ends[:count]
 

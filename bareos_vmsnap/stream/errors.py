@@ -1,20 +1,20 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What can be wrong with a segment. `kind` is a stable word for reports."""
+"""What can be wrong with a segment."""
 
 from __future__ import annotations
 
+from bareos_vmsnap.errors import VmsnapError
 
-class SegmentError(Exception):
+
+class SegmentError(VmsnapError):
     """A stream cannot be used as a segment."""
 
-    kind = "segment"
 
+class SegmentTooNewError(SegmentError):
+    """The segment looks intact, but has a later format version."""
 
-class SegmentTooNew(SegmentError):
-    """The segment is whole as far as can be seen, but of a later format version."""
-
-    kind = "segment-too-new"
+    id = "segment-too-new"
 
     def __init__(self, version: int, supported: int):
         super().__init__(
@@ -24,10 +24,8 @@ class SegmentTooNew(SegmentError):
         self.version = version
 
 
-class SegmentDamaged(SegmentError):
+class SegmentDamagedError(SegmentError):
     """The stream is not what was written; `position` is the offset in it, in bytes."""
-
-    kind = "segment-damaged"
 
     def __init__(self, position: int, problem: str):
         super().__init__(f"segment damaged at byte {position}: {problem}")
@@ -35,61 +33,61 @@ class SegmentDamaged(SegmentError):
         self.problem = problem
 
 
-class NotASegment(SegmentDamaged):
+class NotASegmentError(SegmentDamagedError):
     """The magic number is missing."""
 
-    kind = "segment-no-magic"
+    id = "segment-no-magic"
 
 
-class HeaderDamaged(SegmentDamaged):
+class HeaderDamagedError(SegmentDamagedError):
     """The header does not match its check or breaks a rule."""
 
-    kind = "segment-header"
+    id = "segment-header"
 
 
-class FrameDamaged(SegmentDamaged):
+class FrameDamagedError(SegmentDamagedError):
     """A frame head does not match its check or breaks a rule."""
 
-    kind = "segment-frame"
+    id = "segment-frame"
 
 
-class FrameOutOfSequence(SegmentDamaged):
+class FrameOutOfSequenceError(SegmentDamagedError):
     """A frame was lost, repeated or moved."""
 
-    kind = "segment-sequence"
+    id = "segment-sequence"
 
 
-class FrameOutOfBounds(SegmentDamaged):
+class FrameOutOfBoundsError(SegmentDamagedError):
     """A frame reaches beyond the capacity or is larger than a chunk."""
 
-    kind = "segment-bounds"
+    id = "segment-bounds"
 
 
-class FrameOverlap(SegmentDamaged):
-    """A frame covers bytes that an earlier one has, or comes too late to be told apart."""
+class FrameOverlapError(SegmentDamagedError):
+    """A frame overlaps an earlier one, or comes too late for that to be checked."""
 
-    kind = "segment-overlap"
+    id = "segment-overlap"
 
 
-class PayloadDamaged(SegmentDamaged):
+class PayloadDamagedError(SegmentDamagedError):
     """A frame's data does not match its checksums."""
 
-    kind = "segment-payload"
+    id = "segment-payload"
 
 
-class TrailerDamaged(SegmentDamaged):
+class TrailerDamagedError(SegmentDamagedError):
     """The trailer does not match its check or the frames before it."""
 
-    kind = "segment-trailer"
+    id = "segment-trailer"
 
 
-class Truncated(SegmentDamaged):
+class TruncatedError(SegmentDamagedError):
     """The stream ends before the trailer does."""
 
-    kind = "segment-truncated"
+    id = "segment-truncated"
 
 
-class TrailingGarbage(SegmentDamaged):
+class TrailingGarbageError(SegmentDamagedError):
     """The stream goes on after the trailer."""
 
-    kind = "segment-trailing"
+    id = "segment-trailing"

@@ -12,7 +12,7 @@ from bareos_vmsnap.stream import layout
 
 
 class Frame(NamedTuple):
-    """One frame head. `length` is raw bytes on the disk, `stored_length` bytes that follow."""
+    """One frame head. `length` is raw bytes on the disk, `stored_length` the bytes that follow."""
 
     kind: int
     sequence: int
@@ -24,7 +24,7 @@ class Frame(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """What a whole segment holds. Bytes are raw, but `stored_bytes`; `digest` is 16 bytes."""
+    """What a whole segment holds. Bytes are raw, except `stored_bytes`; `digest` is 16 bytes."""
 
     frames: int
     data_bytes: int
@@ -49,14 +49,15 @@ def pack_trailer(totals: Totals) -> bytes:
 
 
 def is_trailer(record: bytes) -> bool:
-    """Tell a trailer from a frame head; a record that is neither counts as a frame head."""
+    """Return whether a record is a trailer; if not, it is treated as a frame head."""
     return record.startswith(layout.TRAILER_MARK)
 
 
 def unpack_frame(record: bytes) -> tuple[Frame, Optional[str]]:
-    """Return the frame of a record and what breaks a rule in it, if anything does."""
+    """Return the frame in a record and the problem if it breaks a rule."""
     (
-        mark, kind, zeros, sequence, offset, length, stored_length, more_zeros, raw_sum, stored_sum, _,
+        mark, kind, zeros, sequence, offset, length, stored_length, more_zeros,
+        raw_sum, stored_sum, _,
     ) = layout.FRAME.unpack(record)  # fmt: skip
     frame = Frame(kind, sequence, offset, length, stored_length, raw_sum, stored_sum)
     if mark != layout.FRAME_MARK:
@@ -69,7 +70,7 @@ def unpack_frame(record: bytes) -> tuple[Frame, Optional[str]]:
 
 
 def unpack_trailer(record: bytes) -> tuple[Totals, Optional[str]]:
-    """Return the totals of a trailer record and what breaks a rule in it, if anything does."""
+    """Return the totals in a trailer record and the problem if it breaks a rule."""
     _, zeros, *fields, _ = layout.TRAILER.unpack(record)
     totals = Totals(*fields)
     if not _is_sealed(record):
@@ -80,7 +81,7 @@ def unpack_trailer(record: bytes) -> tuple[Totals, Optional[str]]:
 
 
 def check_of(record: bytes) -> bytes:
-    """Return the 8 bytes of a frame head that the digest is made of."""
+    """Return the 8 bytes of a frame head that go into the digest."""
     return record[-layout.CHECK.size :]
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The header: preamble and JSON text."""
+"""The header: a preamble and JSON text."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 import xxhash
 
 from bareos_vmsnap.stream import layout
-from bareos_vmsnap.stream.errors import HeaderDamaged, NotASegment, SegmentTooNew
+from bareos_vmsnap.stream.errors import HeaderDamagedError, NotASegmentError, SegmentTooNewError
 
 
 def pack(header: Mapping[str, Any]) -> bytes:
-    """Return preamble and JSON text of a header.
+    """Return the preamble and JSON text of a header.
 
-    The container needs `capacity` and `chunk` (bytes) in it; all else is the caller's.
-    Raises ValueError where a header breaks the format's limits, TypeError where it is not JSON.
+    The container needs `capacity` and `chunk` (bytes) in it; the rest is up to the caller.
+    Raises ValueError if the header breaks the format's limits, TypeError if it is not JSON.
     """
     problem = _problem(header)
     if problem:
@@ -35,28 +35,30 @@ def text_length(preamble: bytes) -> int:
     """Return the length in bytes of the JSON text that follows a preamble."""
     magic, _, _, length, _ = layout.PREAMBLE.unpack(preamble)
     if magic != layout.MAGIC:
-        raise NotASegment(0, f"starts with {magic!r}, a segment starts with {layout.MAGIC!r}")
+        raise NotASegmentError(0, f"starts with {magic!r}, a segment starts with {layout.MAGIC!r}")
     if length > layout.MAX_HEADER:
-        raise HeaderDamaged(12, f"header of {length} bytes, at most {layout.MAX_HEADER} allowed")
+        raise HeaderDamagedError(
+            12, f"header of {length} bytes, at most {layout.MAX_HEADER} allowed"
+        )
     return int(length)
 
 
 def unpack(preamble: bytes, text: bytes) -> dict[str, Any]:
-    """Return the header, or raise HeaderDamaged or SegmentTooNew."""
+    """Return the header, or raise HeaderDamagedError or SegmentTooNewError."""
     _, version, flags, _, check = layout.PREAMBLE.unpack(preamble)
     if xxhash.xxh3_64_intdigest(preamble[: -layout.CHECK.size] + text) != check:
-        raise HeaderDamaged(0, "header does not match its check")
+        raise HeaderDamagedError(0, "header does not match its check")
     if version > layout.VERSION:
-        raise SegmentTooNew(version, layout.VERSION)
+        raise SegmentTooNewError(version, layout.VERSION)
     if version < 1 or flags != 0:
-        raise HeaderDamaged(8, f"version {version} with flags {flags:#x} was never defined")
+        raise HeaderDamagedError(8, f"version {version} with flags {flags:#x} was never defined")
     try:
         header = json.loads(text.decode())
     except (ValueError, RecursionError) as error:
-        raise HeaderDamaged(layout.PREAMBLE.size, f"header is not JSON: {error}") from error
+        raise HeaderDamagedError(layout.PREAMBLE.size, f"header is not JSON: {error}") from error
     problem = _problem(header)
     if problem:
-        raise HeaderDamaged(layout.PREAMBLE.size, problem)
+        raise HeaderDamagedError(layout.PREAMBLE.size, problem)
     return dict(header)
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The byte layout of the segment container, format version 1 (docs/format.md; standard library only).
+"""The segment container's byte layout, format version 1 (docs/format.md; standard library only).
 
 A segment is a header, frames and a trailer. All integers are little-endian. Frame heads and the
 trailer are records of the same size, so that a reader always knows how much to read next.
@@ -13,7 +13,7 @@ import struct
 MAGIC = b"\x89VMSEG\r\n"
 VERSION = 1
 
-# magic, version, flags (0), length of the JSON text, check; laid out so in every version to come
+# magic, version, flags (0), length of the JSON text, check; the same in every future version
 PREAMBLE = struct.Struct("<8sHHIQ")
 # mark, kind, zeros, sequence, offset, length, stored length, zeros, raw sum, stored sum, check
 FRAME = struct.Struct("<4sB3sQQQI4sQQQ")
@@ -32,6 +32,9 @@ ZERO = 3
 MAX_HEADER = 1 << 20
 MAX_CHUNK = 16 << 20
 MAX_CAPACITY = (1 << 63) - 1
+
+# How data frames may be compressed.
+COMPRESSIONS = ("lz4", "none")
 
 # A frame starts at or after the end of every frame that precedes it by this many or more, so that
 # overlaps are found, and streams merged, with bounded memory.

@@ -11,12 +11,12 @@ import xxhash
 from bareos_vmsnap.stream import frame, header, layout, payload
 from bareos_vmsnap.stream.coverage import Coverage, CoverageError
 from bareos_vmsnap.stream.errors import (
-    FrameDamaged,
-    FrameOutOfBounds,
-    FrameOutOfSequence,
-    FrameOverlap,
-    PayloadDamaged,
-    TrailerDamaged,
+    FrameDamagedError,
+    FrameOutOfBoundsError,
+    FrameOutOfSequenceError,
+    FrameOverlapError,
+    PayloadDamagedError,
+    TrailerDamagedError,
 )
 from bareos_vmsnap.stream.frame import Frame, Totals
 from bareos_vmsnap.stream.payload import Bytes, Payload, PayloadError
@@ -37,12 +37,12 @@ class SegmentParser:
         self._digest = xxhash.xxh3_128(preamble + text)
 
     def frame(self, position: int, record: bytes) -> Frame:
-        """Return the frame of the next record; its payload is still to be checked."""
+        """Return the frame of the next record; its payload has yet to be checked."""
         found, problem = frame.unpack_frame(record)
         if problem:
-            raise FrameDamaged(position, problem)
+            raise FrameDamagedError(position, problem)
         if found.sequence != self.frames:
-            raise FrameOutOfSequence(
+            raise FrameOutOfSequenceError(
                 position, f"frame number {found.sequence} where number {self.frames} was expected"
             )
         self._check_place(position, found)
@@ -66,24 +66,24 @@ class SegmentParser:
         )
 
     def trailer(self, position: int, record: bytes) -> Totals:
-        """Return the totals of the trailer, which are those of the frames, or raise."""
+        """Return the trailer's totals, checked against the frames. Raises TrailerDamagedError."""
         claimed, problem = frame.unpack_trailer(record)
         if problem:
-            raise TrailerDamaged(position, problem)
-        for name, told, counted in zip(Totals._fields, claimed, self.totals()):
-            if told != counted:
-                raise TrailerDamaged(
-                    position, f"trailer tells {name} {_shown(told)}, found {_shown(counted)}"
+            raise TrailerDamagedError(position, problem)
+        for name, stated, counted in zip(Totals._fields, claimed, self.totals()):
+            if stated != counted:
+                raise TrailerDamagedError(
+                    position, f"trailer tells {name} {_shown(stated)}, found {_shown(counted)}"
                 )
         return claimed
 
     def _check_place(self, position: int, found: Frame) -> None:
         if found.kind != layout.ZERO and found.length > self.chunk:
-            raise FrameOutOfBounds(
+            raise FrameOutOfBoundsError(
                 position, f"frame of {found.length} bytes, a chunk has {self.chunk}"
             )
         if found.offset + found.length > self.capacity:
-            raise FrameOutOfBounds(
+            raise FrameOutOfBoundsError(
                 position,
                 f"frame at offset {found.offset}, length {found.length}, reaches beyond the"
                 f" capacity of {self.capacity}",
@@ -91,16 +91,16 @@ class SegmentParser:
         try:
             self._coverage.add(found.offset, found.length)
         except CoverageError as error:
-            raise FrameOverlap(position, str(error)) from error
+            raise FrameOverlapError(position, str(error)) from error
 
 
 def unpack(found: Frame, data: Bytes, position: int) -> Bytes:
-    """Return the raw bytes of a data frame, or raise PayloadDamaged; safe in any thread."""
+    """Return the raw bytes of a data frame, or raise PayloadDamagedError; safe in any thread."""
     packed = Payload(found.kind, data, found.length, found.raw_sum, found.stored_sum)
     try:
         return payload.unpack(packed)
     except PayloadError as error:
-        raise PayloadDamaged(
+        raise PayloadDamagedError(
             position, f"frame number {found.sequence} for offset {found.offset}: {error}"
         ) from error
 

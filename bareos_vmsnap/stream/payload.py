@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The data of one frame: compressed and summed, and back."""
+"""The data of one frame: compression and checksums, and back."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ import xxhash
 from bareos_vmsnap.stream import layout
 
 Bytes = Union[bytes, bytearray, memoryview]
-
-COMPRESSIONS = ("lz4", "none")
 
 
 class Payload(NamedTuple):
@@ -27,13 +25,13 @@ class Payload(NamedTuple):
 
 
 class PayloadError(ValueError):
-    """Stored bytes do not give the raw bytes that the frame head describes."""
+    """Stored bytes do not yield the raw bytes that the frame head describes."""
 
 
 def pack(raw: Bytes, compression: str = "lz4", acceleration: int = 1) -> Payload:
-    """Return the payload for raw bytes (at least one); what lz4 does not shrink is stored as it is.
+    """Return the payload for raw bytes (at least one), compressed only if that makes them smaller.
 
-    The result refers to `raw` where it is stored. `acceleration` trades ratio for speed, from 1 on.
+    If not, the result refers to `raw`. `acceleration` (from 1) trades ratio for speed.
     """
     raw_sum = xxhash.xxh3_64_intdigest(raw)
     if compression == "lz4":
@@ -44,7 +42,7 @@ def pack(raw: Bytes, compression: str = "lz4", acceleration: int = 1) -> Payload
 
 
 def unpack(payload: Payload) -> Bytes:
-    """Return the raw bytes, checked; the stored ones themselves where they are not compressed."""
+    """Return the raw bytes, checked; the stored bytes themselves if not compressed."""
     if xxhash.xxh3_64_intdigest(payload.data) != payload.stored_sum:
         raise PayloadError("stored data does not match its checksum")
     if payload.kind == layout.STORED:

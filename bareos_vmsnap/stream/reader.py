@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Callable, Optional
 
 from bareos_vmsnap.stream import frame, header, layout, parser
-from bareos_vmsnap.stream.errors import TrailingGarbage, Truncated
+from bareos_vmsnap.stream.errors import TrailingGarbageError, TruncatedError
 from bareos_vmsnap.stream.frame import Frame, Totals
 from bareos_vmsnap.stream.parser import SegmentParser
 from bareos_vmsnap.stream.payload import Bytes
@@ -19,7 +19,7 @@ class SegmentReader:
 
     Iterate for frames with their raw data, or call `next_frame` and `read_payload` to say where
     stored data goes. A segment is whole only once `totals` is set, after the last frame.
-    Raises SegmentDamaged, SegmentTooNew, and what the source raises.
+    Raises SegmentDamagedError, SegmentTooNewError, and what the source raises.
     """
 
     def __init__(self, source: Any):
@@ -42,7 +42,7 @@ class SegmentReader:
             return self._parser.frame(position, record)
         totals = self._parser.trailer(position, record)
         if self._readinto(memoryview(bytearray(1))):
-            raise TrailingGarbage(self.position, "data after the trailer")
+            raise TrailingGarbageError(self.position, "data after the trailer")
         self.totals = totals
         return None
 
@@ -78,7 +78,7 @@ class SegmentReader:
         while filled < len(part):
             count = self._readinto(part[filled:])
             if not count:
-                raise Truncated(
+                raise TruncatedError(
                     self.position,
                     f"end of the stream, {len(part) - filled} bytes of {what} missing",
                 )

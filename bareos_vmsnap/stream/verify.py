@@ -19,9 +19,9 @@ class Verified(NamedTuple):
 
 
 def verify(source: Any) -> Verified:
-    """Read a segment to its end, check all of it, and return what it is.
+    """Read a segment to its end, check all of it, and return what it holds.
 
-    Memory is bounded by the chunk size. Raises SegmentDamaged or SegmentTooNew.
+    Memory is bounded by the chunk size. Raises SegmentDamagedError or SegmentTooNewError.
     """
     reader = SegmentReader(source)
     for _ in reader:

@@ -1,31 +1,32 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What a restore asks of the place it goes to: one method for every kind of step."""
+"""What a restore requires of its target: one method for every kind of step."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
-from bareos_vmsnap.tree import model
+from bareos_vmsnap.transport.disks import DiskDescription
+from bareos_vmsnap.tree import segment_header
 
 
 class Target(Protocol):
     """A place a tree can be rebuilt in. Every method raises errors.RestoreError or a subclass.
 
-    Steps come in the order of a restore plan; the target keeps where its leaf stands.
+    Steps come in the order of a restore plan; the target keeps track of its leaf.
     """
 
-    def create(self, node: model.Node) -> None:
+    def create(self, node: segment_header.Node) -> None:
         """Make the VM with this node's configuration, its disks new and empty."""
 
     def revert(self, node: str) -> None:
         """Bring the leaf back to a snapshot taken before (a node's id, or ORIGIN)."""
 
-    def configure(self, node: model.Node) -> None:
+    def configure(self, node: segment_header.Node) -> None:
         """Bring the leaf to this node's configuration and set of disks."""
 
-    def endpoint(self, disk: model.Disk) -> dict[str, Any]:
-        """The endpoint for writing into the leaf of that disk, valid until the next step."""
+    def describe(self, disk: segment_header.Disk) -> DiskDescription:
+        """The leaf of that disk, for writing; valid until the next step."""
 
     def take_snapshot(self, node: str, name: str, description: str) -> None:
         """Freeze the leaf as this node."""
@@ -34,7 +35,7 @@ class Target(Protocol):
         """Remove the snapshot that stands in for this node; what builds on it stays."""
 
     def nvram(self, content: bytes) -> None:
-        """The content of the VM's NVRAM file."""
+        """Write the VM's NVRAM file."""
 
     def finish(self) -> str:
         """All steps are done: make the result usable; return a sentence that says where it is."""
@@ -46,4 +47,4 @@ class Target(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of connections and files."""
+        """Release connections and files."""

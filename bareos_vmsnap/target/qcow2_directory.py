@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""A restore into a directory: every node's disks as a qcow2 file over its base's.
+"""A restore into a directory: every node's disks as qcow2 files over its base's.
 
-Needs no vCenter. Each snapshot is one overlay, named by its node's directory in the backup, so the
-result can be opened with qemu-img, qemu-nbd or guestfish at every node.
+Needs no vCenter. Each snapshot is one overlay, named after its node's directory in the backup, so
+the result can be opened with qemu-img, qemu-nbd or guestfish at every node.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Optional
 
 from bareos_vmsnap import errors
-from bareos_vmsnap.tree import model, plan_restore
+from bareos_vmsnap.transport.disks import Qcow2Disk
+from bareos_vmsnap.tree import model, plan_restore, segment_header
 
 _INCOMPLETE = "INCOMPLETE"
 _INDEX = "tree.json"
@@ -24,13 +25,14 @@ _CLUSTER = 65536
 
 
 class Qcow2Directory:
-    """Rebuilds a tree in `directory`, which must not exist or be empty."""
+    """Rebuilds a tree in `directory`, which must be empty or not exist."""
 
     def __init__(self, directory: Path, tree: model.BlockTree) -> None:
         if directory.exists() and any(directory.iterdir()):
             raise errors.RestoreError(
                 f"The directory {directory} is not empty",
                 todo="Name an empty or new directory in restore_directory",
+                id="directory-not-empty",
             )
         self._directory = directory
         self._tree = tree
@@ -39,7 +41,7 @@ class Qcow2Directory:
         self._index: list[dict[str, Any]] = []
         self._at = plan_restore.ORIGIN
 
-    def create(self, node: model.Node) -> None:
+    def create(self, node: segment_header.Node) -> None:
         """Make the directory and the first node's empty disks."""
         _make_directory(self._directory)
         (self._directory / _INCOMPLETE).write_text("A restore into this directory is not done.\n")
@@ -47,11 +49,11 @@ class Qcow2Directory:
         self.configure(node)
 
     def revert(self, node: str) -> None:
-        """The next node is an overlay over this one's files."""
+        """Make the next node an overlay over this one's files."""
         self._leaf = dict(self._kept[node])
         self._at = node
 
-    def configure(self, node: model.Node) -> None:
+    def configure(self, node: segment_header.Node) -> None:
         """Start the overlays of this node."""
         folder = self._folder(node)
         if self._at == node.id:
@@ -66,27 +68,27 @@ class Qcow2Directory:
             leaf[disk.key] = (disk.identity, path)
         self._leaf, self._at = leaf, node.id
 
-    def endpoint(self, disk: model.Disk) -> dict[str, Any]:
+    def describe(self, disk: segment_header.Disk) -> Qcow2Disk:
         """The disk's file at the node that is being written."""
-        return {"transport": "qcow2", "path": str(self._leaf[disk.key][1])}
+        return Qcow2Disk(str(self._leaf[disk.key][1]))
 
     def take_snapshot(self, node: str, name: str, description: str) -> None:
-        """Keep this node's files for others to build upon; nothing is kept of ORIGIN."""
+        """Keep this node's files for others to build upon; ORIGIN has none."""
         if node == plan_restore.ORIGIN:
             return
         self._kept[node] = dict(self._leaf)
         self._note(node, name, description)
 
     def remove_helper(self, node: str) -> None:
-        """Files that others build upon stay; only the index forgets the node."""
+        """Drop the node from the index; its files stay, as others build upon them."""
         self._index = [entry for entry in self._index if entry["node"] != node]
 
     def nvram(self, content: bytes) -> None:
-        """Keep it as a file beside the disks."""
+        """Write the NVRAM to a file beside the disks."""
         (self._directory / "nvram").write_bytes(content)
 
     def finish(self) -> str:
-        """Write the index and take the mark of incompleteness away."""
+        """Write the index and remove the mark of incompleteness."""
         self._note(self._at, None, None)
         text = json.dumps({"vm": self._tree.vm.name, "nodes": self._index}, indent=1)
         (self._directory / _INDEX).write_text(text + "\n")
@@ -104,7 +106,7 @@ class Qcow2Directory:
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _folder(self, node: model.Node) -> Path:
+    def _folder(self, node: segment_header.Node) -> Path:
         below = node.directory[len(self._tree.directory) :].strip("/")
         return self._directory / below
 
@@ -124,7 +126,7 @@ def _make_directory(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise errors.RestoreError(
-            f"The directory {path} cannot be made: {error.strerror}"
+            f"The directory {path} cannot be made: {error.strerror}", id="directory-unwritable"
         ) from error
 
 
@@ -139,9 +141,11 @@ def _create(path: Path, capacity: int, base: Optional[Path]) -> None:
         )
     except FileNotFoundError as error:
         raise errors.RestoreError(
-            "qemu-img is not installed", todo="Install the package qemu-utils (or qemu-img)"
+            "qemu-img is not installed",
+            todo="Install the package qemu-utils (or qemu-img)",
+            id="qemu-img-missing",
         ) from error
     except subprocess.CalledProcessError as error:
         raise errors.RestoreError(
-            f"The file {path} cannot be made: {error.stderr.strip()}"
+            f"The file {path} cannot be made: {error.stderr.strip()}", id="qemu-img-failed"
         ) from error

@@ -1,28 +1,33 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""From a disk of a VM in vSphere to the description of the NBD endpoint that serves it."""
+"""Turns a disk of a VM in vSphere into the description that a transport opens."""
 
 from __future__ import annotations
 
 import string
-from dataclasses import dataclass, field
-from typing import Any, Optional, Protocol
+from dataclasses import dataclass, replace
+from typing import Optional, Protocol
 from urllib.parse import quote
+
+from bareos_vmsnap.errors import VmsnapError
+from bareos_vmsnap.transport.disks import ConnectionLimit, DiskDescription, NbdDisk, VddkDisk
 
 CURRENT = "current"
 FIELDS = ("vm", "snapshot", "disk", "path")
 
 
-class BadTemplate(ValueError):
-    """A URI template names a field there is none of, or misses one it needs."""
+class TemplateError(VmsnapError):
+    """A URI template has an unknown field, or lacks a necessary one."""
+
+    id = "nbd-uri-malformed"
 
 
 @dataclass(frozen=True)
 class DiskAddress:
-    """A disk in vSphere: morefs, device key and "[datastore] path". No snapshot: the leaf.
+    """A disk in vSphere: morefs, device key and "[datastore] path". Without a snapshot, the leaf.
 
-    `host` is the name of the ESXi host that the VM is on. With `single_link` the file alone is
-    meant, without its parents.
+    `host` is the name of the VM's ESXi host. With `single_link`, only the file is meant, without
+    its parents.
     """
 
     vm: str
@@ -39,41 +44,41 @@ class DiskAddress:
 
 
 class Access(Protocol):
-    """A way to the data of disks; the result is what transport.open() takes."""
+    """A way to access disks; describe() returns what transport.open() takes."""
 
     @property
     def opens_single_links(self) -> bool:
         """Whether a delta's own file can be opened without its parents."""
 
-    def endpoint(self, address: DiskAddress) -> dict[str, Any]:
-        """The endpoint of that disk, as JSON values."""
+    def describe(self, address: DiskAddress) -> DiskDescription:
+        """The description of this disk."""
 
-    def relocation_disk(self, vm: str) -> Optional[dict[str, Any]]:
-        """What hold.client.BlockProcess must know of that VM; None where its files cannot be held."""
+    def relocation_disk(self, vm: str) -> Optional[VddkDisk]:
+        """What the relocation block needs for this VM; None if relocations cannot be blocked."""
 
 
 @dataclass(frozen=True)
 class NbdAccess:
-    """An NBD server that something else runs; `template` is a URI with {vm}, {snapshot}, {disk}
-    or {path} in it, filled in percent-encoded. The leaf's {snapshot} is "current". `link_template`
-    is the same for a file alone, where there is one.
+    """An NBD server that others run; `template` is a URI with {vm}, {snapshot}, {disk} or {path} in
+    it, filled in percent-encoded. The leaf's {snapshot} is "current". `link_template`, if there is
+    one, is the same for a single link.
     """
 
     template: str
     link_template: str = ""
 
     def __post_init__(self) -> None:
-        """Raises BadTemplate."""
+        """Raises TemplateError."""
         for template in filter(None, (self.template, self.link_template)):
             _check(template)
 
     @property
     def opens_single_links(self) -> bool:
-        """Where there is a template for it."""
+        """Whether there is a template for it."""
         return bool(self.link_template)
 
-    def endpoint(self, address: DiskAddress) -> dict[str, Any]:
-        """The endpoint of that disk, as JSON values."""
+    def describe(self, address: DiskAddress) -> NbdDisk:
+        """The description of this disk."""
         template = self.link_template if address.single_link else self.template
         uri = template.format(
             vm=quote(address.vm, safe=""),
@@ -81,10 +86,10 @@ class NbdAccess:
             disk=address.disk,
             path=quote(address.path, safe=""),
         )
-        return {"transport": "nbd", "uri": uri}
+        return NbdDisk(uri)
 
-    def relocation_disk(self, vm: str) -> Optional[dict[str, Any]]:
-        """Never."""
+    def relocation_disk(self, vm: str) -> Optional[VddkDisk]:
+        """None: it cannot block relocations."""
         return None
 
 
@@ -92,18 +97,18 @@ def _check(template: str) -> None:
     try:
         named = {name for _, name, _, _ in string.Formatter().parse(template) if name}
     except ValueError as error:
-        raise BadTemplate(f"the URI template {template!r} is malformed: {error}") from error
+        raise TemplateError(f"the URI template {template!r} is malformed: {error}") from error
     unknown = sorted(name for name in named if name not in FIELDS)
     if unknown:
         known = ", ".join("{" + field + "}" for field in FIELDS)
-        raise BadTemplate(f"the URI template has {{{unknown[0]}}}; known are {known}")
+        raise TemplateError(f"the URI template has {{{unknown[0]}}}; known are {known}")
     if not named & {"disk", "path"}:
-        raise BadTemplate("the URI template needs {disk} or {path}: it must tell disks apart")
+        raise TemplateError("the URI template needs {disk} or {path}: it must tell disks apart")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How many connections VDDK may have, and the directory in which they are counted."""
+    """How many connections VDDK may have, and the directory for counting them."""
 
     directory: str
     vcenter: int
@@ -112,58 +117,44 @@ class Limits:
 
 @dataclass(frozen=True)
 class VddkAccess:
-    """VMware's VDDK: see transport.vddk for `settings`, the keys that all disks have in common.
+    """VMware's VDDK. `common` has what all disks share: server, login, settings.
 
-    `thumbprint` is the SHA-1 of the certificate the session verified. `reading` and `writing` are
-    VDDK's transport modes. A single ESXi host (not `is_vcenter`) is itself the host of all VMs.
+    Its `thumbprint` is the SHA-1 of the certificate that the session verified. `reading` and
+    `writing` are VDDK's transport modes. A single ESXi host (not `is_vcenter`) hosts all VMs.
     """
 
-    server: str
-    port: int
-    user: str
-    password: str = field(repr=False)
-    thumbprint: str
+    common: VddkDisk
     is_vcenter: bool
     reading: str
     writing: str
     limits: Limits
-    settings: dict[str, Any]
 
     opens_single_links = True
 
-    def endpoint(self, address: DiskAddress) -> dict[str, Any]:
-        """The endpoint of that disk, as JSON values, with the password."""
-        return {
-            "transport": "vddk",
-            "server": self.server,
-            "port": self.port,
-            "user": self.user,
-            "password": self.password,
-            "thumbprint": self.thumbprint,
-            "vm": address.vm,
-            "snapshot": address.snapshot,
-            "path": address.path,
-            "single_link": address.single_link,
-            "transports": self.writing if address.writable else self.reading,
-            "slots": self._slots(address),
-            **self.settings,
-        }
+    def describe(self, address: DiskAddress) -> VddkDisk:
+        """The description of this disk, with the password."""
+        return replace(
+            self.common,
+            vm=address.vm,
+            snapshot=address.snapshot,
+            path=address.path,
+            single_link=address.single_link,
+            transports=self.writing if address.writable else self.reading,
+            limits=self._limits(address),
+        )
 
-    def relocation_disk(self, vm: str) -> Optional[dict[str, Any]]:
-        """Through a vCenter only: a single ESXi host has no Storage vMotion to forbid."""
+    def relocation_disk(self, vm: str) -> Optional[VddkDisk]:
+        """Only with a vCenter: a single ESXi host has no Storage vMotion to block."""
         if not self.is_vcenter:
             return None
-        return self.endpoint(DiskAddress(vm, 0, vm))
+        return self.describe(DiskAddress(vm, 0, vm))
 
-    def _slots(self, address: DiskAddress) -> list[dict[str, Any]]:
-        """What the connections to this disk count for; see mover.slots."""
-        server = f"{self.server}:{self.port}"
+    def _limits(self, address: DiskAddress) -> tuple[ConnectionLimit, ...]:
+        """The limits that connections to this disk count towards."""
+        server = f"{self.common.server}:{self.common.port}"
         host = address.host if self.is_vcenter and address.host else server
-        slots = [_scope(0, f"ESXi host {host}", self.limits.host, self.limits)]
-        if self.is_vcenter:
-            slots.append(_scope(1, f"vCenter {server}", self.limits.vcenter, self.limits))
-        return slots
-
-
-def _scope(rank: int, name: str, limit: int, limits: Limits) -> dict[str, Any]:
-    return {"rank": rank, "name": name, "limit": limit, "directory": limits.directory}
+        directory = self.limits.directory
+        of_host = ConnectionLimit(0, f"ESXi host {host}", self.limits.host, directory)
+        if not self.is_vcenter:
+            return (of_host,)
+        return of_host, ConnectionLimit(1, f"vCenter {server}", self.limits.vcenter, directory)

@@ -7,30 +7,29 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 from bareos_vmsnap.transport import server
-from bareos_vmsnap.transport.endpoint import Endpoint, TransportError, check_keys
+from bareos_vmsnap.transport.disks import Qcow2Disk
+from bareos_vmsnap.transport.endpoint import Endpoint, TransportError
 
 CONNECTIONS = 16
 
-# qemu takes a buffer for each request and gives it back to the kernel, which costs more than the
-# copy of the data does. With these settings of glibc's it keeps what it had (mallopt(3)).
+# qemu allocates a buffer for each request and returns it to the kernel, which costs more than
+# copying the data. With these glibc settings it keeps the memory (mallopt(3)).
 KEEP_BUFFERS = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
 
 
 @contextmanager
-def serve(description: Mapping[str, Any], *, writable: bool) -> Iterator[Endpoint]:
-    """Yield the endpoint of an image (keys: path, absolute; optional: readonly, format)."""
-    check_keys(description, {"path": str}, {"readonly": bool, "format": str})
-    path = description["path"]
-    if writable and description.get("readonly"):
+def serve(disk: Qcow2Disk, *, writable: bool) -> Iterator[Endpoint]:
+    """Yield the endpoint of an image. Raises TransportError."""
+    path = disk.path
+    if writable and disk.readonly:
         raise TransportError(f"transport qcow2: {path} is described as read-only")
     if not os.path.isabs(path):
         raise TransportError(f"transport qcow2: path {path} is not absolute")
     if not os.path.exists(path):
-        raise TransportError(f"transport qcow2: image {path} does not exist")
-    image = _image_options(path, description.get("format") or "qcow2")
+        raise TransportError(f"transport qcow2: image {path} does not exist", id="image-missing")
+    image = _image_options(path, disk.format)
 
     def command(files: server.Files) -> list[str]:
         return [
@@ -52,7 +51,7 @@ def serve(description: Mapping[str, Any], *, writable: bool) -> Iterator[Endpoin
 
 
 def _image_options(path: str, image_format: str) -> str:
-    # Image options take file names as they are, where a plain argument could be read as a protocol.
+    # Image options take file names as they are; a plain argument could be read as a protocol.
     def escaped(text: str) -> str:
         return text.replace(",", ",,")
 

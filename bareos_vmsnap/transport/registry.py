@@ -1,37 +1,30 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Transports by name."""
+"""The transport of each kind of disk description."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Any
 
-from bareos_vmsnap.transport.endpoint import Endpoint, TransportError
+from bareos_vmsnap.transport.disks import DiskDescription, NbdDisk, Qcow2Disk, VddkDisk
+from bareos_vmsnap.transport.endpoint import Endpoint
 
-# Each module has serve(description, *, writable) -> context manager of an Endpoint. They are
-# imported when asked for, since a transport may need what is not installed everywhere.
-MODULES = {
-    "nbd": "bareos_vmsnap.transport.plain_nbd",
-    "qcow2": "bareos_vmsnap.transport.qcow2",
-    "vddk": "bareos_vmsnap.transport.vddk",
+# Each module has serve(disk, *, writable) -> context manager of an Endpoint. Modules are imported
+# when needed, since a transport may depend on what is not installed everywhere.
+MODULES: dict[type, str] = {
+    NbdDisk: "bareos_vmsnap.transport.plain_nbd",
+    Qcow2Disk: "bareos_vmsnap.transport.qcow2",
+    VddkDisk: "bareos_vmsnap.transport.vddk",
 }
 
 
-def open_endpoint(
-    description: Mapping[str, Any], *, writable: bool
-) -> AbstractContextManager[Endpoint]:
+def open_endpoint(disk: DiskDescription, *, writable: bool) -> AbstractContextManager[Endpoint]:
     """Make a described disk reachable over NBD while the context lasts.
 
-    Servers started for it end with the context and, should this process be killed, with the
-    process. Call it in the main thread. Raises TransportError.
+    Servers started for it end with the context and, if this process is killed, with the process.
+    Call it in the main thread. Raises TransportError.
     """
-    name = description.get("transport")
-    if not isinstance(name, str) or name not in MODULES:
-        known = ", ".join(sorted(MODULES))
-        raise TransportError(f"unknown transport {name!r}, known are: {known}")
-    module = importlib.import_module(MODULES[name])
-    served: AbstractContextManager[Endpoint] = module.serve(description, writable=writable)
+    module = importlib.import_module(MODULES[type(disk)])
+    served: AbstractContextManager[Endpoint] = module.serve(disk, writable=writable)
     return served

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Runs an NBD server on a private socket, for no longer than this process lives."""
+"""Runs an NBD server on a private socket, no longer than this process lives."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from bareos_vmsnap.transport.endpoint import TransportError
 
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 30.0
-# After a failure, clients may be stuck with requests that nobody takes the answers of.
+# After a failure, clients may be stuck with requests whose answers nobody takes.
 STOP_TIMEOUT_FAILED = 1.0
-# A killed process may be held up by its file system; its parent must end all the same.
+# A killed process may be held up by its file system; its parent must end anyway.
 KILL_TIMEOUT = 1.0
 
 _PR_SET_PDEATHSIG = 1
@@ -35,9 +35,9 @@ _running: list[NbdServer] = []
 
 
 class Files(NamedTuple):
-    """What a command line must name: where to listen, and what to write when it is ready.
+    """The files for a command line: the socket to listen on, the pid file to write when ready.
 
-    `directory` holds both, is private, and goes away with the server.
+    `directory` holds both, is private, and is removed with the server.
     """
 
     socket: str
@@ -45,8 +45,10 @@ class Files(NamedTuple):
     directory: str
 
 
-class ServerNotReady(TransportError):
-    """A server did not come to accept connections; `log` is the end of what it wrote."""
+class ServerNotReadyError(TransportError):
+    """A server did not get ready for connections; `log` is the end of what it wrote."""
+
+    id = "server-not-ready"
 
     def __init__(self, problem: str, log: str) -> None:
         super().__init__(f"{problem}: {log}")
@@ -89,11 +91,11 @@ def run(
 ) -> Iterator[NbdServer]:
     """Run a server while the context lasts; yield once it accepts connections.
 
-    `command` makes the command line, `environment` the whole environment, where it is not this
-    process's. nbdkit and qemu-nbd write the pid file when they are ready. `package` is named where
-    the program is missing. A server that `ends_with_clients` is left the time to, where all went
-    well. Call it in the main thread: the kernel ends the server together with the thread that
-    started it. Raises TransportError, ServerNotReady.
+    `command` makes the command line, `environment` the whole environment, if it is not this
+    process's. nbdkit and qemu-nbd write the pid file when they are ready. Errors name `package` if
+    the program is missing. A server that `ends_with_clients` gets time to do so unless something
+    failed. Call it in the main thread: the kernel ends the server with the thread that started it.
+    Raises TransportError, ServerNotReadyError.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("NBD servers are started in the main thread only")
@@ -122,7 +124,7 @@ def run(
             _stop(server.process, STOP_TIMEOUT)
         finally:
             _running.remove(server)
-            server.log()  # the last words too go into a file that is kept
+            server.log()  # puts the last lines into the log file, too
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -150,7 +152,7 @@ def _start(
 
     try:
         process = subprocess.Popen(
-            # VMware's names are UTF-8, whatever the locale of this process makes of its own.
+            # VMware's names are UTF-8, whatever the locale of this process.
             [argument.encode("utf-8", "surrogateescape") for argument in arguments],
             stdin=subprocess.DEVNULL,
             stdout=log.descriptor,
@@ -160,7 +162,9 @@ def _start(
             preexec_fn=die_with_parent,
         )
     except FileNotFoundError as error:
-        raise TransportError(f"{arguments[0]} not found: install {package}") from error
+        raise TransportError(
+            f"{arguments[0]} not found: install {package}", id="program-missing"
+        ) from error
     finally:
         log.started()
     return NbdServer(arguments[0], directory, process, log)
@@ -171,11 +175,11 @@ def _wait_until_ready(server: NbdServer) -> None:
     pid_file = os.path.join(server.directory, "pid")
     while not os.path.exists(pid_file):
         if server.process.poll() is not None:
-            raise ServerNotReady(
+            raise ServerNotReadyError(
                 f"{server.name} ended with status {server.process.returncode}", server.log()
             )
         if time.monotonic() > deadline:
-            raise ServerNotReady(
+            raise ServerNotReadyError(
                 f"{server.name} was not ready within {START_TIMEOUT:.0f} s", server.log()
             )
         time.sleep(0.005)

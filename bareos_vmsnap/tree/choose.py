@@ -7,28 +7,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Optional
 
+from bareos_vmsnap.errors import VmsnapError
 from bareos_vmsnap.tree import model
 
 
-class CannotChoose(LookupError):
-    """The selection does not name one time point; the message tells what there is."""
+class ChoiceError(VmsnapError):
+    """The selection does not identify one time point; the message lists what it holds."""
 
 
 def timepoint(
-    trees: Sequence[model.BlockTree], wanted: Optional[str]
+    trees: Sequence[model.BlockTree], requested: Optional[str]
 ) -> tuple[model.BlockTree, model.TimePoint]:
-    """The block tree to restore from and the time point in it: `wanted`, or the newest.
+    """The block tree to restore from and the time point in it: `requested`, or the newest.
 
-    Of several manifests that hold it the newest is used. Raises CannotChoose.
+    Raises ChoiceError.
     """
     vms = sorted({f"{tree.vm.name} ({tree.vm.instance_uuid})" for tree in trees})
     if len({tree.vm.instance_uuid for tree in trees}) > 1:
-        raise CannotChoose(
-            f"the selection holds several VMs: {', '.join(vms)}; restore one at a time"
+        raise ChoiceError(
+            f"the selection holds several VMs: {', '.join(vms)}; restore one at a time",
+            id="selection-several-vms",
         )
-    holding = [tree for tree in trees if wanted is None or wanted in tree.timepoints]
-    if not holding:
-        known = ", ".join(sorted({point for tree in trees for point in tree.timepoints}))
-        raise CannotChoose(f"there is no time point {wanted}; the selected jobs hold {known}")
-    tree = max(holding, key=lambda held: held.newest.age)
-    return tree, tree.newest if wanted is None else tree.timepoints[wanted]
+    found = [tree for tree in trees if requested is None or requested == tree.point.id]
+    if not found:
+        known = ", ".join(sorted({tree.point.id for tree in trees}))
+        raise ChoiceError(
+            f"there is no time point {requested}; the selected jobs hold {known}",
+            id="time-point-unknown",
+        )
+    tree = max(found, key=lambda tree: tree.point.age)
+    return tree, tree.point

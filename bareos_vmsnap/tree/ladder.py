@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """Choosing a method for an edge: the cheapest that can be trusted, with the reason.
 
-A segment must be the exact difference between its node and its base. CBT is cheap and not always
-true: change ids older than the tracking, of another UUID or of a rolled-back sequence must not be
-asked (since vSphere 6.5 the host answers such questions without an error, and wrong).
+A segment must be the exact difference between its node and its base. CBT is cheap but not always
+right: change ids older than the tracking, of another UUID or of a rolled-back sequence must not be
+used in queries (since vSphere 6.5 the host answers these without an error, but wrongly).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import re
 from dataclasses import dataclass
 from typing import Optional
 
-from bareos_vmsnap.tree import model
+from bareos_vmsnap import method_names
+from bareos_vmsnap.tree import segment_header
 
 _CHANGE_ID = re.compile(r"(?P<uuid>[0-9A-Fa-f][0-9A-Fa-f -]*)/(?P<sequence>[0-9]+)")
 
@@ -22,16 +23,17 @@ FAIL = "fail"
 
 @dataclass(frozen=True)
 class Policy:
-    """What an admin allows where CBT cannot be used: `compare` (read both), `full`, `link` (where it
-    is possible, else compare), or `fail`.
+    """What an admin allows if CBT cannot be used.
+
+    One of `compare` (read both), `full`, `link` (if possible, else compare) and `fail`.
     """
 
-    without_cbt: str = model.COMPARE
+    without_cbt: str = method_names.COMPARE
 
 
 @dataclass(frozen=True)
 class Rung:
-    """One way to find an edge's extents, and why it stands where it does."""
+    """One method to find an edge's extents, and the reason for its place in the order."""
 
     method: str
     reason: str
@@ -39,23 +41,23 @@ class Rung:
 
 @dataclass(frozen=True)
 class End:
-    """One end of an edge: a disk at a node, whether its VM tracked changes then, and which job
-    restored the node, if one did.
+    """One end of an edge: a disk at a node, whether its VM tracked changes then, and the job that
+    restored the node, if any.
     """
 
-    disk: model.Disk
+    disk: segment_header.Disk
     tracked: bool
     restored_by: Optional[str] = None
 
 
 def parse_change_id(text: Optional[str]) -> Optional[tuple[str, int]]:
-    """Split a change id into its UUID and sequence; None where it is missing or malformed."""
+    """Split a change id into its UUID and sequence; None if it is missing or malformed."""
     found = _CHANGE_ID.fullmatch(text or "")
     return (found["uuid"].lower(), int(found["sequence"])) if found else None
 
 
 def disagree(base: End, child: End) -> Optional[str]:
-    """Why the change ids of `base` and `child` are no answerable pair, or None where they are."""
+    """Why CBT cannot be queried with the change ids of `base` and `child`, or None if it can."""
     if not base.tracked:
         return "CBT was off when the base was taken"
     if base.restored_by:
@@ -80,7 +82,7 @@ def disagree(base: End, child: End) -> Optional[str]:
 
 
 def distrust(base: End, child: End) -> Optional[str]:
-    """Why CBT from `base` to its live child cannot be trusted, or None where it can."""
+    """Why CBT from `base` to its live child cannot be trusted, or None if it can."""
     reason = disagree(base, child)
     if reason is None and base.disk.path not in child.disk.chain:
         return "the base's file is not in the disk's backing chain"
@@ -90,21 +92,21 @@ def distrust(base: End, child: End) -> Optional[str]:
 def rungs(base: Optional[End], child: End, policy: Policy) -> tuple[Rung, ...]:
     """The methods to try for a disk of a node whose base still exists, best first.
 
-    `base` is the same virtual disk at the base, or None where there is none.
+    `base` is the same virtual disk at the base, or None if there is none.
     """
     if base is None:
-        return (Rung(model.ALLOCATED, "nothing to build upon"),)
+        return (Rung(method_names.ALLOCATED, "nothing to build upon"),)
     reason = distrust(base, child)
     if reason is None:
-        trusted = Rung(model.CBT, "change ids of snapshot and base agree")
+        trusted = Rung(method_names.CBT, "change ids of snapshot and base agree")
         return (trusted, *_fallback(base, child, policy, "CBT gave no answer"))
     return _fallback(base, child, policy, reason)
 
 
 def no_link(base: End, child: End) -> Optional[str]:
-    """Why what the child's own file holds is not its difference to the base, or None where it is.
+    """Why the child's own file does not hold its difference from the base, or None if it does.
 
-    A snapshot deleted in between may have left a file without a name in the chain.
+    A snapshot deleted in between may have left an unnamed file in the chain.
     """
     if child.disk.chain[:1] != (base.disk.path,):
         return "the base's file is not the direct parent of the snapshot's own"
@@ -116,16 +118,16 @@ def no_link(base: End, child: End) -> Optional[str]:
 def _fallback(base: End, child: End, policy: Policy, reason: str) -> tuple[Rung, ...]:
     if policy.without_cbt == FAIL:
         return ()
-    if policy.without_cbt != model.LINK:
+    if policy.without_cbt != method_names.LINK:
         return (Rung(policy.without_cbt, reason),)
     refused = no_link(base, child)
     if refused is not None:
-        return (Rung(model.COMPARE, f"{reason}; no link: {refused}"),)
-    return (Rung(model.LINK, reason), Rung(model.COMPARE, reason))
+        return (Rung(method_names.COMPARE, f"{reason}; no link: {refused}"),)
+    return (Rung(method_names.LINK, reason), Rung(method_names.COMPARE, reason))
 
 
 def remembered(base: Optional[End], timepoint: str) -> tuple[Rung, ...]:
-    """The only method where the base is a deleted backup snapshot: its change id is remembered."""
+    """The only method if the base is a deleted backup snapshot, whose change id is remembered."""
     if base is None:
-        return (Rung(model.ALLOCATED, "the disk is new since the base"),)
-    return (Rung(model.CBT, f"change id remembered from {timepoint}"),)
+        return (Rung(method_names.ALLOCATED, "the disk is new since the base"),)
+    return (Rung(method_names.CBT, f"change id remembered from {timepoint}"),)

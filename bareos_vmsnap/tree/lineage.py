@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What of the previous backup still holds: which snapshots are known, is its state an ancestor?
+"""What still holds from the previous backup: known snapshots, and whether its state is an ancestor.
 
 A daily incremental is small because it asks CBT for the changes since the last backup snapshot,
-which is long deleted. That is only right while the VM went straight on from there: a change id is
-no proof of lineage, after a revert the same id can belong to another history.
+which was deleted long ago. That is only correct if the VM continued straight from there: a change
+id does not prove lineage, as after a revert the same id can belong to another history.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Optional
 
-from bareos_vmsnap.tree import ladder, model
+from bareos_vmsnap.tree import ladder, model, segment_header
 from bareos_vmsnap.tree.observed import Observed, Snapshot
 
 
 @dataclass(frozen=True)
 class History:
-    """What vSphere's event history says of the VM since the previous backup.
+    """What vSphere's event history says about the VM since the previous backup.
 
-    `complete` tells that it reaches back to then; `breaks` are events after which the previous
-    state need not be an ancestor (reverts, consolidations, migrations of disks).
+    `complete` means that it reaches back to that backup; `breaks` are events after which the
+    previous state may not be an ancestor (reverts, consolidations, migrations of disks).
     """
 
     complete: bool
@@ -31,18 +31,18 @@ class History:
 
 @dataclass(frozen=True)
 class Line:
-    """The previous backup's state is an ancestor: `first` (a moref) is the first node after it."""
+    """The line from the previous state to today's; `first` is the moref of its first new node."""
 
-    base: model.Node
+    base: segment_header.Node
     first: str
     timepoint: str
 
 
-def known(previous: model.BlockTree, observed: Observed) -> dict[str, model.Node]:
+def known(previous: model.BlockTree, observed: Observed) -> dict[str, segment_header.Node]:
     """Nodes of the previous block tree whose user snapshots still exist, by today's moref.
 
-    A snapshot is recognised by what vSphere never changes and never gives twice to a VM: its id
-    together with its time of creation, and by its disks. Names, parents, files and morefs may
+    A snapshot is recognised by its disks, and by its id together with its creation time, which
+    vSphere never changes and never reuses within a VM. Names, parents, files and morefs may
     change; the content cannot.
     """
     if previous.vm.instance_uuid != observed.vm.instance_uuid:
@@ -50,7 +50,7 @@ def known(previous: model.BlockTree, observed: Observed) -> dict[str, model.Node
     nodes = {
         (node.snapshot_id, node.created): node
         for node in previous.nodes.values()
-        if node.kind == model.SNAPSHOT
+        if node.kind == segment_header.SNAPSHOT
     }
     found = {}
     for snapshot in observed.snapshots:
@@ -60,21 +60,21 @@ def known(previous: model.BlockTree, observed: Observed) -> dict[str, model.Node
     return found
 
 
-def _disks(disks: tuple[model.Disk, ...]) -> set[tuple[str, int]]:
+def _disks(disks: tuple[segment_header.Disk, ...]) -> set[tuple[str, int]]:
     return {(disk.identity, disk.capacity) for disk in disks}
 
 
 def line(
     previous: model.BlockTree,
     observed: Observed,
-    nodes: Mapping[str, model.Node],
+    nodes: Mapping[str, segment_header.Node],
     history: History,
 ) -> tuple[Optional[Line], str]:
-    """The line from the previous backup's state to today's, or None and why there is none.
+    """The line from the previous backup's state to today's, or None and the reason.
 
-    `nodes` is what known() found.
+    `nodes` is the result of known().
     """
-    point = previous.newest
+    point = previous.point
     base = previous.nodes[point.state]
     if previous.vm.instance_uuid != observed.vm.instance_uuid:
         return None, "the previous backup is of another VM"
@@ -99,11 +99,11 @@ def line(
 
 
 def _first(
-    point: model.TimePoint, observed: Observed, nodes: Mapping[str, model.Node]
+    point: model.TimePoint, observed: Observed, nodes: Mapping[str, segment_header.Node]
 ) -> tuple[Optional[Snapshot], str]:
     """The first node after the previous state: a snapshot taken since, or today's state.
 
-    Without a revert all new snapshots lie on one line from the snapshot the VM stood at then.
+    Without a revert, all new snapshots lie on one line from the snapshot that was current then.
     """
     by_moref = {snapshot.moref: snapshot for snapshot in observed.snapshots}
     first, at = observed.state, observed.current
@@ -115,5 +115,5 @@ def _first(
     return first, ""
 
 
-def _end(disk: model.Disk, node: model.Node) -> ladder.End:
+def _end(disk: segment_header.Disk, node: segment_header.Node) -> ladder.End:
     return ladder.End(disk, node.change_tracking)

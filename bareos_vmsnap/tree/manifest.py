@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The manifest: the block tree as JSON a person can read, and as restore objects.
+"""The manifest: the block tree as human-readable JSON, and as restore objects.
 
-A restore object must stay well below 1,000,000 bytes as Bareos stores it (zlib); the Director takes
-larger ones apart wrongly or crashes. So the manifest travels compressed and in pieces.
+A restore object must stay well below 1,000,000 bytes as Bareos stores it (zlib); the Director
+misreads larger ones or crashes. So the manifest is compressed and split into pieces.
 """
 
 from __future__ import annotations
@@ -14,46 +14,53 @@ import zlib
 from collections.abc import Iterable
 from typing import Any
 
-from bareos_vmsnap.tree import codec, model
+from bareos_vmsnap import codec
+from bareos_vmsnap.errors import VmsnapError
+from bareos_vmsnap.tree import model
 
 FORMAT = "bareos-vmsnap manifest"
-VERSION = 1
+VERSION = 2
 PIECE = 400_000  # bytes; Bareos' limit is just below 1,000,000 as stored
 _MAGIC = b"vmsnap-manifest"
 
 
-class ManifestError(ValueError):
+class ManifestError(VmsnapError):
     """A manifest cannot be used; the message says why."""
 
+    id = "manifest-damaged"
 
-class ManifestTooNew(ManifestError):
+
+class ManifestTooNewError(ManifestError):
     """A manifest was written by a newer version."""
+
+    id = "manifest-too-new"
 
 
 def to_json(tree: model.BlockTree) -> bytes:
-    """The manifest as UTF-8 JSON, one time point's worth of lines a person can read."""
+    """The manifest as human-readable UTF-8 JSON."""
     document = {"format": FORMAT, "version": VERSION, **codec.encode(tree)}
     return json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
 
 
 def from_json(text: bytes) -> model.BlockTree:
-    """Parse a manifest. Raises ManifestError (unreadable, inconsistent) or ManifestTooNew."""
+    """Parse a manifest. Raises ManifestError (unreadable, inconsistent) or ManifestTooNewError."""
     try:
         document = json.loads(text)
     except ValueError as error:
         raise ManifestError(f"the manifest is not JSON: {error}") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise ManifestError("this is not a bareos-vmsnap manifest")
+        raise ManifestError("this is not a bareos-vmsnap manifest", id="manifest-foreign")
     version = document.get("version")
-    if not isinstance(version, int) or version < 1:
+    if not isinstance(version, int) or version < VERSION:
+        # Version 1 was only written before the first release.
         raise ManifestError(f"the manifest has no usable version: {version!r}")
     if version > VERSION:
-        raise ManifestTooNew(
+        raise ManifestTooNewError(
             f"the manifest has version {version}, this program reads up to {VERSION}"
         )
     try:
         tree = codec.decode(model.BlockTree, document)
-    except codec.Mismatch as error:
+    except codec.MismatchError as error:
         raise ManifestError(f"the manifest does not hold what it should: {error}") from error
     _check(tree)
     return tree
@@ -66,21 +73,20 @@ def _check(tree: model.BlockTree) -> None:
             tree.configs[node.config]
         for segment in tree.segments.values():
             tree.lineage(segment.node)
-        for point in tree.timepoints.values():
-            for name in [point.state, *(live.node for live in point.snapshots)]:
-                tree.lineage(name)
+        for name in [tree.point.state, *(live.node for live in tree.point.snapshots)]:
+            tree.lineage(name)
     except LookupError as error:
         raise ManifestError(f"the manifest contradicts itself: {error}") from error
 
 
 def config_key(config: Any) -> str:
-    """The name under which equal configurations are kept once."""
+    """The key of a configuration; equal ones share it and are stored once."""
     text = json.dumps(config, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def to_pieces(tree: model.BlockTree, name: str) -> list[bytes]:
-    """The manifest as restore objects: each at most PIECE bytes and incompressible.
+    """The manifest as restore objects, each with at most PIECE bytes of incompressible content.
 
     Every piece begins with a line of JSON: {"manifest", "piece", "pieces", "sha256"}.
     """
@@ -108,7 +114,9 @@ def _head(piece: bytes) -> dict[str, Any]:
     """The first line of a piece, checked."""
     head, newline, _ = piece.partition(b"\n")
     if not newline or not head.startswith(_MAGIC + b" "):
-        raise ManifestError("a restore object is not a piece of a bareos-vmsnap manifest")
+        raise ManifestError(
+            "a restore object is not a piece of a bareos-vmsnap manifest", id="manifest-foreign"
+        )
     try:
         fields = json.loads(head[len(_MAGIC) + 1 :])
         checked = {"manifest": str(fields["manifest"]), "sha256": str(fields["sha256"])}
@@ -118,30 +126,31 @@ def _head(piece: bytes) -> dict[str, Any]:
 
 
 class Pieces:
-    """Collects restore objects, in any order and of several manifests, until they are whole."""
+    """Collects restore objects, in any order and of several manifests, until complete."""
 
     def __init__(self) -> None:
         self._parts: dict[str, dict[int, bytes]] = {}
         self._heads: dict[str, dict[str, Any]] = {}
 
     def add(self, piece: bytes) -> None:
-        """Take one restore object. Raises ManifestError when it is not a piece of a manifest."""
+        """Take one restore object. Raises ManifestError if it is not a piece of a manifest."""
         head = _head(piece)
         self._heads.setdefault(head["manifest"], head)
         parts = self._parts.setdefault(head["manifest"], {})
         parts[head["piece"]] = piece.partition(b"\n")[2]
 
     def names(self) -> Iterable[str]:
-        """The manifests of which at least one piece has come."""
+        """The manifests of which at least one piece has arrived."""
         return list(self._heads)
 
     def manifest(self, name: str) -> model.BlockTree:
-        """The manifest of that name. Raises ManifestError when pieces are missing or damaged."""
+        """The manifest of that name. Raises ManifestError if pieces are missing or damaged."""
         head, parts = self._heads[name], self._parts[name]
         missing = [n for n in range(head["pieces"]) if n not in parts]
         if missing:
             raise ManifestError(
-                f"manifest {name}: pieces {missing} of {head['pieces']} are missing"
+                f"manifest {name}: pieces {missing} of {head['pieces']} are missing",
+                id="manifest-incomplete",
             )
         packed = b"".join(parts[n] for n in range(head["pieces"]))
         if hashlib.sha256(packed).hexdigest() != head["sha256"]:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The block tree: nodes, segments and the time points over them.
+"""The block tree: nodes, segments and the time point that needs them.
 
 Nodes and segments never change once saved. What may change from job to job (a snapshot's name, its
 parent after a deletion in the middle) belongs to the time point.
@@ -11,113 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-SNAPSHOT = "snapshot"
-STATE = "state"
-
-# How a segment's extents were found; see docs/how-it-works.md, "Choosing a base".
-CBT = "cbt"
-ALLOCATED = "allocated"
-COMPARE = "compare"
-LINK = "link"
-FULL = "full"
-
-
-@dataclass(frozen=True)
-class Vm:
-    """The VM a block tree belongs to. `instance_uuid` is its identity across jobs.
-
-    The rest tells where it stood at the backup: `dc` and `folder` as the options of that name.
-    """
-
-    name: str
-    instance_uuid: str
-    bios_uuid: str
-    moref: str
-    dc: str = ""
-    folder: str = "/"
-    host: str = ""
-
-
-@dataclass(frozen=True)
-class Disk:
-    """A virtual disk as one node sees it.
-
-    `path` is the file the node's content ends in, `chain` the files below it, nearest first;
-    `slot` is where it is plugged in ("scsi0-0"), `capacity` its size in bytes.
-    """
-
-    key: int
-    slot: str
-    label: str
-    path: str
-    uuid: str
-    capacity: int
-    change_id: Optional[str] = None
-    chain: tuple[str, ...] = ()
-
-    @property
-    def identity(self) -> str:
-        """Equal for two nodes' disks only where it is the same virtual disk, not just its slot."""
-        return f"{self.key}/{self.uuid}"
-
-
-@dataclass(frozen=True)
-class Node:
-    """A state of the VM the tree holds: a user snapshot, or the state at a backup.
-
-    `base` is the node this one is rebuilt upon, None for a root. `directory` is where its segments
-    lie, below the VM's directory. `config` names an entry of `BlockTree.configs`.
-    """
-
-    id: str
-    kind: str
-    base: Optional[str]
-    directory: str
-    disks: tuple[Disk, ...]
-    config: str
-    cpus: int
-    memory_mb: int
-    created: str
-    moref: str
-    snapshot_id: Optional[int] = None
-    power_state: str = "poweredOff"
-    quiesced: bool = False
-    change_tracking: bool = False
-
-    def disk(self, key: int) -> Optional[Disk]:
-        """The disk with that device key, or None."""
-        return next((disk for disk in self.disks if disk.key == key), None)
-
-
-@dataclass(frozen=True)
-class Segment:
-    """The delta of one disk at one node.
-
-    `base` is the node whose content the delta must be applied to, or None when the segment holds
-    the disk's whole content. Sizes are in bytes: `changed` as found by `method`, `data` and `zero`
-    as sent (raw), `size` of the whole virtual file. `digest` is the container's.
-    """
-
-    name: str
-    node: str
-    disk: int
-    base: Optional[str]
-    timepoint: str
-    method: str
-    reason: str
-    capacity: int
-    change_id: Optional[str] = None
-    base_change_id: Optional[str] = None
-    changed: int = 0
-    data: int = 0
-    zero: int = 0
-    size: int = 0
-    digest: str = ""
+from bareos_vmsnap.tree.segment_header import Node, Segment, Vm
 
 
 @dataclass(frozen=True)
 class LiveSnapshot:
-    """A user snapshot as it stood at one time point."""
+    """A user snapshot as it was at one time point."""
 
     node: str
     parent: Optional[str]
@@ -127,11 +26,11 @@ class LiveSnapshot:
 
 @dataclass(frozen=True)
 class TimePoint:
-    """The VM at one backup: which snapshots stood, in VMware's order, parents first.
+    """The VM at one backup, with the snapshots it had, in VMware's order, parents first.
 
-    `state` is the node of the VM's own state, `current` the node VMware calls the current snapshot
-    (None when the VM stands at no snapshot). `nvram` names the file with the VM's NVRAM;
-    `event_chain` is that of the task that took the backup snapshot, by vSphere's event history.
+    `state` is the node of the VM's own state, `current` the node of VMware's current snapshot (None
+    if there is none). `nvram` names the file with the VM's NVRAM; `event_chain` is the event chain,
+    in vSphere's event history, of the task that took the backup snapshot.
     """
 
     id: str
@@ -149,37 +48,38 @@ class TimePoint:
 
     @property
     def age(self) -> tuple[str, int]:
-        """Sorts time points from old to new: two jobs may begin within the same second."""
+        """The sort key, oldest first; the job id is in it as two jobs may begin in one second."""
         return self.taken, self.jobid
 
 
 @dataclass
 class BlockTree:
-    """All nodes and segments of a VM known to its backups, and the time points over them.
+    """The nodes and segments that one time point of a VM needs.
 
-    `directory` is the VM's virtual directory in Bareos; names of segments begin with it.
+    A tree built from segments alone has no time point. `directory` is the VM's virtual directory in
+    Bareos; the names of segments begin with it.
     """
 
     vm: Vm
     directory: str
     nodes: dict[str, Node] = field(default_factory=dict)
     segments: dict[str, Segment] = field(default_factory=dict)
-    timepoints: dict[str, TimePoint] = field(default_factory=dict)
+    timepoint: Optional[TimePoint] = None
     configs: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def newest(self) -> TimePoint:
-        """The time point saved last. Raises LookupError when there is none."""
-        if not self.timepoints:
+    def point(self) -> TimePoint:
+        """The time point. Raises LookupError if there is none."""
+        if self.timepoint is None:
             raise LookupError(f"the block tree of {self.vm.name} holds no time point")
-        return list(self.timepoints.values())[-1]
+        return self.timepoint
 
     def segments_of(self, node: str) -> list[Segment]:
         """The node's segments, in the order they were saved."""
         return [segment for segment in self.segments.values() if segment.node == node]
 
     def lineage(self, node: str) -> list[str]:
-        """The node and its bases, nearest first. Raises LookupError for a base the tree lacks."""
+        """The node and its bases, nearest first. Raises LookupError if the tree lacks a base."""
         line: list[str] = []
         at: Optional[str] = node
         while at is not None:

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """Names of the virtual files: directories mirror the snapshot tree.
 
-A name once given never changes its meaning: every file's name carries the time point it was saved
-at. Of a name that several jobs share, Bareos restores only the newest version.
+A name never changes its meaning: every file's name contains the time point at which it was saved.
+If several jobs share a name, Bareos restores only the newest version.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ROOT = "/@vmsnap"
 SEGMENT_SUFFIX = ".vmseg"
 MANIFEST_SUFFIX = ".json"
 NVRAM_SUFFIX = ".nvram"
-_COMPONENT = 60  # bytes of a snapshot's name kept: 32 levels still make a usable path
+_COMPONENT = 60  # bytes kept of a snapshot's name, so that 32 levels still give a usable path
 
 
 def timepoint(taken: datetime.datetime, jobid: int) -> str:
@@ -26,7 +26,7 @@ def timepoint(taken: datetime.datetime, jobid: int) -> str:
 
 
 def safe(name: str) -> str:
-    """`name` as part of one path component a console user can type: no slash, blank, control."""
+    """`name` for use in a path component that is easy to type: no slash, blank or control."""
     kept = "".join("_" if _awkward(c) else c for c in name)
     short = kept.encode()[:_COMPONENT].decode(errors="ignore")
     return short.strip(".") or "_"
@@ -37,17 +37,33 @@ def _awkward(character: str) -> bool:
 
 
 def vm_directory(name: str, instance_uuid: str) -> str:
-    """The virtual directory of a VM. The uuid tells VMs of one name apart."""
+    """The virtual directory of a VM. The UUID distinguishes VMs of the same name."""
     return f"{ROOT}/{safe(name)}.{instance_uuid.replace('-', '')[:8]}"
+
+
+def called(directory: str) -> str:
+    """A node's short name: the last part of its directory."""
+    return directory.rpartition("/")[2]
+
+
+def without_where(path: str) -> str:
+    """The virtual path of a file, without the `where` that a restore may have put before it."""
+    at = path.find(ROOT + "/")
+    return path[at:] if at >= 0 else path
+
+
+def is_virtual(path: str) -> bool:
+    """Whether a path lies below ROOT, like everything this plugin saves."""
+    return path.startswith(ROOT + "/")
 
 
 def is_ours(path: str) -> bool:
     """Whether a virtual path (without a restore's where=) lies below a VM's directory."""
-    return path.startswith(ROOT + "/") and path.count("/") > ROOT.count("/") + 1
+    return is_virtual(path) and path.count("/") > ROOT.count("/") + 1
 
 
 def vm_of(path: str) -> str:
-    """Which VM a virtual path belongs to: the part of its directory's name that never changes."""
+    """The VM a virtual path belongs to: the part of its directory's name that never changes."""
     directory = path[len(ROOT) + 1 :].partition("/")[0]
     return directory.rpartition(".")[2]
 
@@ -55,12 +71,12 @@ def vm_of(path: str) -> str:
 def snapshot_directory(
     parent: str, snapshot_id: int, name: str, taken: Collection[str] = ()
 ) -> str:
-    """The directory of a user snapshot below that of its base; never one of those `taken`."""
-    wanted = f"{parent}/s{snapshot_id:04d}-{safe(name)}"
-    number, directory = 1, wanted
+    """The directory of a user snapshot below that of its base; never one of `taken`."""
+    preferred = f"{parent}/s{snapshot_id:04d}-{safe(name)}"
+    number, directory = 1, preferred
     while directory in taken:
         number += 1
-        directory = f"{wanted}.{number}"
+        directory = f"{preferred}.{number}"
     return directory
 
 
@@ -85,12 +101,12 @@ def nvram(vm: str, point: str) -> str:
 
 
 def is_segment(path: str) -> bool:
-    """Whether a virtual path (without a restore's where=) is a segment's."""
-    return path.startswith(ROOT + "/") and path.endswith(SEGMENT_SUFFIX)
+    """Whether a virtual path (without a restore's where=) is that of a segment."""
+    return is_virtual(path) and path.endswith(SEGMENT_SUFFIX)
 
 
 def manifest_timepoint(path: str) -> str | None:
-    """The time point a manifest file's name tells, None for any other file."""
+    """The time point in a manifest file's name, None for any other file."""
     pattern = r"/manifest\.([^/]+)" + re.escape(MANIFEST_SUFFIX)
     found = re.search(pattern + "$", path)
-    return found.group(1) if found and path.startswith(ROOT + "/") else None
+    return found.group(1) if found and is_virtual(path) else None

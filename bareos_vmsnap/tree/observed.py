@@ -1,13 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""A VM and its snapshot tree as a job finds them, told without vSphere's types."""
+"""A VM and its snapshot tree as a job finds them, without vSphere's types."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from bareos_vmsnap.tree import model
+from bareos_vmsnap.tree import segment_header
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Snapshot:
     """A snapshot as found; `config` is the VM's configuration at it, as JSON values.
 
     `created` is ISO 8601 in UTC. `disks` are those a backup saves. `restored_by` names the job that
-    restored it, where one did.
+    restored it, if any.
     """
 
     moref: str
@@ -24,7 +24,7 @@ class Snapshot:
     description: str
     created: str
     parent: Optional[str]
-    disks: tuple[model.Disk, ...]
+    disks: tuple[segment_header.Disk, ...]
     config: Any
     cpus: int
     memory_mb: int
@@ -33,20 +33,20 @@ class Snapshot:
     change_tracking: bool = False
     restored_by: Optional[str] = None
 
-    def disk(self, key: int) -> Optional[model.Disk]:
+    def disk(self, key: int) -> Optional[segment_header.Disk]:
         """The disk with that device key, or None."""
         return next((disk for disk in self.disks if disk.key == key), None)
 
 
 @dataclass(frozen=True)
 class Observed:
-    """The VM at one moment: user snapshots parents first, and the backup snapshot as `state`.
+    """The VM at one moment: user snapshots, parents first, and the backup snapshot as `state`.
 
-    `current` is the moref of the user snapshot the VM stands at, or None; `power_state` the VM's own;
-    `event_chain` that of the task that took the backup snapshot.
+    `current` is the moref of the current user snapshot, or None; `power_state` is the VM's own;
+    `event_chain` is that of the task that took the backup snapshot.
     """
 
-    vm: model.Vm
+    vm: segment_header.Vm
     snapshots: tuple[Snapshot, ...]
     current: Optional[str]
     state: Snapshot

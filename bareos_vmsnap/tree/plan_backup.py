@@ -1,16 +1,18 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Planning a backup: which nodes are new, what each is based on, in which order they are sent."""
+"""Planning a backup: which nodes are new, what each is based on, and the sending order."""
 
 from __future__ import annotations
 
 import dataclasses
 import heapq
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Optional
 
-from bareos_vmsnap.tree import ladder, lineage, manifest, model, names
+from bareos_vmsnap import method_names
+from bareos_vmsnap.tree import ladder, lineage, manifest, model, names, segment_header
 from bareos_vmsnap.tree.observed import Observed, Snapshot
 
 
@@ -18,17 +20,17 @@ from bareos_vmsnap.tree.observed import Observed, Snapshot
 class Task:
     """One segment to send.
 
-    `segment` is complete but for what sending tells (method, reason, sizes, digest). `snapshot` and
-    `base_snapshot` are the morefs of the snapshots to read; `rungs` the methods to try, best first,
-    and `distrust` why CBT is not among them, where it is not. With `remembered` the base is the
-    previous backup's state, which cannot be read any more.
+    `segment` lacks only what is known after sending (method, reason, sizes, digest). `snapshot` and
+    `base_snapshot` are the morefs of the snapshots to read, `rungs` the methods to try, best first,
+    and `distrust` the reason if CBT is not among them. If `remembered`, the base is the previous
+    backup's state, which can no longer be read.
     """
 
-    segment: model.Segment
+    segment: segment_header.Segment
     snapshot: str
     base_snapshot: Optional[str]
-    disk: model.Disk
-    base_disk: Optional[model.Disk]
+    disk: segment_header.Disk
+    base_disk: Optional[segment_header.Disk]
     rungs: tuple[ladder.Rung, ...]
     distrust: str = ""
     remembered: bool = False
@@ -36,7 +38,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Job:
-    """What the plan needs to know of the Bareos job; `taken` is ISO 8601 in UTC."""
+    """What the plan needs to know about the Bareos job; `taken` is ISO 8601 in UTC."""
 
     name: str
     jobid: int
@@ -53,17 +55,26 @@ class BackupPlan:
     point: model.TimePoint
     tasks: list[Task]
 
+    def header(self, segment: segment_header.Segment) -> segment_header.SegmentHeader:
+        """The header of a segment of this plan."""
+        node = self.tree.nodes[segment.node]
+        disk = node.disk(segment.disk)
+        assert disk is not None, "a segment is of a disk that its node has"
+        live = next((s for s in self.point.snapshots if s.node == node.id), None)
+        name, description = (live.name, live.description) if live else ("", "")
+        return segment_header.SegmentHeader(self.tree.vm, node, name, description, disk, segment)
+
 
 @dataclass(frozen=True)
 class Previous:
-    """What of the previous backup can be built upon.
+    """What can be built upon from the previous backup.
 
     `nodes` are the known snapshots' nodes by today's moref; `line` leads from the previous state
-    to today's, or is None where that cannot be trusted. See lineage.
+    to today's, or is None if that cannot be trusted. See lineage.
     """
 
     tree: model.BlockTree
-    nodes: Mapping[str, model.Node]
+    nodes: Mapping[str, segment_header.Node]
     line: Optional[lineage.Line] = None
 
 
@@ -72,12 +83,12 @@ def plan(
 ) -> BackupPlan:
     """Plan a job: segments of every node that is new since `previous`, and of the state.
 
-    The block tree holds this job's time point and all it is built upon; what nothing needs any
-    longer is forgotten.
+    The block tree holds this job's time point and everything it is built upon; what is no longer
+    needed is dropped.
     """
     vm = observed.vm
     tree = model.BlockTree(vm, names.vm_directory(vm.name, vm.instance_uuid))
-    nodes: dict[str, model.Node] = {}
+    nodes: dict[str, segment_header.Node] = {}
     if previous is not None:
         tree.directory = previous.tree.directory
         nodes.update(previous.nodes)
@@ -100,18 +111,18 @@ def plan(
         tasks += _tasks(node, snapshot, edge, job, policy)
 
     point = _timepoint(observed, nodes, job, previous)
-    tree.timepoints[point.id] = point
+    tree.timepoint = point
     _forget(tree, point)
     return BackupPlan(tree, point, tasks)
 
 
 @dataclass(frozen=True)
 class Edge:
-    """What a node is based on: a node, its snapshot where it still exists, or the time point whose
-    backup snapshot's change ids are remembered.
+    """What a node is based on: a node, and its snapshot if that still exists, or the time point
+    whose backup snapshot's change ids are remembered.
     """
 
-    base: Optional[model.Node]
+    base: Optional[segment_header.Node]
     snapshot: Optional[Snapshot]
     remembered: Optional[str]
 
@@ -123,7 +134,7 @@ def _carry_over(previous: Previous, tree: model.BlockTree) -> None:
 
 
 def _forget(tree: model.BlockTree, point: model.TimePoint) -> None:
-    """Keep only what this time point needs; earlier ones stand in their own jobs' manifests."""
+    """Keep only what this time point needs; earlier ones are in their own jobs' manifests."""
     live = [point.state, *(snapshot.node for snapshot in point.snapshots)]
     needed = {base for node in live for base in tree.lineage(node)}
     tree.nodes = {name: node for name, node in tree.nodes.items() if name in needed}
@@ -135,41 +146,42 @@ def _forget(tree: model.BlockTree, point: model.TimePoint) -> None:
 def _order(observed: Observed) -> list[Snapshot]:
     """User snapshots in the order they were taken, parents first, then the VM's state.
 
-    A restore takes the nodes as they come, and VMware lists siblings in the order of their
-    creation: so the restored tree lists them as the original did.
+    A restore takes the nodes in this order, and VMware lists siblings in the order of their
+    creation, so the restored tree lists them as the original did.
     """
     children: dict[Optional[str], list[Snapshot]] = {}
     for snapshot in observed.snapshots:
         children.setdefault(snapshot.parent, []).append(snapshot)
     order: list[Snapshot] = []
-    ready = [(s.id, n, s) for n, s in enumerate(children.get(None, []))]
+    counter = itertools.count()  # ids are unique, so it is never compared
+    ready = [(s.id, next(counter), s) for s in children.get(None, [])]
     heapq.heapify(ready)
     while ready:
         snapshot = heapq.heappop(ready)[2]
         order.append(snapshot)
-        for n, child in enumerate(children.get(snapshot.moref, [])):
-            heapq.heappush(ready, (child.id, len(order) * 1000 + n, child))
+        for child in children.get(snapshot.moref, []):
+            heapq.heappush(ready, (child.id, next(counter), child))
     return [*order, observed.state]
 
 
 def _node(
     tree: model.BlockTree,
     snapshot: Snapshot,
-    base: Optional[model.Node],
-    above: Optional[model.Node],
+    base: Optional[segment_header.Node],
+    above: Optional[segment_header.Node],
     job: Job,
     is_state: bool,
-) -> model.Node:
-    """The node of a snapshot. Its directory lies in that of its parent, whatever its base is."""
+) -> segment_header.Node:
+    """The node of a snapshot. Its directory lies in its parent's, whatever its base is."""
     parent = above.directory if above else tree.directory
     if is_state:
         directory = names.state_directory(parent, job.timepoint)
     else:
         taken = {node.directory for node in tree.nodes.values()}
         directory = names.snapshot_directory(parent, snapshot.id, snapshot.name, taken)
-    return model.Node(
+    return segment_header.Node(
         id=f"{job.timepoint}.{snapshot.id}",
-        kind=model.STATE if is_state else model.SNAPSHOT,
+        kind=segment_header.STATE if is_state else segment_header.SNAPSHOT,
         base=base.id if base else None,
         directory=directory,
         disks=snapshot.disks,
@@ -186,21 +198,21 @@ def _node(
 
 
 def _tasks(
-    node: model.Node, snapshot: Snapshot, edge: Edge, job: Job, policy: ladder.Policy
+    node: segment_header.Node, snapshot: Snapshot, edge: Edge, job: Job, policy: ladder.Policy
 ) -> list[Task]:
     tasks = []
     for disk in snapshot.disks:
         under = same_disk(edge.base, disk)
-        # As it is today: files get other names when snapshots below are deleted.
+        # As it is today: its file's name changes when snapshots below it are deleted.
         base_now = edge.snapshot.disk(disk.key) if edge.snapshot and under else under
         reason = ""
         if edge.remembered is not None:
-            tries = ladder.remembered(ladder.End(under, True) if under else None, edge.remembered)
+            rungs = ladder.remembered(ladder.End(under, True) if under else None, edge.remembered)
         else:
             end = _end(base_now, edge.snapshot) if base_now and edge.snapshot else None
-            tries = ladder.rungs(end, _end(disk, snapshot), policy)
+            rungs = ladder.rungs(end, _end(disk, snapshot), policy)
             reason = (ladder.distrust(end, _end(disk, snapshot)) if end else None) or ""
-        segment = model.Segment(
+        segment = segment_header.Segment(
             name=names.segment(node.directory, disk.slot, job.timepoint),
             node=node.id,
             disk=disk.key,
@@ -213,23 +225,30 @@ def _tasks(
             base_change_id=base_now.change_id if base_now else None,
         )
         read_base = edge.snapshot.moref if edge.snapshot and under else None
-        late = edge.remembered is not None and under is not None
-        tasks.append(Task(segment, snapshot.moref, read_base, disk, base_now, tries, reason, late))
+        remembered = edge.remembered is not None and under is not None
+        tasks.append(
+            Task(segment, snapshot.moref, read_base, disk, base_now, rungs, reason, remembered)
+        )
     return tasks
 
 
-def _end(disk: model.Disk, snapshot: Snapshot) -> ladder.End:
+def _end(disk: segment_header.Disk, snapshot: Snapshot) -> ladder.End:
     return ladder.End(disk, snapshot.change_tracking, snapshot.restored_by)
 
 
-def same_disk(base: Optional[model.Node], disk: model.Disk) -> Optional[model.Disk]:
-    """The same virtual disk at the base, or None: another file at its key is another disk."""
+def same_disk(
+    base: Optional[segment_header.Node], disk: segment_header.Disk
+) -> Optional[segment_header.Disk]:
+    """The same virtual disk at the base, or None; another disk may have its key."""
     under = base.disk(disk.key) if base else None
     return under if under and under.identity == disk.identity else None
 
 
 def _timepoint(
-    observed: Observed, nodes: dict[str, model.Node], job: Job, previous: Optional[Previous]
+    observed: Observed,
+    nodes: dict[str, segment_header.Node],
+    job: Job,
+    previous: Optional[Previous],
 ) -> model.TimePoint:
     live = tuple(
         model.LiveSnapshot(
@@ -251,12 +270,14 @@ def _timepoint(
         snapshots=live,
         power_state=observed.power_state,
         event_chain=observed.event_chain,
-        previous=previous.tree.newest.id if previous is not None else None,
+        previous=previous.tree.point.id if previous is not None else None,
     )
 
 
-def sent(segment: model.Segment, rung: ladder.Rung, **sizes: object) -> model.Segment:
-    """The segment as it was sent. A `full` one builds on nothing; see Segment.base."""
-    base = None if rung.method == model.FULL else segment.base
+def sent(
+    segment: segment_header.Segment, rung: ladder.Rung, **sizes: object
+) -> segment_header.Segment:
+    """The segment as it was sent. A `full` one has no base; see Segment.base."""
+    base = None if rung.method == method_names.FULL else segment.base
     fields = {"method": rung.method, "reason": rung.reason, "base": base, **sizes}
     return dataclasses.replace(segment, **fields)  # type: ignore[arg-type]

@@ -1,25 +1,34 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Planning a restore: the steps that rebuild the tree of one time point, in the order data comes.
+"""Planning a restore: the steps that rebuild one time point's tree, in the order data arrives.
 
 Segments can only be written into the leaf, and a snapshot freezes the leaf. So the plan walks the
-nodes, keeps book of where the leaf stands, and reverts to a fork before its next branch.
+nodes, keeps track of where the leaf is, and reverts to a fork before its next branch.
 """
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import Optional, Union
 
-from bareos_vmsnap.tree import model
+from bareos_vmsnap.errors import VmsnapError
+from bareos_vmsnap.tree import model, segment_header
 
 ORIGIN = ""  # the VM as just created, before any node's content was written
-TREE = "tree"
-STATE_ONLY = "state"
 
 
-class CannotPlan(ValueError):
+class Snapshots(enum.Enum):
+    """Which snapshots a restore brings back: the values of the option restore_snapshots."""
+
+    TREE = "tree"
+    NONE = "none"
+
+
+class RestorePlanError(VmsnapError):
     """The block tree does not hold what the restore needs; the message says what is missing."""
+
+    id = "manifest-lacks-segments"
 
 
 @dataclass(frozen=True)
@@ -45,15 +54,15 @@ class Configure:
 
 @dataclass(frozen=True)
 class Write:
-    """Apply one segment to the leaf. `fresh` tells that the disk is new and reads as zeros."""
+    """Apply one segment to the leaf. `fresh` means that the disk is new and reads as zeros."""
 
-    segment: model.Segment
+    segment: segment_header.Segment
     fresh: bool
 
 
 @dataclass(frozen=True)
 class TakeSnapshot:
-    """Freeze the leaf as this node. A helper stands in for a fork that is not to be shown."""
+    """Freeze the leaf as this node. A helper stands in for a fork without a snapshot of its own."""
 
     node: str
     name: str
@@ -63,7 +72,7 @@ class TakeSnapshot:
 
 @dataclass(frozen=True)
 class RemoveHelper:
-    """Remove a helper snapshot, its content merging into what is built upon it."""
+    """Remove a helper snapshot; its content merges into what is built upon it."""
 
     node: str
 
@@ -77,51 +86,53 @@ class RestorePlan:
 
     point: model.TimePoint
     steps: tuple[Step, ...]
-    nodes: tuple[str, ...]
 
     @property
-    def segments(self) -> tuple[model.Segment, ...]:
+    def segments(self) -> tuple[segment_header.Segment, ...]:
         """The segments needed, in the order they are written."""
         return tuple(step.segment for step in self.steps if isinstance(step, Write))
 
 
-def plan(tree: model.BlockTree, point: model.TimePoint, what: str = TREE) -> RestorePlan:
-    """Plan the restore of a time point: its whole tree, or only the VM's state (STATE_ONLY).
+def plan(
+    tree: model.BlockTree, point: model.TimePoint, snapshots: Snapshots = Snapshots.TREE
+) -> RestorePlan:
+    """Plan the restore of a time point: its whole tree, or only the VM's state.
 
-    Raises CannotPlan when nodes or segments are missing from the block tree.
+    Raises RestorePlanError if nodes or segments are missing from the block tree.
     """
-    live = {s.node: s for s in point.snapshots} if what == TREE else {}
+    live = {s.node: s for s in point.snapshots} if snapshots is Snapshots.TREE else {}
     try:
-        wanted = {base for node in (*live, point.state) for base in tree.lineage(node)}
+        needed = {base for node in (*live, point.state) for base in tree.lineage(node)}
     except LookupError as error:
-        raise CannotPlan(str(error)) from error
+        raise RestorePlanError(str(error)) from error
     # A node is saved after its base, and nodes are kept in the order they were saved.
-    order = [node for node in tree.nodes.values() if node.id in wanted and node.id != point.state]
+    order = [node for node in tree.nodes.values() if node.id in needed and node.id != point.state]
     order.append(tree.nodes[point.state])
     _check_segments(tree, order)
     steps = _Walk(tree, point, live, order).steps
-    return RestorePlan(point, tuple(steps), tuple(node.id for node in order))
+    return RestorePlan(point, tuple(steps))
 
 
-def _check_segments(tree: model.BlockTree, nodes: list[model.Node]) -> None:
+def _check_segments(tree: model.BlockTree, nodes: list[segment_header.Node]) -> None:
     for node in nodes:
         saved = {segment.disk for segment in tree.segments_of(node.id)}
         missing = [disk.slot for disk in node.disks if disk.key not in saved]
         if missing:
-            raise CannotPlan(
-                f"node {node.directory} has no segment for disk {', '.join(missing)} in the manifest"
+            raise RestorePlanError(
+                f"node {node.directory} has no segment for disk {', '.join(missing)} "
+                "in the manifest"
             )
 
 
 class _Walk:
-    """Keeps book of where the leaf stands while the steps are laid out."""
+    """Keeps track of where the leaf is while the steps are laid out."""
 
     def __init__(
         self,
         tree: model.BlockTree,
         point: model.TimePoint,
         live: dict[str, model.LiveSnapshot],
-        order: list[model.Node],
+        order: list[segment_header.Node],
     ) -> None:
         self._tree = tree
         self._live = live
@@ -140,7 +151,7 @@ class _Walk:
         for helper in reversed(self._helpers):
             self.steps.append(RemoveHelper(helper))
 
-    def _write(self, node: model.Node) -> None:
+    def _write(self, node: segment_header.Node) -> None:
         base = self._tree.nodes[node.base] if node.base is not None else None
         self.steps.append(Configure(node.id))
         for segment in self._tree.segments_of(node.id):
@@ -149,7 +160,7 @@ class _Walk:
             fresh = disk is None or under is None or under.identity != disk.identity
             self.steps.append(Write(segment, fresh))
 
-    def _freeze(self, node: model.Node) -> None:
+    def _freeze(self, node: segment_header.Node) -> None:
         if node.id in self._live:
             live = self._live[node.id]
             self.steps.append(TakeSnapshot(node.id, live.name, live.description))
@@ -161,7 +172,7 @@ class _Walk:
         self.steps.append(TakeSnapshot(node, name, "", helper=True))
 
 
-def _forks(order: list[model.Node], live: dict[str, model.LiveSnapshot]) -> list[str]:
+def _forks(order: list[segment_header.Node], live: dict[str, model.LiveSnapshot]) -> list[str]:
     """Nodes without a snapshot of their own that the leaf must return to, in order."""
     needed: list[str] = []
     at: Optional[str] = ORIGIN

@@ -1,3 +1,3 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What we ask of vCenter or ESXi through pyVmomi."""
+"""Calls to vCenter or ESXi through pyVmomi."""

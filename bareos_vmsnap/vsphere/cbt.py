@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Changed block tracking: asking QueryChangedDiskAreas, page by page, until all is covered."""
+"""Changed block tracking: asking QueryChangedDiskAreas, page by page, until the disk is covered."""
 
 from __future__ import annotations
 
@@ -17,41 +17,43 @@ from bareos_vmsnap.vsphere import tasks
 STAR = "*"
 _RETRIES = 3
 _RETRY_WAIT = 2  # seconds
-# Faults that may pass by: a locked file, a busy host.
-_PASSING = (vim.fault.FileLocked, vmodl.fault.SystemError, vim.fault.FileFault)
+# Faults that may be transient: a locked file, a busy host.
+_TRANSIENT = (vim.fault.FileLocked, vmodl.fault.SystemError, vim.fault.FileFault)
 
 
-class CbtRefused(errors.VmsnapError):
-    """CBT gave no usable answer; the message tells the fault."""
+class CbtRefusedError(errors.VmsnapError):
+    """CBT gave no usable answer; the message names the fault."""
+
+    id = "cbt-refused"
 
 
 class Extents:
     """Changed areas of a disk in ascending order, 16 bytes each: a million of them stay small."""
 
     def __init__(self) -> None:
-        self._words = array.array("Q")
+        self._numbers = array.array("Q")
 
     def append(self, start: int, length: int) -> None:
         """Add an extent (bytes)."""
-        if self._words and start < self._words[-2]:
-            raise CbtRefused(f"QueryChangedDiskAreas named areas out of order (at {start})")
-        self._words.append(start)
-        self._words.append(length)
+        if self._numbers and start < self._numbers[-2]:
+            raise CbtRefusedError(f"QueryChangedDiskAreas named areas out of order (at {start})")
+        self._numbers.append(start)
+        self._numbers.append(length)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        words = iter(self._words)
-        return zip(words, words)
+        numbers = iter(self._numbers)
+        return zip(numbers, numbers)
 
     def __len__(self) -> int:
-        return len(self._words) // 2
+        return len(self._numbers) // 2
 
     @property
     def total(self) -> int:
         """The sum of the lengths in bytes."""
-        return sum(self._words[1::2])
+        return sum(self._numbers[1::2])
 
     def covers(self, capacity: int) -> bool:
-        """Whether the answer is the whole disk, which for changeId "*" is no information."""
+        """Whether the extents are the whole disk, which for changeId "*" says nothing."""
         return self.total >= capacity
 
 
@@ -65,8 +67,8 @@ def changed_areas(
 ) -> Extents:
     """The areas of disk `key` at `snapshot` that changed since `change_id` ("*": in use).
 
-    QueryChangedDiskAreas answers a subset of the disk at a time; an empty subset in the middle is
-    legal, so only the covered length ends the loop. Raises CbtRefused, errors.Canceled.
+    QueryChangedDiskAreas answers for one part of the disk at a time; an empty answer in the middle
+    is legal, so only the covered length ends the loop. Raises CbtRefusedError, errors.Canceled.
     """
     found = Extents()
     at = 0
@@ -75,7 +77,7 @@ def changed_areas(
             raise errors.Canceled("The query for changed blocks was interrupted")
         page = _query(vm, snapshot, key, at, change_id, cancel or threading.Event())
         if page.startOffset != at or page.length <= 0:
-            raise CbtRefused(
+            raise CbtRefusedError(
                 f"QueryChangedDiskAreas was asked from offset {at} and answered for "
                 f"{page.length} bytes from {page.startOffset}"
             )
@@ -83,7 +85,9 @@ def changed_areas(
         for area in page.changedArea or []:
             start, stop = max(area.start, at), min(area.start + area.length, end)
             if area.start < at or area.start >= capacity:
-                raise CbtRefused(f"QueryChangedDiskAreas named an area at {area.start}, not asked")
+                raise CbtRefusedError(
+                    f"QueryChangedDiskAreas named an area at {area.start}, not asked"
+                )
             if stop > start:
                 found.append(start, stop - start)
         at = end
@@ -98,18 +102,18 @@ def _query(
             return vm.QueryChangedDiskAreas(
                 snapshot=snapshot, deviceKey=key, startOffset=start, changeId=change_id
             )
-        except _PASSING as fault:
-            if attempt == _RETRIES - 1 or _lasting(fault):
-                raise CbtRefused(tasks.describe(fault)) from fault
+        except _TRANSIENT as fault:
+            if attempt == _RETRIES - 1 or _permanent(fault):
+                raise CbtRefusedError(tasks.describe(fault)) from fault
             cancel.wait(_RETRY_WAIT)
         except vim.fault.NotAuthenticated:
             raise
         except vmodl.MethodFault as fault:
-            raise CbtRefused(tasks.describe(fault)) from fault
+            raise CbtRefusedError(tasks.describe(fault)) from fault
     raise AssertionError("unreachable")
 
 
-def _lasting(fault: Any) -> bool:
-    """Whether the fault says that tracking is off, lost or mismatched: asking again is no use."""
+def _permanent(fault: Any) -> bool:
+    """Whether the fault says that tracking is off, lost or mismatched: retrying is useless."""
     keys = [message.key or "" for message in fault.faultMessage or []]
     return any(key.startswith("vim.hostd.vmsvc.cbt.") for key in keys)

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """Did a VM's disks move to other files while a job worked on them?
 
-Storage vMotion moves the files of all snapshots. Where it cannot be prevented (see the package hold), or
-was not, it is found out: by the paths that vSphere gives for the disks, before, between and after.
+Storage vMotion moves the files of all snapshots. If it cannot be or was not prevented (see
+relocation_block), it is detected by the paths that vSphere reports for the disks before, during and
+after the job.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from pyVmomi import vim, vmodl
 
 from bareos_vmsnap import errors
-from bareos_vmsnap.tree import model
+from bareos_vmsnap.tree import segment_header
 from bareos_vmsnap.vsphere import disks
 
 DEVICES = "config.hardware.device"
@@ -24,45 +25,49 @@ _RELOCATE = "RelocateVM_Task"
 _UNDER_WAY = (vim.TaskInfo.State.running, vim.TaskInfo.State.queued)
 
 
-class Moved(errors.VmsnapError):
-    """The disks of a VM are in other files than at the beginning."""
+class DiskMovedError(errors.VmsnapError):
+    """The disks of a VM are in other files than at the start."""
+
+    id = "disk-moved"
 
 
-def check(name: str, devices: Any, expected: Iterable[model.Disk]) -> None:
-    """Raise Moved where one of these disks of the VM `name` is in another file by `devices`, which
-    are the VM's or a snapshot's as they are now (property DEVICES). A disk that is not there any
-    more is somebody else's to tell.
+def check(name: str, devices: Any, expected: Iterable[segment_header.Disk]) -> None:
+    """Raise DiskMovedError if one of these disks of the VM `name` is in another file now.
+
+    `devices` are the VM's or a snapshot's as they are now (property DEVICES). A disk that is no
+    longer among them is not reported here.
     """
     now = {found.disk.key: found.disk.path for found in disks.find(devices)}
     for disk in expected:
         path = now.get(disk.key, disk.path)
         if path != disk.path:
-            raise Moved(
+            raise DiskMovedError(
                 f"The disks of VM {name} were moved while the job worked on them (Storage "
                 f"vMotion): {disk.path} is now {path}",
                 left="what was read or written meanwhile, which cannot be trusted",
-                todo="Run the job again; keep Storage DRS away from the VM while jobs run, and users "
-                "from deleting its snapshots",
+                todo="Run the job again; keep Storage DRS away from the VM while jobs run, and "
+                "users from deleting its snapshots",
             )
 
 
 def relocation_disabled(vm: Any) -> bool:
     """Whether vCenter refuses to migrate the VM, for whatever reason."""
-    # As names, or as pyVmomi's own methods where it knows what a name stands for.
+    # As names, or as pyVmomi's own methods if it knows the name.
     disabled = (getattr(method, "info", method) for method in vm.disabledMethod)
     return any(getattr(method, "wsdlName", method) == _RELOCATE for method in disabled)
 
 
 def refuse_moving(vm: Any) -> None:
-    """Raise Moved where the VM is being moved right now."""
+    """Raise DiskMovedError if the VM is being moved right now."""
     for task in vm.recentTask:
         # vSphere forgets tasks that have ended.
         with contextlib.suppress(vmodl.fault.ManagedObjectNotFound):
             info = task.info
             what = info.descriptionId or info.name or ""
             if "relocate" in what.lower() and info.state in _UNDER_WAY:
-                raise Moved(
+                raise DiskMovedError(
                     f"VM {vm.name} is being migrated ({what})",
                     left="nothing, the VM was not touched",
                     todo="Run the job again when the migration has ended",
+                    id="vm-migrating",
                 )

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The virtual disks of a configuration: which can be saved, where they are plugged in."""
+"""The virtual disks of a configuration: which can be saved, and where they are plugged in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Optional
 
 from pyVmomi import vim
 
-from bareos_vmsnap.tree import model
+from bareos_vmsnap.tree import segment_header
 
 _BUSES = (
     (vim.vm.device.VirtualSCSIController, "scsi"),
@@ -24,11 +24,11 @@ _BUSES = (
 class Found:
     """A virtual disk of a configuration.
 
-    `skipped` tells why it is left out of backups (VMware leaves it out of snapshots), `refused`
-    why a VM that has it cannot be backed up at all; None where all is well.
+    `skipped` is why it is left out of backups (VMware leaves it out of snapshots), `refused` why
+    a VM that has it cannot be backed up at all; each is None if there is no such reason.
     """
 
-    disk: model.Disk
+    disk: segment_header.Disk
     skipped: Optional[str] = None
     refused: Optional[str] = None
 
@@ -40,7 +40,7 @@ def find(devices: Iterable[Any]) -> list[Found]:
     return [_examine(disk, by_key) for disk in sorted(disks, key=lambda d: d.key)]
 
 
-def saved(devices: Iterable[Any]) -> tuple[model.Disk, ...]:
+def saved(devices: Iterable[Any]) -> tuple[segment_header.Disk, ...]:
     """The disks a backup saves."""
     return tuple(f.disk for f in find(devices) if f.skipped is None and f.refused is None)
 
@@ -55,7 +55,7 @@ def backing_files(backing: Any) -> Iterator[str]:
 def _examine(disk: Any, by_key: dict[int, Any]) -> Found:
     backing, controller = disk.backing, by_key.get(disk.controllerKey)
     files = list(backing_files(backing)) if hasattr(backing, "fileName") else [""]
-    described = model.Disk(
+    described = segment_header.Disk(
         key=disk.key,
         slot=_slot(disk, controller),
         label=disk.deviceInfo.label if disk.deviceInfo else f"disk {disk.key}",

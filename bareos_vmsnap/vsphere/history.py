@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What happened to a VM since a moment, by vSphere's event history."""
+"""What has happened to a VM since a given time, according to vSphere's event history."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pyVmomi import vim, vmodl
 from bareos_vmsnap.tree.lineage import History
 
 _PAGE = 500
-# Events are asked for from a little before the snapshot's time of creation: the host that sets it
-# and vCenter, which dates events, have clocks of their own. Their order is told by their keys.
+# Events are read from a little before the snapshot's creation time: the host, which sets that time,
+# and vCenter, which dates events, have separate clocks. The keys of events give their order.
 _MARGIN = datetime.timedelta(minutes=30)
-# Parts of event types and of task descriptions after which a remembered change id may lie.
+# Parts of event types and of task descriptions after which a remembered change id may be wrong.
 # Removing a snapshot is not among them: it is what every backup does with its own snapshot.
 _BREAKS = {
     "revert": "a snapshot was reverted to",
@@ -30,8 +30,8 @@ _BREAKS = {
 def since(content: Any, vm: Any, created: str, chain: Optional[int]) -> History:
     """The history of `vm` since its snapshot created at `created` (ISO 8601).
 
-    `chain` is the event chain of the task that took it. Where that event is not found (purged, of
-    another vCenter, or the user may not read events) the history is not complete.
+    `chain` is the event chain of the task that took it. If that event is not found (it was purged
+    or is of another vCenter, or the user may not read events), the history is not complete.
     """
     moment = datetime.datetime.fromisoformat(created)
     try:
@@ -63,8 +63,8 @@ def _events(content: Any, vm: Any, begin: datetime.datetime) -> Iterator[Any]:
 
 
 def _label(event: Any) -> str:
-    """The event's type and, of a task's event, what the task does."""
-    words = [type(event).__name__, getattr(event, "eventTypeId", None) or ""]
+    """The event's type and, for a task event, what the task does."""
+    names = [type(event).__name__, getattr(event, "eventTypeId", None) or ""]
     if isinstance(event, vim.event.TaskEvent):
-        words.append(event.info.descriptionId or event.info.name or "")
-    return " ".join(words).lower()
+        names.append(event.info.descriptionId or event.info.name or "")
+    return " ".join(names).lower()

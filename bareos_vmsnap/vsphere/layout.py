@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What the files of a VM take on their datastores."""
+"""The space that a VM's files take on their datastores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def disk_sizes(vm: Any) -> dict[str, int]:
-    """Bytes on the datastore by a disk's file: of each file alone, without those it builds on."""
+    """Bytes on the datastore by disk file: of each file alone, without those it builds on."""
     layout = vm.layoutEx
     if layout is None:
         return {}

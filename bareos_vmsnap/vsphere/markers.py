@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The marks we leave in vSphere, and how they are recognised: nobody else's things are touched."""
+"""The marks we leave in vSphere, by which we recognise our own objects and leave others alone."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def backup_description(host: str) -> str:
 
 
 def leftover(name: str, description: str, moref: str) -> Optional[Leftover]:
-    """The backup snapshot this is, or None for everybody else's snapshots."""
+    """The backup snapshot this is, or None if the snapshot is not ours."""
     found = _HOST.match(description or "")
     if not name.startswith(BACKUP_PREFIX) or not found:
         return None
@@ -44,7 +44,7 @@ def leftover(name: str, description: str, moref: str) -> Optional[Leftover]:
 
 
 def restored_by(config: Any) -> Optional[str]:
-    """The job that restored the VM of this ConfigInfo, where the mark still stands."""
+    """The job that restored the VM of this ConfigInfo, or None if it has no such mark."""
     for option in config.extraConfig or []:
         if option.key == RESTORED_KEY and option.value:
             return str(option.value)

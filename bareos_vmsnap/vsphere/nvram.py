@@ -12,7 +12,7 @@ from bareos_vmsnap import errors
 from bareos_vmsnap.vsphere import inventory
 from bareos_vmsnap.vsphere.session import Session
 
-MAX_SIZE = 4 * 1024 * 1024  # bytes; real ones are 8 KiB (BIOS) to some 270 KiB (UEFI)
+MAX_SIZE = 4 * 1024 * 1024  # bytes; real ones are 8 KiB (BIOS) to about 270 KiB (UEFI)
 _TIMEOUT = 60  # seconds
 
 
@@ -21,7 +21,7 @@ class NvramError(errors.VmsnapError):
 
 
 def path_of(vm: Any) -> Optional[str]:
-    """The datastore path of the VM's NVRAM file, or None where it has none yet."""
+    """The datastore path of the VM's NVRAM file, or None if it has none yet."""
     for file in (vm.layoutEx.file if vm.layoutEx else None) or []:
         if file.type == "nvram":
             return str(file.name)
@@ -29,7 +29,7 @@ def path_of(vm: Any) -> Optional[str]:
 
 
 def path_for(vm: Any) -> str:
-    """Where the VM's NVRAM file is, or will be looked for by vSphere."""
+    """Where the VM's NVRAM file is, or where vSphere will look for it."""
     existing = path_of(vm)
     if existing is not None:
         return existing
@@ -40,7 +40,7 @@ def path_for(vm: Any) -> str:
 
 
 def read(session: Session, vm: Any) -> Optional[bytes]:
-    """The content of the VM's NVRAM file, or None where it has none. Raises NvramError."""
+    """The content of the VM's NVRAM file, or None if it has none. Raises NvramError."""
     path = path_of(vm)
     if path is None:
         return None
@@ -48,7 +48,9 @@ def read(session: Session, vm: Any) -> Optional[bytes]:
     if status == 404:
         return None
     if status != 200:
-        raise NvramError(f"The NVRAM file {path} cannot be read: HTTP {status} {reason}")
+        raise NvramError(
+            f"The NVRAM file {path} cannot be read: HTTP {status} {reason}", id="nvram-unreadable"
+        )
     return body
 
 
@@ -57,7 +59,10 @@ def write(session: Session, vm: Any, content: bytes) -> None:
     path = path_for(vm)
     status, reason, _ = _request(session, "PUT", path, _datacenter(vm), content)
     if status not in (200, 201):
-        raise NvramError(f"The NVRAM file {path} cannot be written: HTTP {status} {reason}")
+        raise NvramError(
+            f"The NVRAM file {path} cannot be written: HTTP {status} {reason}",
+            id="nvram-unwritable",
+        )
 
 
 def _datacenter(vm: Any) -> Optional[str]:
@@ -68,7 +73,7 @@ def _datacenter(vm: Any) -> Optional[str]:
 def _request(
     session: Session, method: str, path: str, dc: Optional[str], content: Optional[bytes]
 ) -> tuple[int, str, bytes]:
-    """Ask, and once more after a new login: the session may expire just before the request."""
+    """Send a request, and again after a new login: the session may expire just before it."""
     answer = _request_once(session, method, path, dc, content)
     return _request_once(session, method, path, dc, content) if answer[0] == 401 else answer
 
@@ -90,9 +95,13 @@ def _request_once(
         answer = connection.getresponse()
         body = answer.read(MAX_SIZE + 1)
         if len(body) > MAX_SIZE:
-            raise NvramError(f"The NVRAM file {path} is larger than {MAX_SIZE} bytes")
+            raise NvramError(
+                f"The NVRAM file {path} is larger than {MAX_SIZE} bytes", id="nvram-too-large"
+            )
         return answer.status, answer.reason, body
     except (OSError, http.client.HTTPException) as error:
-        raise NvramError(f"The NVRAM file {path}: {method} failed: {error}") from error
+        raise NvramError(
+            f"The NVRAM file {path}: {method} failed: {error}", id="nvram-unreachable"
+        ) from error
     finally:
         connection.close()

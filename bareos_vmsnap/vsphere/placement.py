@@ -12,8 +12,8 @@ from pyVmomi import vim
 from bareos_vmsnap.vsphere import inventory
 
 
-class Wanted(Protocol):
-    """The part of a restore's wishes that says where."""
+class RequestedPlace(Protocol):
+    """The place that a restore asks for."""
 
     @property
     def dc(self) -> str:
@@ -29,7 +29,7 @@ class Wanted(Protocol):
 
     @property
     def old_host(self) -> str:
-        """The ESXi host the VM was on: taken where nothing else is asked for and it still stands."""
+        """The ESXi host the VM was on, used if no other place is requested and it is available."""
 
     @property
     def cluster(self) -> Optional[str]:
@@ -37,11 +37,11 @@ class Wanted(Protocol):
 
     @property
     def resourcepool(self) -> Optional[str]:
-        """Resource pool, None for the root pool. Without host and cluster it may be in any."""
+        """Resource pool, None for the root pool; without a host or cluster, one in any of them."""
 
 
 @dataclass(frozen=True)
-class Where:
+class Place:
     """The managed objects to create a VM with; without a host vSphere chooses one."""
 
     datacenter: Any
@@ -50,28 +50,28 @@ class Where:
     host: Any
 
 
-def find(content: Any, wanted: Wanted) -> Where:
-    """Look the places up. Raises inventory.NotFound."""
-    dc = inventory.datacenter(content, wanted.dc)
-    folder = inventory.vm_folder(content, wanted.dc, wanted.folder)
+def find(content: Any, request: RequestedPlace) -> Place:
+    """Look up the objects. Raises inventory.NotFoundError."""
+    dc = inventory.datacenter(content, request.dc)
+    folder = inventory.vm_folder(content, request.dc, request.folder)
     host = compute = None
-    if wanted.host:
-        host = inventory.named(dc.hostFolder, content, vim.HostSystem, wanted.host)
+    if request.host:
+        host = inventory.named(dc.hostFolder, content, vim.HostSystem, request.host)
         compute = host.parent
-    elif wanted.cluster:
+    elif request.cluster:
         kind = vim.ClusterComputeResource
-        compute = inventory.named(dc.hostFolder, content, kind, wanted.cluster)
-    if wanted.resourcepool:
+        compute = inventory.named(dc.hostFolder, content, kind, request.cluster)
+    if request.resourcepool:
         within = compute.resourcePool if compute is not None else dc.hostFolder
-        pool = inventory.named(within, content, vim.ResourcePool, wanted.resourcepool)
+        pool = inventory.named(within, content, vim.ResourcePool, request.resourcepool)
     elif isinstance(folder, vim.VirtualApp):
         pool = folder
     else:
         if compute is None:
-            host = _old_host(content, dc, wanted.old_host)
+            host = _old_host(content, dc, request.old_host)
             compute = host.parent if host is not None else _any_compute(content, dc)
         pool = compute.resourcePool
-    return Where(dc, folder, pool, host)
+    return Place(dc, folder, pool, host)
 
 
 def _old_host(content: Any, dc: Any, name: str) -> Optional[Any]:
@@ -91,5 +91,7 @@ def _any_compute(content: Any, dc: Any) -> Any:
     finally:
         view.Destroy()
     if not found:
-        raise inventory.NotFound(f"Datacenter {dc.name} has no host a VM could be created on")
+        raise inventory.NotFoundError(
+            f"Datacenter {dc.name} has no host a VM could be created on", id="host-missing"
+        )
     return found[0]

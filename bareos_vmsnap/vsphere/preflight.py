@@ -1,12 +1,12 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Can this VM be backed up with its snapshots, before anything is touched?"""
+"""Checks that a VM can be backed up with its snapshots, before anything is touched."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Optional
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.vsphere import disks, inventory, snapshots
@@ -20,7 +20,7 @@ PRIVILEGES = (
     "VirtualMachine.Provisioning.DiskRandomRead",
     "VirtualMachine.Provisioning.GetVmFiles",
 )
-# VDDK's PrepareForAccess and EndAccess need them, by VMware's guide.
+# VDDK's PrepareForAccess and EndAccess need them, according to VMware's guide.
 HOLDING_PRIVILEGES = ("Global.DisableMethods", "Global.EnableMethods", "Global.Licenses")
 # On the datastore of the VM's configuration: the NVRAM file is read over its HTTPS access.
 DATASTORE_PRIVILEGES = ("Datastore.Browse", "Datastore.FileManagement")
@@ -28,9 +28,9 @@ DATASTORE_PRIVILEGES = ("Datastore.Browse", "Datastore.FileManagement")
 
 @dataclass
 class Findings:
-    """What the preflight found that does not forbid the backup."""
+    """What the preflight found that does not prevent the backup."""
 
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[errors.Notice] = field(default_factory=list)
 
 
 def check(vm: Any, content: Any) -> Findings:
@@ -39,7 +39,8 @@ def check(vm: Any, content: Any) -> Findings:
     if config is None:
         raise errors.PreflightError(
             f"VM {name} is not accessible ({vm.runtime.connectionState}): its configuration "
-            "cannot be read"
+            "cannot be read",
+            id="vm-inaccessible",
         )
     report = Findings()
     reasons = _vm_reasons(vm, config)
@@ -48,37 +49,40 @@ def check(vm: Any, content: Any) -> Findings:
         if found.refused:
             reasons.append(f"{what} cannot be backed up: {found.refused}")
         elif found.skipped:
-            report.warnings.append(f"VM {name}: {what} is not backed up: {found.skipped}")
+            text = f"VM {name}: {what} is not backed up: {found.skipped}"
+            report.warnings.append(errors.Notice("disk-skipped", text))
     reasons += _privilege_reasons(vm, content)
     if reasons:
         raise errors.PreflightError(
             f"VM {name} cannot be backed up: " + "; ".join(reasons),
             todo="Nothing was changed on the VM. Mend what is named and run the job again",
+            id="vm-unfit",
         )
     levels = snapshots.depth(vm)
     if levels >= WARN_DEPTH:
-        report.warnings.append(
-            f"VM {name} has {levels} snapshot levels; vSphere allows 32 and the backup needs one"
-        )
+        text = f"VM {name} has {levels} snapshot levels; vSphere allows 32 and the backup needs one"
+        report.warnings.append(errors.Notice("snapshot-depth", text))
     if vm.runtime.consolidationNeeded:
-        report.warnings.append(
+        text = (
             f"VM {name}: vSphere says its disks need consolidation (an earlier deletion of a "
             "snapshot did not finish)"
         )
+        report.warnings.append(errors.Notice("consolidation-needed", text))
     return report
 
 
-def tracking_warning(vm: Any) -> str | None:
-    """Why changed block tracking cannot help with this VM, or None where it is on."""
+def tracking_warning(vm: Any) -> Optional[errors.Notice]:
+    """Why changed block tracking cannot help with this VM, or None if it is on."""
     if not vm.capability.changeTrackingSupported:
-        return f"VM {vm.name} does not support changed block tracking (hardware version < 7?)"
+        text = f"VM {vm.name} does not support changed block tracking (hardware version < 7?)"
+        return errors.Notice("cbt-unsupported", text)
     if not vm.config.changeTrackingEnabled:
-        return f"Changed block tracking is off for VM {vm.name}"
+        return errors.Notice("cbt-off", f"Changed block tracking is off for VM {vm.name}")
     return None
 
 
 def relocation_privileges(vm: Any, content: Any) -> list[str]:
-    """Those the user lacks to have vCenter refuse migrations of the VM. For a vCenter only."""
+    """The privileges the user lacks to have vCenter refuse migrations of the VM; vCenter only."""
     return _lacking(content, [vm], HOLDING_PRIVILEGES)
 
 
@@ -94,7 +98,7 @@ def _vm_reasons(vm: Any, config: Any) -> list[str]:
 
 
 def _privilege_reasons(vm: Any, content: Any) -> list[str]:
-    """Privileges the user lacks. A single ESXi host has no AuthorizationManager call for it."""
+    """Privileges the user lacks. A single ESXi host has no AuthorizationManager call for this."""
     if content.about.apiType != "VirtualCenter":
         return []
     store, _ = inventory.datastore_path(vm.config.files.vmPathName)
@@ -110,9 +114,9 @@ def _privilege_reasons(vm: Any, content: Any) -> list[str]:
     return [f"the user {user} lacks the privilege {name}" for name in lacking]
 
 
-def _lacking(content: Any, entities: list[Any], wanted: Sequence[str]) -> list[str]:
+def _lacking(content: Any, entities: list[Any], required: Sequence[str]) -> list[str]:
     session = content.sessionManager.currentSession
     answer = content.authorizationManager.HasPrivilegeOnEntities(
-        entities, session.key, list(wanted)
+        entities, session.key, list(required)
     )
     return [p.privId for each in answer for p in each.privAvailability if not p.isGranted]

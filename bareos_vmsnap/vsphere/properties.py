@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""One property of several managed objects in one call, where an attribute takes a call each."""
+"""Reads a property of several managed objects in one call; attributes take a call for each."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _Collector = vmodl.query.PropertyCollector
 def retrieve(collector: Any, kind: Any, morefs: Iterable[str], path: str) -> dict[str, Any]:
     """The values of `path` ("config.hardware.device") of objects of one type, by their ids.
 
-    `collector` is the service's PropertyCollector. Objects that do not exist any more are left out,
-    and so are those where it is unset. Raises vmodl.MethodFault for one that cannot be read, also
-    where the session has expired.
+    `collector` is the service's PropertyCollector. Objects that no longer exist are left out, as
+    are those whose property is unset. Raises vmodl.MethodFault if one cannot be read, also if the
+    session has expired.
     """
-    wanted = list(dict.fromkeys(morefs))
-    while wanted:
+    ids = list(dict.fromkeys(morefs))
+    while ids:
         try:
-            return _retrieve(collector, kind, wanted, path)
+            return _retrieve(collector, kind, ids, path)
         except vmodl.fault.ManagedObjectNotFound as fault:
             gone = fault.obj._moId if fault.obj is not None else None
-            if gone not in wanted:
+            if gone not in ids:
                 raise
-            wanted.remove(gone)
+            ids.remove(gone)
     return {}
 
 
@@ -41,7 +41,7 @@ def _retrieve(collector: Any, kind: Any, morefs: list[str], path: str) -> dict[s
     found: dict[str, Any] = {}
     while page is not None:
         for each in page.objects:
-            # A server answers for what it could read and puts the faults beside it.
+            # A server returns what it could read, and the faults beside it.
             for missing in each.missingSet or []:
                 raise missing.fault
             found.update((each.obj._moId, prop.val) for prop in each.propSet or [])

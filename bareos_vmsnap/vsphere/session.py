@@ -18,14 +18,14 @@ from pyVmomi import vim, vmodl
 from bareos_vmsnap import errors
 from bareos_vmsnap.vsphere import properties, tls
 
-# A call whose connection broke is sent again this often. Snapshots we take carry a unique name, so
-# a request that arrived twice is found and cleaned up.
+# How often a call whose connection broke is sent again. Our snapshots have unique names, so the
+# result of a request that arrived twice is found and cleaned up.
 _RETRIES = 3
 _CONNECT_TIMEOUT = 30  # seconds
 
 
-class CannotConnect(errors.VmsnapError):
-    """vCenter or ESXi could not be reached, was not who it should be, or refused the login."""
+class SessionError(errors.VmsnapError):
+    """vCenter or ESXi could not be reached, could not be authenticated, or refused the login."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Server:
     """Where to log in, and how the server proves who it is.
 
     With a `thumbprint` (SHA-1, SHA-256 or SHA-512, hexadecimal) exactly that certificate is
-    accepted; else it is verified against `ca_file`, or the system's CAs when that is None.
+    accepted; else it is verified against `ca_file`, or the system's CAs if that is None.
     """
 
     host: str
@@ -45,19 +45,20 @@ class Server:
     verify: bool = True
 
     def tls_context(self) -> tls.SeeingContext:
-        """The TLS context for every connection to this server. Raises CannotConnect."""
+        """The TLS context for every connection to this server. Raises SessionError."""
         if self.thumbprint:
             return tls.PinnedContext.of(self.thumbprint)
         try:
             return tls.SeeingContext.trusting(self.ca_file, self.verify)
         except OSError as error:
-            raise CannotConnect(
-                f"The CA file {self.ca_file} cannot be used: {error.strerror or error}"
+            raise SessionError(
+                f"The CA file {self.ca_file} cannot be used: {error.strerror or error}",
+                id="ca-file-unusable",
             ) from error
 
 
 class _Stub(connect.VimSessionOrientedStub):
-    """Logs in again where needed; what is wrong with the connection is told in an admin's words."""
+    """Logs in again if needed, and explains connection failures to an admin."""
 
     def __init__(self, server: Server, plain: Any) -> None:
         login = self.makeUserLoginMethod(server.user, server.password)
@@ -65,18 +66,18 @@ class _Stub(connect.VimSessionOrientedStub):
         self._server = server
 
     def InvokeMethod(self, *arguments: Any) -> Any:
-        """Call a method; attributes are read by such calls too. Raises CannotConnect."""
+        """Call a method; attributes are read by such calls too. Raises SessionError."""
         try:
             return super().InvokeMethod(*arguments)
         except _NO_CONNECTION as error:
-            raise CannotConnect(*_explain(self._server, error)) from error
+            raise _explained(self._server, error) from error
 
 
 class Session:
     """A logged-in session. `content` is the ServiceContent; managed objects share its stub."""
 
     def __init__(self, server: Server) -> None:
-        """Log in. Raises CannotConnect."""
+        """Log in. Raises SessionError."""
         self.server = server
         self._tls = server.tls_context()
         try:
@@ -91,10 +92,10 @@ class Session:
             self.content: Any = self.instance.RetrieveContent()
             self.ensure()
         except (*_NO_CONNECTION, vim.fault.NoPermission) as error:
-            raise CannotConnect(*_explain(server, error)) from error
+            raise _explained(server, error) from error
 
     def ensure(self) -> None:
-        """Log in (again) where needed. Raises what the server raises."""
+        """Log in (again) if needed. Raises what the server raises."""
         if self.content.sessionManager.currentSession is None:
             self.stub.loginMethod(self.stub.soapStub)
 
@@ -119,10 +120,10 @@ class Session:
 
     def read(self, kind: Any, morefs: Iterable[str], path: str) -> dict[str, Any]:
         """One property of several objects by their ids, in one call; see properties.retrieve."""
-        wanted, attempt = list(morefs), 0
+        ids, attempt = list(morefs), 0
         while True:
             try:
-                return properties.retrieve(self.content.propertyCollector, kind, wanted, path)
+                return properties.retrieve(self.content.propertyCollector, kind, ids, path)
             except vim.fault.NotAuthenticated:
                 attempt += 1
                 if attempt > _RETRIES:
@@ -130,7 +131,7 @@ class Session:
                 self.ensure()
 
     def close(self) -> None:
-        """Log out. A server that is gone or a session that ended is no error."""
+        """Log out. A server that is gone or a session that has ended is not an error."""
         gone = (*_UNREACHABLE, vim.fault.NotAuthenticated, vmodl.MethodFault)
         with contextlib.suppress(*gone):
             vim.SessionManager(self.content.sessionManager._moId, self.stub.soapStub).Logout()
@@ -141,19 +142,35 @@ _UNREACHABLE = (OSError, http.client.HTTPException)
 _NO_CONNECTION = (*_UNREACHABLE, vim.fault.InvalidLogin)
 
 
-def _explain(server: Server, error: BaseException) -> tuple[str, None, str]:
+def _explained(server: Server, error: BaseException) -> SessionError:
     where = f"{server.host}:{server.port}"
     if isinstance(error, vim.fault.InvalidLogin):
-        what = f"{where} refused the login of {server.user}"
-        return what, None, "Check vcuser and the password (vcpass_file)"
+        return SessionError(
+            f"{where} refused the login of {server.user}",
+            todo="Check vcuser and the password (vcpass_file)",
+            id="login-refused",
+        )
     if isinstance(error, vim.fault.NoPermission):
-        what = f"{server.user} may not log in at {where}: it lacks {error.privilegeId}"
-        return what, None, "Give the user the role described in the documentation"
+        return SessionError(
+            f"{server.user} may not log in at {where}: it lacks {error.privilegeId}",
+            todo="Give the user the role described in the documentation",
+            id="login-forbidden",
+        )
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    if isinstance(error, tls.NotPinned):
-        what = f"The TLS certificate of {where} is not the pinned one: {text}"
-        return what, None, "Check vcthumbprint; has the certificate been renewed?"
+    if isinstance(error, tls.NotPinnedError):
+        return SessionError(
+            f"The TLS certificate of {where} is not the pinned one: {text}",
+            todo="Check vcthumbprint; has the certificate been renewed?",
+            id="certificate-not-pinned",
+        )
     if isinstance(error, ssl.SSLError):
-        what = f"The TLS certificate of {where} was not accepted: {error}"
-        return what, None, "Set vcthumbprint or ca_file to the server's certificate"
-    return f"{where} cannot be reached: {text}", None, "Check vcserver and vcport"
+        return SessionError(
+            f"The TLS certificate of {where} was not accepted: {error}",
+            todo="Set vcthumbprint or ca_file to the server's certificate",
+            id="certificate-refused",
+        )
+    return SessionError(
+        f"{where} cannot be reached: {text}",
+        todo="Check vcserver and vcport",
+        id="server-unreachable",
+    )

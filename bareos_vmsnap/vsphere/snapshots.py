@@ -8,17 +8,17 @@ import datetime
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 from pyVmomi import vim
 
 from bareos_vmsnap import errors
-from bareos_vmsnap.tree import model
+from bareos_vmsnap.tree import segment_header
 from bareos_vmsnap.tree.observed import Observed, Snapshot
 from bareos_vmsnap.vsphere import disks, inventory, markers, tasks, vmodl_json
 from bareos_vmsnap.vsphere.session import Session
 
-# Faults of a quiesced snapshot: the guest may manage it a moment later.
+# Faults of a quiesced snapshot: the guest may succeed a moment later.
 _QUIESCE_FAULTS = (
     vim.fault.ApplicationQuiesceFault,
     vim.fault.FilesystemQuiesceFault,
@@ -92,12 +92,12 @@ def take(
     retries: int,
     wait: float,
     cancel: threading.Event,
-    warn: Callable[[str], None],
+    warn: errors.Warn,
 ) -> Taken:
     """Take a snapshot without memory.
 
-    A failure is tried again `retries` times after `wait` seconds each. Raises tasks.TaskFailed,
-    errors.Canceled.
+    After a failure it is tried again up to `retries` times, each after `wait` seconds. Raises
+    tasks.TaskFailedError, errors.Canceled.
     """
     doing = f"Taking the snapshot {name!r} of VM {vm.name}"
     for attempt in range(retries + 1):
@@ -106,19 +106,20 @@ def take(
             snapshot = waiter.wait(task, doing)
             return Taken(snapshot, task.info.eventChainId)
         except _SNAPSHOT_FAULTS as fault:
-            failure = tasks.TaskFailed(doing, fault)
-        except tasks.TaskFailed as failed:
+            failure = tasks.TaskFailedError(doing, fault)
+        except tasks.TaskFailedError as failed:
             failure = failed
         if attempt == retries or not isinstance(failure.fault, _SNAPSHOT_FAULTS):
             raise failure
-        warn(f"{failure} Trying again in {wait:.0f} s ({attempt + 1} of {retries}).")
+        text = f"{failure} Trying again in {wait:.0f} s ({attempt + 1} of {retries})."
+        warn("snapshot-retry", text, *errors.ids(failure))
         if cancel.wait(wait):
             raise errors.Canceled(f"{doing} was interrupted: the job was canceled")
     raise AssertionError("unreachable")
 
 
 def delete(vm: Any, snapshot: Any, name: str, waiter: tasks.Waiter) -> None:
-    """Delete one snapshot and wait until its data is consolidated. Raises tasks.TaskFailed.
+    """Delete one snapshot and wait until its data is consolidated. Raises tasks.TaskFailedError.
 
     The next snapshot must not be taken before the consolidation has ended: changes made meanwhile
     would be lost to CBT.
@@ -128,14 +129,14 @@ def delete(vm: Any, snapshot: Any, name: str, waiter: tasks.Waiter) -> None:
         task = snapshot.RemoveSnapshot_Task(removeChildren=False, consolidate=True)
         waiter.wait(task, doing, heed_cancel=False)
     except vim.fault.VimFault as fault:
-        raise tasks.TaskFailed(doing, fault) from fault
+        raise tasks.TaskFailedError(doing, fault) from fault
     if vm.runtime.consolidationNeeded:
         doing = f"Consolidating the disks of VM {vm.name}"
         waiter.wait(vm.ConsolidateVMDisks_Task(), doing, heed_cancel=False)
 
 
 def observe(session: Session, vm: Any, backup: Taken) -> Observed:
-    """The VM and its user snapshots as they stand under the backup snapshot just taken.
+    """The VM and its user snapshots as they are under the backup snapshot just taken.
 
     Raises errors.BackupError.
     """
@@ -150,6 +151,7 @@ def observe(session: Session, vm: Any, backup: Taken) -> Observed:
         raise errors.BackupError(
             f"The backup snapshot of VM {vm.name} disappeared while its tree was read",
             todo="Does another backup product or a cleanup script delete snapshots of this VM?",
+            id="backup-snapshot-gone",
         )
     power = str(vm.runtime.powerState)
     chain = backup.event_chain
@@ -157,7 +159,7 @@ def observe(session: Session, vm: Any, backup: Taken) -> Observed:
 
 
 def observe_as_it_stands(session: Session, vm: Any) -> Observed:
-    """The VM and its snapshots without a backup snapshot; the state cannot be read then.
+    """The VM and its snapshots without a backup snapshot, so the state cannot be read.
 
     Raises errors.BackupError.
     """
@@ -180,12 +182,11 @@ def observe_as_it_stands(session: Session, vm: Any) -> Observed:
     return Observed(identity(vm), user, current, state, str(vm.runtime.powerState))
 
 
-def identity(vm: Any) -> model.Vm:
+def identity(vm: Any) -> segment_header.Vm:
     config, (dc, folder) = vm.config, inventory.location(vm)
-    return model.Vm(
+    return segment_header.Vm(
         name=inventory.plain_name(config.name),
         instance_uuid=config.instanceUuid,
-        bios_uuid=config.uuid,
         moref=vm._moId,
         dc="/" + inventory.datacenter_path(dc),
         folder=folder,
@@ -199,9 +200,10 @@ def _describe_all(session: Session, vm: Any) -> Iterator[tuple[Item, Snapshot]]:
     for item in found:
         if item.moref not in configs:
             raise errors.BackupError(
-                f"The snapshot {inventory.plain_name(item.tree.name)!r} of VM {vm.name} was deleted "
-                "while the tree was read",
+                f"The snapshot {inventory.plain_name(item.tree.name)!r} of VM {vm.name} was "
+                "deleted while the tree was read",
                 todo="Run the job again",
+                id="snapshot-gone",
             )
         yield item, _describe(item, configs[item.moref])
 

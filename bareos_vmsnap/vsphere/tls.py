@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""TLS contexts that know the server's certificate, and accept no other than a pinned one.
+"""TLS contexts that remember the server's certificate, and can accept only a pinned one.
 
-pyVmomi's own `thumbprint` does not do that: it looks at the certificate only where the ordinary
+pyVmomi's own `thumbprint` does not do that: it looks at the certificate only if the ordinary
 verification has failed, and from then on verifies nothing with the same context.
 """
 
@@ -16,8 +16,8 @@ from typing import Any, Optional
 _DIGESTS = {40: hashlib.sha1, 64: hashlib.sha256, 128: hashlib.sha512}
 
 
-class NotPinned(ssl.SSLError):
-    """The server has another certificate than the pinned one."""
+class NotPinnedError(ssl.SSLError):
+    """The server's certificate is not the pinned one."""
 
 
 class SeeingContext(ssl.SSLContext):
@@ -27,9 +27,9 @@ class SeeingContext(ssl.SSLContext):
 
     @classmethod
     def trusting(cls, ca_file: Optional[str], verify: bool = True) -> SeeingContext:
-        """A context that verifies by the CAs of a PEM file, or else the system's; or not at all.
+        """A context that verifies against the CAs of a PEM file or the system's, or not at all.
 
-        Raises OSError where the file cannot be used.
+        Raises OSError if the file cannot be used.
         """
         context = cls(ssl.PROTOCOL_TLS_CLIENT)
         if ca_file is None:
@@ -42,7 +42,7 @@ class SeeingContext(ssl.SSLContext):
         return context
 
     def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:
-        """As ssl's, for connected sockets."""
+        """Like the base class's, for connected sockets."""
         wrapped = super().wrap_socket(*arguments, **options)
         self.seen = wrapped.getpeercert(binary_form=True)
         return wrapped
@@ -69,12 +69,12 @@ class PinnedContext(SeeingContext):
         return context
 
     def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:
-        """As ssl's, for connected sockets. Raises NotPinned."""
+        """Like the base class's, for connected sockets. Raises NotPinnedError."""
         wrapped = super().wrap_socket(*arguments, **options)
         certificate, self.seen = self.seen or b"", None
         digest = _DIGESTS[len(self._thumbprint)](certificate).hexdigest()
         if not hmac.compare_digest(digest, self._thumbprint):
             wrapped.close()
-            raise NotPinned(f"its digest is {digest}, the pinned one {self._thumbprint}")
+            raise NotPinnedError(f"its digest is {digest}, the pinned one {self._thumbprint}")
         self.seen = certificate
         return wrapped

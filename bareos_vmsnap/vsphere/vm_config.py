@@ -11,7 +11,7 @@ from typing import Any, Optional
 
 from pyVmomi import vim
 
-from bareos_vmsnap.tree import model
+from bareos_vmsnap.tree import segment_header
 from bareos_vmsnap.vsphere import markers, vmodl_json
 
 # (field of ConfigSpec, path in ConfigInfo)
@@ -30,9 +30,9 @@ _FIELDS = (
     ("cpuAllocation", "cpuAllocation"),
     ("memoryAllocation", "memoryAllocation"),
 )
-# Only when the VM is created: vSphere does not take them back, or not while snapshots exist.
+# Only at creation: vSphere does not let them be set back, or not while snapshots exist.
 _CREATE_FIELDS = (("version", "version"), ("bootOptions", "bootOptions"))
-# What vSphere writes itself, per host, per run or per file of the old VM.
+# Options that vSphere writes itself, per host, per run or per file of the old VM.
 _TRANSIENT = re.compile(
     r"nvram|.*ctkEnabled|.*\.redo|migrate\..*|sched\.swap\.derivedName|vmotion\..*|viv\.moid"
     r"|vmxstats\.filename|softPowerOff|toolsInstallManager\..*|monitor\.phys_bits_used"
@@ -58,18 +58,18 @@ _DESTROY_FILE = vim.vm.device.VirtualDeviceSpec.FileOperation.destroy
 
 @dataclass(frozen=True)
 class Placement:
-    """Where new disks go: the datastore of all of them, or None for the one each came from."""
+    """Where new disks go: one datastore for all of them, or None for the one each came from."""
 
     datastore: Optional[str] = None
 
-    def of(self, disk: model.Disk) -> str:
+    def of(self, disk: segment_header.Disk) -> str:
         """The name of the datastore for `disk`."""
         return self.datastore or disk.path.partition("]")[0].lstrip("[")
 
 
 def create_spec(
     config: Any,
-    disks: Iterable[model.Disk],
+    disks: Iterable[segment_header.Disk],
     name: str,
     home: str,
     place: Placement,
@@ -79,7 +79,7 @@ def create_spec(
     """The spec that creates a VM called `name`, its files on datastore `home`, disks empty.
 
     `tracking` switches changed block tracking on from the start: it cannot be enabled later, under
-    existing snapshots. `mark` tells later backups not to trust it for what we write.
+    existing snapshots. `mark` keeps later backups from trusting it for what we write.
     """
     spec = vim.vm.ConfigSpec(name=name, files=vim.vm.FileInfo(vmPathName=f"[{home}]"))
     for field, path in (*_FIELDS, *_CREATE_FIELDS):
@@ -100,28 +100,28 @@ def create_spec(
 
 def change_spec(
     now: Any,
-    wanted: Any,
+    target: Any,
     gone: Iterable[int],
-    new: Iterable[model.Disk],
+    new: Iterable[segment_header.Disk],
     place: Placement,
 ) -> Optional[Any]:
-    """The spec that brings a VM from configuration `now` to `wanted`; None where they agree.
+    """The spec that brings a VM from configuration `now` to `target`; None if they agree.
 
     `gone` are keys of disks to detach, `new` the disks to add, empty.
     """
     spec = vim.vm.ConfigSpec()
     changed = False
     for field, path in _FIELDS:
-        value = _at(wanted, path)
+        value = _at(target, path)
         if value is not None and not _alike(value, _at(now, path)):
             setattr(spec, field, value)
             changed = True
-    options = _changed_options(now, wanted)
+    options = _changed_options(now, target)
     gone_keys = set(gone)
     devices = [
         *_detached(now, gone_keys),
-        *_changed_devices(now, wanted),
-        *(add_disk(wanted, disk, place) for disk in new),
+        *_changed_devices(now, target),
+        *(add_disk(target, disk, place) for disk in new),
     ]
     if not (changed or options or devices):
         return None
@@ -129,7 +129,7 @@ def change_spec(
     return spec
 
 
-def add_disk(config: Any, disk: model.Disk, place: Placement) -> Any:
+def add_disk(config: Any, disk: segment_header.Disk, place: Placement) -> Any:
     """The change that adds `disk` as `config` has it, as a new and empty file."""
     device = _copy(next(d for d in config.hardware.device if d.key == disk.key))
     old = device.backing
@@ -150,7 +150,7 @@ def add_disk(config: Any, disk: model.Disk, place: Placement) -> Any:
 
 
 def forget_identity(spec: Any) -> None:
-    """Make a create spec one of a copy: vSphere gives it MAC addresses of its own."""
+    """Make a create spec that of a copy: vSphere assigns new UUIDs and MAC addresses."""
     spec.uuid = spec.instanceUuid = None
     for change in spec.deviceChange:
         if isinstance(change.device, vim.vm.device.VirtualEthernetCard):
@@ -159,12 +159,12 @@ def forget_identity(spec: Any) -> None:
 
 
 def keep_identity(spec: Any, config: Any) -> None:
-    """Give the VM the UUIDs of the saved one; only where no other VM has them."""
+    """Give the VM the UUIDs of the saved one; only for use if no other VM has them."""
     spec.uuid, spec.instanceUuid = config.uuid, config.instanceUuid
 
 
 def unmark_spec() -> Any:
-    """The spec that takes the restore's mark from the VM's own configuration."""
+    """The spec that removes the restore's mark from the VM's own configuration."""
     option = vim.option.OptionValue(key=markers.RESTORED_KEY, value="")
     return vim.vm.ConfigSpec(extraConfig=[option])
 
@@ -192,15 +192,15 @@ def _kept_options(config: Any) -> list[Any]:
     return [vim.option.OptionValue(key=k, value=v) for k, v in _options(config).items()]
 
 
-def _changed_options(now: Any, wanted: Any) -> list[Any]:
-    have, want = _options(now), _options(wanted)
+def _changed_options(now: Any, target: Any) -> list[Any]:
+    have, want = _options(now), _options(target)
     changed = {key: value for key, value in want.items() if have.get(key) != value}
     changed.update({key: "" for key in have if key not in want})
     return [vim.option.OptionValue(key=k, value=v) for k, v in changed.items()]
 
 
 def _plain_devices(config: Any) -> list[Any]:
-    """The devices to restate: neither disks nor those every VM has; controllers first."""
+    """The devices to specify, without disks and those every VM has; controllers first."""
     found = [
         _copy(device)
         for device in config.hardware.device
@@ -212,9 +212,9 @@ def _plain_devices(config: Any) -> list[Any]:
     return sorted(found, key=lambda d: not isinstance(d, vim.vm.device.VirtualController))
 
 
-def _changed_devices(now: Any, wanted: Any) -> list[Any]:
+def _changed_devices(now: Any, target: Any) -> list[Any]:
     have = {device.key: device for device in _plain_devices(now)}
-    want = {device.key: device for device in _plain_devices(wanted)}
+    want = {device.key: device for device in _plain_devices(target)}
     changes = []
     for key in sorted(have, reverse=True):
         if key not in want or type(want[key]) is not type(have[key]):

@@ -14,9 +14,13 @@ from typing import Any
 
 from pyVmomi import VmomiSupport
 
+from bareos_vmsnap.errors import VmsnapError
 
-class CannotDecode(ValueError):
-    """A JSON value is not one of ours, or of a type this pyVmomi does not know."""
+
+class DecodeError(VmsnapError):
+    """A JSON value is not one of ours, or has a type that this pyVmomi does not know."""
+
+    id = "vm-config-unknown"
 
 
 def encode(value: Any) -> Any:
@@ -45,7 +49,7 @@ def encode(value: Any) -> Any:
 
 
 def decode(value: Any) -> Any:
-    """Return what encode() was given; references carry no connection. Raises CannotDecode."""
+    """Return the value that encode() took; references have no connection. Raises DecodeError."""
     if isinstance(value, list):
         return [decode(item) for item in value]
     if not isinstance(value, dict):
@@ -69,12 +73,12 @@ def _type(name: str) -> Any:
     try:
         return VmomiSupport.GetVmodlType(name)
     except (KeyError, AttributeError) as error:
-        raise CannotDecode(f"pyVmomi does not know the type {name!r}") from error
+        raise DecodeError(f"pyVmomi does not know the type {name!r}") from error
 
 
 def _decode_object(value: dict[str, Any]) -> Any:
     if "_type" not in value:
-        raise CannotDecode("an object has no _type")
+        raise DecodeError("an object has no _type")
     made = _type(value["_type"])()
     for name, item in value.items():
         if name == "_type":
@@ -82,13 +86,13 @@ def _decode_object(value: dict[str, Any]) -> Any:
         try:
             prop = made._GetPropertyInfo(name)
             setattr(made, name, _typed(prop.type, decode(item)))
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            raise CannotDecode(f"{value['_type']}.{name}: {error}") from error
+        except (AttributeError, DecodeError, LookupError, TypeError, ValueError) as error:
+            raise DecodeError(f"{value['_type']}.{name}: {error}") from error
     return made
 
 
 def _typed(kind: Any, value: Any) -> Any:
-    """Give lists and scalars the class pyVmomi's type check wants."""
+    """Give lists and scalars the class that pyVmomi's type check requires."""
     if isinstance(value, list):
         return kind([_typed(kind.Item, item) for item in value])
     plain = isinstance(value, (str, int, float)) and not isinstance(value, bool)

@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Optional, Union
 
-from vmsnap_lab.vcenter.snapshots.tree import Snapshot
-from vmsnap_lab.vcenter.vm import buses, files, power
-from vmsnap_lab.vcenter.vm.machine import VirtualMachine
+from vmsnap_lab.vcenter.vm import buses, file_paths, power
+from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
+from vmsnap_lab.vcenter.vm.virtual_machine import VirtualMachine
 
-USER = ""  # what the guest does is nobody's doing, as the event history sees it
+USER = ""  # events of what a guest does itself have no user
 
 
 class Guest:
@@ -48,7 +48,7 @@ class Guest:
         self.vm.vcenter.store.write_zeros(self.path(key), offset, length)
 
     def write_many(self, key: int, writes: Sequence[tuple[int, Union[bytes, int]]]) -> None:
-        """Several writes at once; a number stands for that many bytes of zeros."""
+        """Several writes in one session; a number stands for that many bytes of zeros."""
         self.vm.vcenter.store.write_many(self.path(key), writes)
 
     def read(self, key: int, offset: int, length: int, snapshot: Optional[str] = None) -> bytes:
@@ -59,10 +59,10 @@ class Guest:
         return self.vm.vcenter.store.sha256(self.path(key, snapshot))
 
     def nvram(self) -> bytes:
-        return self.vm.vcenter.files.read(files.nvram_path(self.vm.live))
+        return self.vm.vcenter.files.read(file_paths.nvram_path(self.vm.live))
 
     def write_nvram(self, content: bytes) -> None:
-        self.vm.vcenter.files.write(files.nvram_path(self.vm.live), content)
+        self.vm.vcenter.files.write(file_paths.nvram_path(self.vm.live), content)
 
     def power_on(self) -> None:
         power.power_on(self.vm, user=USER)
@@ -71,7 +71,7 @@ class Guest:
         power.power_off(self.vm, user=USER)
 
     def crash(self) -> None:
-        """Power failure: off at once, and change tracking has lost its place."""
+        """Power failure: off at once, and change tracking starts again under a new UUID."""
         power.power_off(self.vm, user=USER)
         store = self.vm.vcenter.store
         for key in self.disks:

@@ -23,9 +23,10 @@ from vmsnap_lab.storage import DiskStore
 from vmsnap_lab.vcenter import certificates
 from vmsnap_lab.vcenter.habits import Habits
 from vmsnap_lab.vcenter.inventory import build
+from vmsnap_lab.vcenter.registry import moid_of
 from vmsnap_lab.vcenter.vcenter import VCenter
-from vmsnap_lab.vcenter.web.server import Server
-from vmsnap_lab.vddk import vddk
+from vmsnap_lab.vcenter.web.server import WebServer
+from vmsnap_lab.vddk.login import Address
 from vmsnap_lab.vddk.vddk import Vddk
 
 USERS = {"vcenter": "administrator@vsphere.local", "esxi": "root"}
@@ -41,9 +42,9 @@ class Lab:
     thumbprint: SHA-1 of its certificate. user, password: an administrator. nbd_uri: template
     of the NBD URI of a disk, with `{vm}`, `{snapshot}` (an id, or "current") and `{disk}` (the
     device's key); nbd_single_link_uri: the same for a disk's own file without its parents.
-    vddk: the same disks for nbdkit's vddk plugin; started when it is asked for.
+    vddk: the same disks for nbdkit's vddk plugin; started when first used.
     habits: how the vCenter behaves; may be changed at any time. store: the storage.
-    vcenter: the models, for what tests want to see or do behind the API's back.
+    vcenter: the models, for tests that look or change things without the API.
     """
 
     def __init__(
@@ -55,9 +56,9 @@ class Lab:
         flavour: str = "vcenter",
         port: int = 0,
     ) -> None:
-        """`directory` is made where it is missing.
+        """`directory` is made if it does not exist.
 
-        Raises ValueError for an unknown flavour, OSError where the port is taken.
+        Raises ValueError for an unknown flavour, OSError if the port is taken.
         """
         if flavour not in USERS:
             raise ValueError(f"flavour must be one of {', '.join(USERS)}, not {flavour!r}")
@@ -81,7 +82,7 @@ class Lab:
             self.vcenter.add_user(self.user, self.password)
             made = certificates.ensure(directory / "tls")
             self.ca_file, self.thumbprint = made.ca, made.thumbprint
-            self.server = Server(self.vcenter, made.server_context(), port)
+            self.server = WebServer(self.vcenter, made.server_context(), port)
             stack.callback(self.server.stop)
             self.server.start()
             self._stack = stack.pop_all()
@@ -99,9 +100,12 @@ class Lab:
 
     @property
     def vddk(self) -> Vddk:
-        """Raises BuildError where the library cannot be built."""
+        """Raises BuildError if the library cannot be built."""
         if self._vddk is None:
-            self._vddk = vddk.make(self, self._directory, self._doors)
+            address = Address(self.host, self.port, self.thumbprint)
+            self._vddk = Vddk(
+                self.vcenter, self.store, address, self._directory / "vddk", self._doors / "vddk"
+            )
             self._stack.callback(self._vddk.close)
         return self._vddk
 
@@ -152,7 +156,7 @@ class Lab:
     ) -> Guest:
         """A VM with disks of these capacities (bytes) on a SCSI controller, made through the API.
 
-        folder, pool: inventory paths. What is not given is the first there is.
+        folder, pool: inventory paths. Without a path it is the first one.
         """
         content = self._client()
         first = self.vcenter.datacenters()[0]
@@ -172,7 +176,7 @@ class Lab:
         )
         made = place.CreateVM_Task(spec, self._pool(content, pool, folder))
         task.WaitForTask(made)
-        guest = self.guest(made.info.result._moId)
+        guest = self.guest(moid_of(made.info.result))
         if powered_on:
             guest.power_on()
         return guest
@@ -202,7 +206,7 @@ class Lab:
 
 @contextlib.contextmanager
 def _doors_folder(directory: Path) -> Any:
-    """Where the sockets go: a folder of their own where the lab's path is too long for them."""
+    """The folder for sockets: outside of the lab's if the lab's path is too long for them."""
     folder = directory / "doors"
     if len(os.fsencode(folder)) + DOOR_LENGTH <= LONGEST_SOCKET_PATH:
         shutil.rmtree(folder, ignore_errors=True)

@@ -13,7 +13,7 @@ TRANSPORTS = ("nbd", "vddk")
 def to_disks(lab: Lab, transport: str) -> dict[str, str]:
     """The options for one of TRANSPORTS.
 
-    Raises RuntimeError where nbdkit or its vddk plugin is missing.
+    Raises RuntimeError if nbdkit or its vddk plugin is missing.
     """
     if transport == "nbd":
         return {

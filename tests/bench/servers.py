@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from bareos_vmsnap.transport.disks import NbdDisk
 
 _PATIENCE = 20.0  # seconds
 
@@ -25,9 +26,9 @@ class Server:
     uri: str
 
     @property
-    def endpoint(self) -> dict[str, Any]:
+    def disk(self) -> NbdDisk:
         """As a mover's plan names it."""
-        return {"transport": "nbd", "uri": self.uri}
+        return NbdDisk(self.uri)
 
 
 @contextmanager

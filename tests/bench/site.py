@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
 
+from bareos_vmsnap.transport.disks import NbdDisk
 from tests.bench import processes
 from tests.bench.meter import Meter, Run
 from tests.e2e.machine import Machine
@@ -43,9 +44,9 @@ class BenchSite(Site):
         vm = machine.guest.moref
         return self.lab.nbd_uri.format(vm=vm, snapshot=snapshot, disk=key)
 
-    def endpoint(self, machine: Machine, snapshot: str = "current") -> dict[str, Any]:
+    def disk(self, machine: Machine, snapshot: str = "current") -> NbdDisk:
         """The door of a disk, as a mover's plan names it."""
-        return {"transport": "nbd", "uri": self.uri(machine, snapshot)}
+        return NbdDisk(self.uri(machine, snapshot))
 
     def fill(self, machine: Machine, image: Path, key: int = KEY) -> None:
         """Write an image to a VM's disk."""

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
 from bareos_vmsnap.mover.client.mover import Mover
+from bareos_vmsnap.mover.plan import ReadPlan, WritePlan
 from bareos_vmsnap.mover.report import Report
 from tests.bench import processes
 from tests.bench.meter import Meter, Run
@@ -35,26 +36,21 @@ def back_up(
     `into` keeps the segment; `plan`: more keys of the mover's plan. The time starts before the
     mover's process does.
     """
-    told = {
-        "source": source.endpoint,
-        "header": {"node": "bench"},
-        "capacity": capacity,
-        "method": method,
-        **({"base": base.endpoint} if base else {}),
-        **plan,
-    }
-    return read_plan(told, extents, servers=[source, *([base] if base else [])], into=into)
+    whole = ReadPlan(
+        source.disk, {"node": "bench"}, capacity, method, base=base.disk if base else None, **plan
+    )
+    return read_plan(whole, extents, servers=[source, *([base] if base else [])], into=into)
 
 
 def read_plan(
-    told: Mapping[str, Any],
+    plan: ReadPlan,
     extents: Iterable[tuple[int, int]] = (),
     *,
     servers: Sequence[Server] = (),
     into: Optional[Path] = None,
 ) -> Run:
     """A mover reads by any plan."""
-    with Meter([server.pid for server in servers]) as run, Mover.read(told, extents) as mover:
+    with Meter([server.pid for server in servers]) as run, Mover.read(plan, extents) as mover:
         reader = subprocess.Popen([*_CORE, f"of={into or '/dev/null'}"], stdin=mover.data_fd)
         mover.close_data()
         spent = processes.wait(reader)
@@ -64,13 +60,13 @@ def read_plan(
 
 def restore(target: Server, capacity: int, segment: Path, **plan: Any) -> Run:
     """A mover writes a stored segment to a disk. `plan`: more keys of the mover's plan."""
-    told = {"target": target.endpoint, "capacity": capacity, **plan}
-    return write_plan(told, segment, servers=[target])
+    whole = WritePlan(target.disk, capacity, **plan)
+    return write_plan(whole, segment, servers=[target])
 
 
-def write_plan(told: Mapping[str, Any], segment: Path, *, servers: Sequence[Server] = ()) -> Run:
+def write_plan(plan: WritePlan, segment: Path, *, servers: Sequence[Server] = ()) -> Run:
     """A mover writes a stored segment by any plan."""
-    with Meter([server.pid for server in servers]) as run, Mover.write(told) as mover:
+    with Meter([server.pid for server in servers]) as run, Mover.write(plan) as mover:
         feeder = subprocess.Popen([*_CORE, f"if={segment}"], stdout=mover.data_fd)
         mover.close_data()
         spent = processes.wait(feeder)

@@ -8,6 +8,8 @@ import re
 
 from vmsnap_lab.filedaemon import JobResult
 
+_IDS = re.compile(r" \[[a-z0-9-]+(, [a-z0-9-]+)*\]$")
+
 
 def said(job: JobResult, *types: str) -> list[str]:
     """What the plugin told, without its prefix: of these message types, or all."""
@@ -35,6 +37,7 @@ def check_failed(job: JobResult, pattern: str) -> str:
     fatal = said(job, "M_FATAL")
     assert (job.status, len(fatal), job.crash) == ("f", 1, None), log(job)
     assert re.search(pattern, fatal[0]), fatal[0]
+    assert _IDS.search(fatal[0].rstrip()), fatal[0]
     assert "fault of the plugin" not in fatal[0]
     return fatal[0]
 

@@ -10,7 +10,7 @@ from typing import Any
 from pyVmomi import vim
 
 from bareos_vmsnap.vsphere import markers
-from vmsnap_lab.demo import portrait
+from vmsnap_lab.demo import fingerprints
 from vmsnap_lab.guest import Guest
 
 Device = vim.vm.device
@@ -34,14 +34,14 @@ class Portrait:
     Nodes are in the tree's order, the VM's own state is the last one.
     """
 
-    faces: list[portrait.Face]
+    faces: list[fingerprints.NodeFingerprint]
     features: list[dict[str, Any]]
     nvram: bytes
 
     @classmethod
     def take(cls, vm: Any, guest: Guest) -> Portrait:
         """Read every disk of every node."""
-        faces = portrait.take(vm, guest)
+        faces = fingerprints.take(vm, guest)
         return cls(faces, [_features(config) for config in _configs(vm)], guest.nvram())
 
 

@@ -94,7 +94,7 @@ def test_the_backup_snapshot_cannot_be_deleted(site: Site) -> None:
     following = site.backup()
     assert following.status == "T"
     assert said(following, "M_WARNING") == [
-        f"VM web1: deleting the backup snapshot that job {job.name} left behind"
+        f"VM web1: deleting the backup snapshot that job {job.name} left behind [leftover-deleted]"
     ]
     assert machine.snapshot_names == ["mine"]
     check_saved(site, machine)

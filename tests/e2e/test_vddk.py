@@ -14,7 +14,8 @@ import pytest
 from pyVim.task import WaitForTask
 from pyVmomi import vmodl
 
-from bareos_vmsnap.mover.child.slots import Scope, Slots
+from bareos_vmsnap.mover.child.slots import Slots
+from bareos_vmsnap.transport.disks import ConnectionLimit
 from vmsnap_lab.filedaemon import Cancel, Message
 from vmsnap_lab.vddk import VixError, plugin
 
@@ -191,7 +192,7 @@ def test_waiting_for_a_connection(site: Site) -> None:
     host = site.find().vm.runtime.host.name
     slots = site.directory / "bareos" / "working" / "bareos-vmsnap-slots"
     others = Slots()
-    others.take({Scope(0, f"ESXi host {host}", 3, str(slots)): 3})
+    others.take({ConnectionLimit(0, f"ESXi host {host}", 3, str(slots)): 3})
     site.on_message = when_it_waits(others.release)
     job = site.backup(vddk_host_connections="3")
     check_ok(job)
@@ -206,7 +207,7 @@ def test_a_job_that_waits_can_be_canceled(site: Site) -> None:
     host = site.find().vm.runtime.host.name
     slots = site.directory / "bareos" / "working" / "bareos-vmsnap-slots"
     others = Slots()
-    others.take({Scope(0, f"ESXi host {host}", 3, str(slots)): 3})
+    others.take({ConnectionLimit(0, f"ESXi host {host}", 3, str(slots)): 3})
     try:
         cancel = Cancel()
         site.on_message = when_it_waits(cancel.request)

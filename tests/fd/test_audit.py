@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bareos_vmsnap.errors import Canceled
-from bareos_vmsnap.fd import audit
+from bareos_vmsnap.extents import CBT_BLOCK as BLOCK
+from bareos_vmsnap.fd.methods import audit
 from bareos_vmsnap.mover.client.launch import Interpreter
-
-BLOCK = audit.BLOCK
+from bareos_vmsnap.mover.plan import ReadPlan
+from bareos_vmsnap.transport.disks import Qcow2Disk
 
 
 @given(
@@ -45,7 +46,7 @@ def test_a_sample_touches_nothing_changed(
     assert all(start + n <= capacity and 0 < n <= BLOCK for start, n in found)
 
 
-def plan(tmp_path: Path, difference: int) -> dict[str, object]:
+def plan(tmp_path: Path, difference: int) -> ReadPlan:
     """Two disks of 1 MiB that differ in one byte."""
     content = bytearray(random.Random(1).randbytes(1 << 20))
     for name in ("base", "disk"):
@@ -54,26 +55,20 @@ def plan(tmp_path: Path, difference: int) -> dict[str, object]:
         image = tmp_path / f"{name}.qcow2"
         command = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(tmp_path / name)]
         subprocess.run([*command, str(image)], check=True)
-    return {
-        "operation": "read",
-        "source": {"transport": "qcow2", "path": str(tmp_path / "disk.qcow2")},
-        "base": {"transport": "qcow2", "path": str(tmp_path / "base.qcow2")},
-        "header": {},
-        "capacity": 1 << 20,
-        "granularity": BLOCK,
-    }
+    source, base = (Qcow2Disk(str(tmp_path / f"{name}.qcow2")) for name in ("disk", "base"))
+    return ReadPlan(source, {}, 1 << 20, "audit", base=base)
 
 
 def test_a_difference_within_the_sample_is_found(tmp_path: Path) -> None:
-    told = plan(tmp_path, difference=5 * BLOCK + 7)
+    reading = plan(tmp_path, difference=5 * BLOCK + 7)
     everything = audit.sample([], 1 << 20, 16, random.Random(1))
-    assert audit.differing(told, everything, threading.Event(), Interpreter()) == BLOCK
+    assert audit.differing(reading, everything, threading.Event(), Interpreter()) == BLOCK
 
 
 def test_a_difference_outside_the_sample_is_not_looked_at(tmp_path: Path) -> None:
-    told = plan(tmp_path, difference=5 * BLOCK + 7)
+    reading = plan(tmp_path, difference=5 * BLOCK + 7)
     assert (
-        audit.differing(told, [(0, BLOCK), (6 * BLOCK, BLOCK)], threading.Event(), Interpreter())
+        audit.differing(reading, [(0, BLOCK), (6 * BLOCK, BLOCK)], threading.Event(), Interpreter())
         == 0
     )
 

@@ -72,13 +72,13 @@ def test_password_and_uri_are_taken_as_they_are() -> None:
     parsed = options.parse(given, password_in_line=True)
     assert parsed.options.vcpass == "a%41"
     assert parsed.options.nbd_uri == "nbd://h/%7Bx{disk}"
-    assert any("vcpass stands in the plugin string" in w for w in parsed.warnings)
+    assert any("vcpass stands in the plugin string" in w.text for w in parsed.warnings)
 
 
 def test_options_of_bareos_own_plugin_that_mean_nothing_here_are_told() -> None:
     parsed = options.parse({**GOOD, "vadp_dumper_verbose": "yes", "do_io_in_core": "yes"})
     assert len(parsed.warnings) == 3
-    assert parsed.warnings[-1] == "nbd_uri has no effect: it goes with transport=nbd"
+    assert parsed.warnings[-1].text == "nbd_uri has no effect: it goes with transport=nbd"
 
 
 def test_password_file(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,6 +13,7 @@ from bareos_vmsnap import errors
 from bareos_vmsnap.fd.items import SegmentFile
 from bareos_vmsnap.fd.segment_queue import SegmentQueue
 from bareos_vmsnap.mover.client.launch import Interpreter
+from bareos_vmsnap.transport.disks import DiskDescription
 from bareos_vmsnap.tree import ladder, plan_backup
 from tests.mover import harness
 from tests.mover.harness import MIB
@@ -21,26 +21,26 @@ from tests.tree import trees
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[dict[str, Any]]:
+def disk(tmp_path: Path) -> Iterator[DiskDescription]:
     path = harness.image(tmp_path, "disk", harness.disk(4 * MIB))
     with harness.nbdkit(tmp_path, "-r", "file", str(path)) as endpoint:
         yield endpoint
 
 
-def queue_of(disk: dict[str, Any], refused: str = "") -> tuple[SegmentQueue, list[str]]:
+def queue_of(disk: DiskDescription, refused: str = "") -> tuple[SegmentQueue, list[str]]:
     """The queue of a tree's four segments, one of which cannot be made; their names in order."""
     plan = plan_backup.plan(trees.observed("A\n  B\n    C *\n"), trees.job(), ladder.Policy())
 
     def make(task: plan_backup.Task) -> SegmentFile:
         if refused and refused in task.segment.name:
             raise errors.BackupError("no way to read it")
-        told = harness.read_plan(disk, 4 * MIB, "full")
-        return SegmentFile(task.segment, task.rungs[0], told, (), 0, 0)
+        reading = harness.read_plan(disk, 4 * MIB, "full")
+        return SegmentFile(task.segment, task.rungs[0], reading, (), 0, 0)
 
     return SegmentQueue(plan.tasks, make, Interpreter()), [task.segment.name for task in plan.tasks]
 
 
-def test_every_segment_comes_once_and_whole(disk: dict[str, Any]) -> None:
+def test_every_segment_comes_once_and_whole(disk: DiskDescription) -> None:
     queue, names = queue_of(disk)
     got = []
     while (item := queue.take()) is not None:
@@ -54,7 +54,7 @@ def test_every_segment_comes_once_and_whole(disk: dict[str, Any]) -> None:
     assert queue.take() is None
 
 
-def test_one_that_is_taken_and_not_started_is_given_up(disk: dict[str, Any]) -> None:
+def test_one_that_is_taken_and_not_started_is_given_up(disk: DiskDescription) -> None:
     queue, names = queue_of(disk)
     first = queue.take()
     assert first is not None
@@ -67,7 +67,7 @@ def test_one_that_is_taken_and_not_started_is_given_up(disk: dict[str, Any]) -> 
     queue.close()
 
 
-def test_what_is_wrong_with_the_next_one_is_told_in_its_turn(disk: dict[str, Any]) -> None:
+def test_what_is_wrong_with_the_next_one_is_told_in_its_turn(disk: DiskDescription) -> None:
     queue, _ = queue_of(disk, refused="-B/scsi")
     first = queue.take()
     assert first is not None
@@ -79,7 +79,7 @@ def test_what_is_wrong_with_the_next_one_is_told_in_its_turn(disk: dict[str, Any
         queue.take()
 
 
-def test_closing_kills_what_waits(disk: dict[str, Any]) -> None:
+def test_closing_kills_what_waits(disk: DiskDescription) -> None:
     queue, _ = queue_of(disk)
     first = queue.take()
     assert first is not None

@@ -10,24 +10,31 @@ import random
 import subprocess
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Optional
 
 from bareos_vmsnap.mover.client.mover import Mover
+from bareos_vmsnap.mover.plan import ReadPlan, WritePlan
 from bareos_vmsnap.mover.report import Report
 from bareos_vmsnap.stream.frame import Frame
 from bareos_vmsnap.stream.reader import SegmentReader
+from bareos_vmsnap.transport.disks import DiskDescription, NbdDisk, Qcow2Disk
 
 KIB = 1024
 MIB = 1024 * KIB
 TIMEOUT = 90.0
+# For scripts that are given the repr() of a plan.
+IMPORTS = (
+    "from bareos_vmsnap.mover.plan import *; from bareos_vmsnap.transport.disks import *; "
+    "from bareos_vmsnap.mover.client import *"
+)
 
 
 @contextmanager
-def nbdkit(folder: Path, *arguments: str) -> Iterator[dict[str, Any]]:
-    """Run nbdkit, yield its endpoint description with its pid under a key of its own."""
+def nbdkit(folder: Path, *arguments: str) -> Iterator[NbdDisk]:
+    """Run nbdkit, yield the description of its disk."""
     socket = folder / f"nbdkit-{random.getrandbits(32):08x}"
     ready = socket.with_suffix(".pid")
     process = subprocess.Popen(
@@ -36,15 +43,16 @@ def nbdkit(folder: Path, *arguments: str) -> Iterator[dict[str, Any]]:
     )
     try:
         wait_until(ready.exists)
-        yield {"transport": "nbd", "uri": f"nbd+unix:///?socket={socket}"}
+        yield NbdDisk(f"nbd+unix:///?socket={socket}")
     finally:
         process.kill()
         process.wait()
 
 
-def pid_of(endpoint: Mapping[str, Any]) -> int:
-    """Return the process of an nbdkit endpoint."""
-    return int(Path(endpoint["uri"].partition("socket=")[2] + ".pid").read_text())
+def pid_of(disk: DiskDescription) -> int:
+    """Return the process of an nbdkit."""
+    assert isinstance(disk, NbdDisk)
+    return int(Path(disk.uri.partition("socket=")[2] + ".pid").read_text())
 
 
 def image(folder: Path, name: str, content: bytes, image_format: str = "raw") -> Path:
@@ -64,9 +72,9 @@ def image(folder: Path, name: str, content: bytes, image_format: str = "raw") ->
     return other
 
 
-def qcow2(path: Path) -> dict[str, Any]:
-    """Return the endpoint description of a local image."""
-    return {"transport": "qcow2", "path": str(path)}
+def qcow2(path: Path) -> Qcow2Disk:
+    """Return the description of a local image."""
+    return Qcow2Disk(str(path))
 
 
 def empty_image(folder: Path, name: str, size: int) -> Path:
@@ -119,32 +127,26 @@ def changed(content: bytes, seed: int, places: int = 12) -> tuple[bytes, list[tu
     return bytes(result), sorted(extents)
 
 
-def read_plan(source: Mapping[str, Any], capacity: int, method: str, **more: Any) -> dict[str, Any]:
+def read_plan(source: DiskDescription, capacity: int, method: str, **more: Any) -> ReadPlan:
     """Return a plan to read."""
-    return {
-        "source": source,
-        "header": {"node": "n1"},
-        "capacity": capacity,
-        "method": method,
-        **more,
-    }
+    more.setdefault("header", {"node": "n1"})
+    return ReadPlan(source=source, capacity=capacity, method=method, **more)
 
 
-def write_plan(target: Mapping[str, Any], capacity: int, **more: Any) -> dict[str, Any]:
+def write_plan(target: DiskDescription, capacity: int, **more: Any) -> WritePlan:
     """Return a plan to write."""
-    return {"target": target, "capacity": capacity, "expect": {"node": "n1"}, **more}
+    more.setdefault("expect", {"node": "n1"})
+    return WritePlan(target=target, capacity=capacity, **more)
 
 
-def backup(
-    plan: Mapping[str, Any], extents: Iterable[tuple[int, int]] = ()
-) -> tuple[bytes, Report]:
+def backup(plan: ReadPlan, extents: Iterable[tuple[int, int]] = ()) -> tuple[bytes, Report]:
     """Read a segment as Bareos would; return it with the report."""
     with Mover.read(plan, extents) as mover:
         data = receive(mover)
         return data, mover.finish(TIMEOUT)
 
 
-def restore(plan: Mapping[str, Any], data: bytes) -> Report:
+def restore(plan: WritePlan, data: bytes) -> Report:
     """Write a segment as Bareos would."""
     with Mover.write(plan) as mover:
         send(mover, data)

@@ -17,9 +17,11 @@ import pytest
 import bareos_vmsnap
 from bareos_vmsnap import extents
 from bareos_vmsnap.mover import wire
+from bareos_vmsnap.mover.child.errors import PlanError
+from bareos_vmsnap.mover.child.plan_intake import receive
 from bareos_vmsnap.mover.client.mover import Mover, MoverError
-from bareos_vmsnap.mover.plan import PlanFailure, receive
 from bareos_vmsnap.processes.pipes import Channel
+from bareos_vmsnap.transport.disks import NbdDisk
 
 from . import harness
 from .harness import KIB, MIB
@@ -146,7 +148,7 @@ def test_the_package_is_found_from_anywhere(tmp_path: Path) -> None:
     source = harness.qcow2(harness.empty_image(tmp_path, "disk", MIB))
     script = (
         f"import sys; sys.path.insert(0, {str(copy.parent)!r})\n"
-        "from bareos_vmsnap.mover.client import Mover\n"
+        f"{harness.IMPORTS}\n"
         f"Mover.read({harness.read_plan(source, MIB, 'full')!r}).finish(30)\n"
     )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -158,10 +160,9 @@ def test_secrets_are_nowhere_to_be_seen(tmp_path: Path) -> None:
     secret = "correct-horse-battery"
     path = harness.image(tmp_path, "disk", harness.disk(4 * MIB))
     with harness.nbdkit(tmp_path, "-r", "file", str(path)) as endpoint:
-        uri = endpoint["uri"].replace("nbd+unix://", f"nbd+unix://{secret}@") + f"&x={secret}"
-        plan = harness.read_plan(
-            {"transport": "nbd", "uri": uri}, 4 * MIB, "full", compression="none"
-        )
+        uri = endpoint.uri.replace("nbd+unix://", f"nbd+unix://{secret}@") + f"&x={secret}"
+        plan = harness.read_plan(NbdDisk(uri), 4 * MIB, "full", compression="none")
+        assert secret not in repr(plan)
         with Mover.read(plan) as mover:
             harness.wait_until(lambda: len(_open_files(mover._process.pid)) > 8)
             for file in ("cmdline", "environ"):
@@ -171,15 +172,9 @@ def test_secrets_are_nowhere_to_be_seen(tmp_path: Path) -> None:
                 mover.finish(harness.TIMEOUT)
     assert secret not in str(caught.value)
     unparsable = f"nbd://{secret}@%zz:99999999/?socket=/x"
-    for broken in (
-        {"uri": secret},
-        {"uri": unparsable},
-        {"uri": f"http://{secret}"},
-        {"uri": uri, "more": secret},
-    ):
-        source = {"transport": "nbd", **broken}
+    for broken in (secret, unparsable, f"http://{secret}"):
         with pytest.raises(MoverError) as caught:
-            harness.backup(harness.read_plan(source, 4 * MIB, "full"))
+            harness.backup(harness.read_plan(NbdDisk(broken), 4 * MIB, "full"))
         assert secret not in str(caught.value)
 
 
@@ -201,12 +196,12 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 def test_the_plan_arrives_whole_or_not_at_all() -> None:
-    plan = {**harness.read_plan({"transport": "nbd"}, MIB, "cbt"), "operation": "read"}
+    plan = harness.read_plan(NbdDisk("nbd://localhost"), MIB, "cbt")
     given = [(number * 1024, 512) for number in range(10_000)]
     whole = b"".join(wire.pack(plan, iter(given)))
     assert _received(whole) == given
     for length in (0, 2, 100, len(whole) - 1, len(whole) - 16, len(whole) - 24, len(whole) - 8000):
-        with pytest.raises(PlanFailure, match="cut off"):
+        with pytest.raises(PlanError, match="cut off"):
             _received(whole[:length])
     assert extents.total(given) == 10_000 * 512
 

@@ -14,12 +14,13 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Callable
+from typing import Callable
 
 import pytest
 
 from bareos_vmsnap.mover.client import launch
 from bareos_vmsnap.mover.client.mover import Mover, MoverError
+from bareos_vmsnap.transport.disks import DiskDescription, NbdDisk
 
 from . import harness
 from .harness import KIB, MIB
@@ -43,7 +44,7 @@ def scratch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def slow(tmp_path: Path) -> Iterator[dict[str, Any]]:
+def slow(tmp_path: Path) -> Iterator[DiskDescription]:
     """A disk that takes half a minute to read or write; slow.log has what was asked of it."""
     path = harness.image(tmp_path, "slow", harness.disk(SIZE))
     log = f"logfile={tmp_path / 'slow.log'}"
@@ -55,7 +56,7 @@ def slow(tmp_path: Path) -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture
-def local(tmp_path: Path) -> dict[str, Any]:
+def local(tmp_path: Path) -> DiskDescription:
     """A local image, for which the mover starts qemu-nbd."""
     return harness.qcow2(harness.image(tmp_path, "disk", harness.disk(SIZE), "qcow2"))
 
@@ -76,7 +77,7 @@ def kill_soon(mover: Mover) -> None:
     threading.Timer(0.3, os.kill, (pid_of(mover), signal.SIGKILL)).start()
 
 
-def stuck_reader(endpoint: dict[str, Any]) -> Mover:
+def stuck_reader(endpoint: DiskDescription) -> Mover:
     """Start a mover whose data nobody reads: the pipe is full, the server runs."""
     mover = Mover.read(harness.read_plan(endpoint, SIZE, "full", compression="none"))
     mover.wait_ready(harness.TIMEOUT)
@@ -101,31 +102,31 @@ def test_a_failing_read_names_the_place(tmp_path: Path, rate: str) -> None:
         ) as caught,
     ):
         harness.backup(harness.read_plan(source, SIZE, "full", chunk=64 * KIB))
-    assert caught.value.kind == "nbd"
+    assert caught.value.id == "nbd-failed"
 
 
 def test_a_server_that_is_not_there(tmp_path: Path) -> None:
-    source = {"transport": "nbd", "uri": f"nbd+unix:///?socket={tmp_path}/nothing"}
+    source = NbdDisk(f"nbd+unix:///?socket={tmp_path}/nothing")
     with pytest.raises(MoverError, match="cannot connect") as caught:
         harness.backup(harness.read_plan(source, SIZE, "full"))
-    assert caught.value.kind == "nbd"
+    assert caught.value.id == "nbd-failed"
     plan = harness.write_plan(source, SIZE)
     with Mover.write(plan) as mover, pytest.raises(MoverError, match="cannot connect"):
         mover.wait_ready(harness.TIMEOUT)
 
 
-def test_the_server_is_killed_while_reading(slow: dict[str, Any], tmp_path: Path) -> None:
+def test_the_server_is_killed_while_reading(slow: DiskDescription, tmp_path: Path) -> None:
     with Mover.read(harness.read_plan(slow, SIZE, "cbt"), [(0, SIZE)]) as mover:
         mover.wait_ready(harness.TIMEOUT)
         wait_until_asked(tmp_path, "Read")
         os.kill(harness.pid_of(slow), signal.SIGKILL)
         with pytest.raises(MoverError, match=r"NBD server .*: read of \d+ bytes at") as caught:
             mover.finish(harness.TIMEOUT)
-    assert caught.value.kind == "nbd"
+    assert caught.value.id == "nbd-failed"
 
 
 def test_the_server_is_killed_while_writing(
-    slow: dict[str, Any], local: dict[str, Any], tmp_path: Path
+    slow: DiskDescription, local: DiskDescription, tmp_path: Path
 ) -> None:
     data, _ = harness.backup(harness.read_plan(local, SIZE, "full", compression="none"))
     with Mover.write(harness.write_plan(slow, SIZE)) as mover:
@@ -136,10 +137,10 @@ def test_the_server_is_killed_while_writing(
         core.join(harness.TIMEOUT)
         with pytest.raises(MoverError, match=r"NBD server .*: write of \d+ bytes at") as caught:
             mover.finish(harness.TIMEOUT)
-    assert caught.value.kind == "nbd"
+    assert caught.value.id == "nbd-failed"
 
 
-def test_a_writer_learns_that_the_mover_was_killed(slow: dict[str, Any]) -> None:
+def test_a_writer_learns_that_the_mover_was_killed(slow: DiskDescription) -> None:
     """It waits for room when the other end goes away with all that was not read."""
     with Mover.write(harness.write_plan(slow, SIZE)) as mover:
         mover.wait_ready(harness.TIMEOUT)
@@ -149,10 +150,10 @@ def test_a_writer_learns_that_the_mover_was_killed(slow: dict[str, Any]) -> None
                 os.write(mover.data_fd, bytes(256 * KIB))
         with pytest.raises(MoverError, match="killed by SIGKILL") as caught:
             mover.finish(harness.TIMEOUT)
-    assert caught.value.kind == "died"
+    assert caught.value.id == "mover-died"
 
 
-def test_a_mover_fed_from_a_file_tells_itself_why_it_ended(slow: dict[str, Any]) -> None:
+def test_a_mover_fed_from_a_file_tells_itself_why_it_ended(slow: DiskDescription) -> None:
     with Mover.write(harness.write_plan(slow, SIZE)) as mover:
         mover.wait_ready(harness.TIMEOUT)
         kill_soon(mover)
@@ -162,35 +163,35 @@ def test_a_mover_fed_from_a_file_tells_itself_why_it_ended(slow: dict[str, Any])
             mover.finish(harness.TIMEOUT)
 
 
-def test_the_mover_is_killed(local: dict[str, Any]) -> None:
+def test_the_mover_is_killed(local: DiskDescription) -> None:
     with stuck_reader(local) as mover:
         [server] = harness.children_of(pid_of(mover))
         os.kill(pid_of(mover), signal.SIGKILL)
         harness.receive(mover)
         with pytest.raises(MoverError, match="ended without a report .killed by SIGKILL") as caught:
             mover.finish(harness.TIMEOUT)
-        assert caught.value.kind == "died"
+        assert caught.value.id == "mover-died"
         harness.wait_until(lambda: not harness.is_running(server))
 
 
-def test_sigterm_ends_mover_and_server(local: dict[str, Any]) -> None:
+def test_sigterm_ends_mover_and_server(local: DiskDescription) -> None:
     with stuck_reader(local) as mover:
         [server] = harness.children_of(pid_of(mover))
         os.kill(pid_of(mover), signal.SIGTERM)
         with pytest.raises(MoverError, match="ended by SIGTERM") as caught:
             mover.finish(harness.TIMEOUT)
-        assert caught.value.kind == "terminated"
+        assert caught.value.id == "mover-terminated"
         harness.wait_until(lambda: not harness.is_running(server))
 
 
-def test_sigint_is_left_to_the_parent(local: dict[str, Any]) -> None:
+def test_sigint_is_left_to_the_parent(local: DiskDescription) -> None:
     with stuck_reader(local) as mover:
         os.kill(pid_of(mover), signal.SIGINT)
         harness.receive(mover)
         assert mover.finish(harness.TIMEOUT).frames
 
 
-def test_nothing_is_left_behind_by_a_kill(local: dict[str, Any], scratch: Path) -> None:
+def test_nothing_is_left_behind_by_a_kill(local: DiskDescription, scratch: Path) -> None:
     with stuck_reader(local) as mover:
         [server] = harness.children_of(pid_of(mover))
         assert list(scratch.iterdir())
@@ -201,30 +202,29 @@ def test_nothing_is_left_behind_by_a_kill(local: dict[str, Any], scratch: Path) 
         with pytest.raises(MoverError, match="stopped before its end") as caught:
             mover.finish(harness.TIMEOUT)
         mover.kill()
-    assert caught.value.kind == "killed"
+    assert caught.value.id == "mover-killed"
     assert not harness.is_running(server)
     assert list(scratch.iterdir()) == []
 
 
-def test_a_stopped_mover_is_killed_all_the_same(local: dict[str, Any]) -> None:
+def test_a_stopped_mover_is_killed_all_the_same(local: DiskDescription) -> None:
     with stuck_reader(local) as mover:
         [server] = harness.children_of(pid_of(mover))
         os.kill(pid_of(mover), signal.SIGSTOP)
         with pytest.raises(MoverError, match="did not end within 0 s") as caught:
             mover.finish(0.2)
-    assert caught.value.kind == "timeout"
+    assert caught.value.id == "mover-late"
     harness.wait_until(lambda: not harness.is_running(server))
 
 
 @pytest.mark.parametrize("launcher", ["Interpreter", "ForkServerClient"])
 @pytest.mark.parametrize("direction", ["read", "write"])
-def test_the_parent_is_killed(local: dict[str, Any], direction: str, launcher: str) -> None:
+def test_the_parent_is_killed(local: DiskDescription, direction: str, launcher: str) -> None:
     """Mover and server end with a parent that cannot tell them, and that has other children."""
     script = textwrap.dedent(
         f"""
         import subprocess, sys, time
-        from bareos_vmsnap.mover.client.mover import Mover
-        from bareos_vmsnap.mover.client.launch import ForkServerClient, Interpreter
+        {harness.IMPORTS}
         launcher = {launcher}()
         if {direction!r} == "read":
             mover = Mover.read({harness.read_plan(local, SIZE, "full")!r}, launcher=launcher)
@@ -251,7 +251,7 @@ def test_the_parent_is_killed(local: dict[str, Any], direction: str, launcher: s
         parent.stdout.close()
 
 
-def test_a_forgotten_mover_ends(local: dict[str, Any]) -> None:
+def test_a_forgotten_mover_ends(local: DiskDescription) -> None:
     mover = stuck_reader(local)
     pid = pid_of(mover)
     process = mover._process
@@ -260,13 +260,13 @@ def test_a_forgotten_mover_ends(local: dict[str, Any]) -> None:
     assert not harness.is_running(pid)
 
 
-def test_the_reader_goes_away(local: dict[str, Any]) -> None:
+def test_the_reader_goes_away(local: DiskDescription) -> None:
     with stuck_reader(local) as mover:
         os.read(mover.data_fd, 100)
         mover.close_data()
         with pytest.raises(MoverError, match="reader went away") as caught:
             mover.finish(harness.TIMEOUT)
-    assert caught.value.kind == "broken-pipe"
+    assert caught.value.id == "reader-gone"
 
 
 def test_a_failure_is_reported_while_the_pipe_is_full(tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_a_failure_is_reported_while_the_pipe_is_full(tmp_path: Path) -> None:
         "rdelay=50ms",
     ) as source:
         plan = harness.read_plan(
-            source, SIZE, "full", compression="none", in_flight=16, connections=4
+            source, SIZE, "full", compression="none", requests_in_flight=16, connections=4
         )
         with Mover.read(plan) as mover:
             mover.wait_ready(harness.TIMEOUT)
@@ -298,7 +298,7 @@ def test_a_failure_is_reported_while_the_pipe_is_full(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [launch.Interpreter, launch.ForkServerClient])
 def test_a_missing_module_is_named(
-    local: dict[str, Any],
+    local: DiskDescription,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     kind: Callable[[], launch.Launcher],
@@ -307,36 +307,36 @@ def test_a_missing_module_is_named(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(MoverError, match="No module named 'nbd'.*python3-libnbd") as caught:
         Mover.read(harness.read_plan(local, SIZE, "full"), launcher=kind()).finish(harness.TIMEOUT)
-    assert caught.value.kind == "environment"
+    assert caught.value.id == "module-missing"
 
 
 @pytest.mark.parametrize("kind", [launch.Interpreter, launch.ForkServerClient])
 def test_a_missing_interpreter_is_named(
-    local: dict[str, Any], kind: Callable[[str], launch.Launcher]
+    local: DiskDescription, kind: Callable[[str], launch.Launcher]
 ) -> None:
     with pytest.raises(MoverError, match="cannot start /nowhere/python3") as caught:
         Mover.read(harness.read_plan(local, SIZE, "full"), launcher=kind("/nowhere/python3"))
-    assert caught.value.kind == "start"
+    assert caught.value.id == "process-not-started"
 
 
 @pytest.mark.parametrize("kind", [launch.Interpreter, launch.ForkServerClient])
 def test_a_mover_that_dies_at_once(
-    local: dict[str, Any], kind: Callable[[str], launch.Launcher]
+    local: DiskDescription, kind: Callable[[str], launch.Launcher]
 ) -> None:
     with pytest.raises(MoverError, match="ended without a report|movers .* has ended") as caught:
         mover = Mover.read(harness.read_plan(local, SIZE, "full"), launcher=kind("/bin/false"))
         mover.finish(harness.TIMEOUT)
-    assert caught.value.kind == "died"
+    assert caught.value.id == "mover-died"
 
 
-def test_a_mover_that_lies(local: dict[str, Any], tmp_path: Path) -> None:
+def test_a_mover_that_lies(local: DiskDescription, tmp_path: Path) -> None:
     """Neither words nor exit status count alone."""
     fake = tmp_path / "python"
     report = (
         '{"ok": true, "frames": 1, "data_bytes": 512, "zero_bytes": 0, "stored_bytes": 512,'
         ' "stream_bytes": %d, "digest": "' + 32 * "0" + '", "header": {}, "notes": []}'
     )
-    for size, status, kind in ((700, 0, ""), (700, 9, "died"), (600, 0, "report")):
+    for size, status, id in ((700, 0, ""), (700, 9, "mover-died"), (600, 0, "mover-report")):
         fake.write_text(
             f"""#!{sys.executable}
 import os, sys
@@ -351,9 +351,9 @@ sys.exit({status})
         mover = Mover.read(
             harness.read_plan(local, SIZE, "full"), launcher=launch.Interpreter(str(fake))
         )
-        if not kind:
+        if not id:
             assert mover.finish(harness.TIMEOUT).frames == 1
             continue
         with pytest.raises(MoverError) as caught:
             mover.finish(harness.TIMEOUT)
-        assert caught.value.kind == kind
+        assert caught.value.id == id

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bareos_vmsnap.mover.child.intake import BATCH, Intake
 from bareos_vmsnap.stream import layout
-from bareos_vmsnap.stream.writer import SegmentWriter
+from tests.stream.segment_writer import SegmentWriter
 
 from .harness import KIB
 

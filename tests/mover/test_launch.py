@@ -10,12 +10,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Optional
+from typing import BinaryIO, Optional
 
 import pytest
 
 from bareos_vmsnap.mover.client.launch import ForkServerClient
 from bareos_vmsnap.mover.client.mover import Mover, MoverError
+from bareos_vmsnap.transport.disks import DiskDescription
 
 from . import harness
 from .harness import MIB
@@ -25,7 +26,7 @@ CONTENT = harness.disk(SIZE)
 
 
 @pytest.fixture
-def local(tmp_path: Path) -> dict[str, Any]:
+def local(tmp_path: Path) -> DiskDescription:
     return harness.qcow2(harness.image(tmp_path, "disk", CONTENT, "qcow2"))
 
 
@@ -49,7 +50,7 @@ def check_whole(mover: Mover) -> None:
 
 
 def test_several_at_a_time_and_one_after_another(
-    local: dict[str, Any], server: ForkServerClient
+    local: DiskDescription, server: ForkServerClient
 ) -> None:
     plan = harness.read_plan(local, SIZE, "full", compression="none")
     pid = pid_of(server)
@@ -61,7 +62,7 @@ def test_several_at_a_time_and_one_after_another(
 
 
 def test_one_is_killed_and_the_others_go_on(
-    local: dict[str, Any], server: ForkServerClient
+    local: DiskDescription, server: ForkServerClient
 ) -> None:
     plan = harness.read_plan(local, SIZE, "full", compression="none")
     with Mover.read(plan, launcher=server) as first, Mover.read(plan, launcher=server) as other:
@@ -72,7 +73,7 @@ def test_one_is_killed_and_the_others_go_on(
         check_whole(other)
 
 
-def test_a_mover_that_ignores_being_ended(local: dict[str, Any], server: ForkServerClient) -> None:
+def test_a_mover_that_ignores_being_ended(local: DiskDescription, server: ForkServerClient) -> None:
     """Its server ends as well, which nobody but the mover knows."""
     plan = harness.read_plan(local, SIZE, "full", compression="none")
     with Mover.read(plan, launcher=server) as mover:
@@ -85,7 +86,7 @@ def test_a_mover_that_ignores_being_ended(local: dict[str, Any], server: ForkSer
         harness.wait_until(lambda: not harness.is_running(nbd))
 
 
-def test_the_fork_server_is_killed(local: dict[str, Any], server: ForkServerClient) -> None:
+def test_the_fork_server_is_killed(local: DiskDescription, server: ForkServerClient) -> None:
     """Its movers cannot be vouched for any more; the next one gets a new server."""
     plan = harness.read_plan(local, SIZE, "full", compression="none")
     with Mover.read(plan, launcher=server) as mover:

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bareos_vmsnap.mover.child.dispatcher import AHEAD, BATCH_PIECES, Batch, Dispatcher, Piece
-from bareos_vmsnap.mover.child.failures import AccountingFailure
+from bareos_vmsnap.mover.child.errors import AccountingError
 from bareos_vmsnap.mover.child.memory import Buffer
 from bareos_vmsnap.mover.child.record_spool import RecordSpool
 from bareos_vmsnap.mover.child.segment_channel import Part, SegmentChannel
@@ -27,7 +27,7 @@ from bareos_vmsnap.mover.child.selection import Different
 from bareos_vmsnap.mover.child.worker_threads import WorkerThreads
 from bareos_vmsnap.mover.child.zeros import MAX_AGE, MAX_RUNS, ZeroRuns
 from bareos_vmsnap.stream import layout, payload
-from bareos_vmsnap.stream.errors import Truncated
+from bareos_vmsnap.stream.errors import TruncatedError
 from bareos_vmsnap.stream.verify import verify
 
 
@@ -178,11 +178,11 @@ def test_a_segment_that_misses_something_gets_no_trailer() -> None:
     descriptor = os.memfd_create("segment")
     segment = SegmentChannel(descriptor, {"capacity": 4096, "chunk": 512})
     segment.write([Part(0, 512, None), Part(512, 512, payload.pack(b"x" * 512))])
-    with pytest.raises(AccountingFailure):
+    with pytest.raises(AccountingError):
         segment.finish(4096)
     with os.fdopen(descriptor, "rb") as file:
         file.seek(0)
-        with pytest.raises(Truncated):
+        with pytest.raises(TruncatedError):
             verify(file)
 
 

@@ -11,14 +11,15 @@ import sys
 import textwrap
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from bareos_vmsnap.mover.child.failures import PlanFailure
-from bareos_vmsnap.mover.child.slots import Scope, Slots, scopes
+from bareos_vmsnap.mover.child.errors import PlanError
+from bareos_vmsnap.mover.child.slots import Slots
 from bareos_vmsnap.mover.client.mover import Mover, MoverError
+from bareos_vmsnap.transport.disks import ConnectionLimit, DiskDescription
 
 from . import harness
 from .harness import MIB
@@ -28,12 +29,12 @@ pytestmark = pytest.mark.usefixtures("both_launchers")
 SIZE = 8 * MIB  # more than the pipe takes
 
 
-def scope(folder: Path, limit: int, name: str = "ESXi host a/b", rank: int = 0) -> Scope:
-    return Scope(rank, name, limit, str(folder))
+def scope(folder: Path, limit: int, name: str = "ESXi host a/b", rank: int = 0) -> ConnectionLimit:
+    return ConnectionLimit(rank, name, limit, str(folder))
 
 
-def given(folder: Path, limit: int) -> list[dict[str, Any]]:
-    return [{"rank": 0, "name": "ESXi host a/b", "limit": limit, "directory": str(folder)}]
+def limits(folder: Path, limit: int) -> tuple[ConnectionLimit, ...]:
+    return (scope(folder, limit),)
 
 
 def test_slots_are_counted_and_freed(tmp_path: Path) -> None:
@@ -60,24 +61,19 @@ def test_where_one_scope_is_full_nothing_of_another_is_kept(tmp_path: Path) -> N
 
 
 def test_more_than_there_can_ever_be_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PlanFailure, match="2 connections at once are needed, ESXi host a/b may"):
+    with pytest.raises(PlanError, match="2 connections at once are needed, ESXi host a/b may"):
         Slots().take({scope(tmp_path, 1): 2})
-
-
-@pytest.mark.parametrize("bad", [["x"], [{"name": "a"}], [{"rank": 0, "colour": "blue"}]])
-def test_a_malformed_scope_is_refused(bad: list[Any]) -> None:
-    with pytest.raises(PlanFailure, match="slots"):
-        scopes(bad)
 
 
 # Whole lines in one call: with PYTHONUNBUFFERED, print takes two, and others come between.
 _WORKER = """
     import os, random, sys, time
-    from bareos_vmsnap.mover.child.slots import Scope, Slots
+    from bareos_vmsnap.mover.child.slots import Slots
+    from bareos_vmsnap.transport.disks import ConnectionLimit
     folder, seed = sys.argv[1], int(sys.argv[2])
     dice = random.Random(seed)
-    host = [Scope(0, f"host {n}", 3, folder) for n in range(2)]
-    vcenter = Scope(1, "vcenter", 4, folder)
+    host = [ConnectionLimit(0, f"host {n}", 3, folder) for n in range(2)]
+    vcenter = ConnectionLimit(1, "vcenter", 4, folder)
     for _ in range(6):
         mine, count = Slots(), dice.choice((1, 2))
         wanted = {dice.choice(host): count, vcenter: count}
@@ -135,8 +131,9 @@ def test_never_more_than_the_limit(tmp_path: Path) -> None:
 
 def test_a_killed_process_leaves_no_slot_taken(tmp_path: Path) -> None:
     script = (
-        "import sys, time; from bareos_vmsnap.mover.child.slots import Scope, Slots; s = Slots();"
-        "s.take({Scope(0, 'ESXi host a/b', 1, sys.argv[1]): 1}); print('has', flush=True); time.sleep(60)"
+        "import sys, time; from bareos_vmsnap.mover.child.slots import Slots;"
+        "from bareos_vmsnap.transport.disks import ConnectionLimit; s = Slots();"
+        "s.take({ConnectionLimit(0, 'ESXi host a/b', 1, sys.argv[1]): 1}); print('has', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE)
     assert holder.stdout is not None
@@ -150,9 +147,9 @@ def test_a_killed_process_leaves_no_slot_taken(tmp_path: Path) -> None:
     mine.release()
 
 
-def disk(tmp_path: Path, limit: int) -> dict[str, Any]:
+def disk(tmp_path: Path, limit: int) -> DiskDescription:
     image = harness.image(tmp_path, "disk", harness.disk(SIZE), "qcow2")
-    return {**harness.qcow2(image), "slots": given(tmp_path / "slots", limit)}
+    return replace(harness.qcow2(image), limits=limits(tmp_path / "slots", limit))
 
 
 def test_a_mover_waits_for_its_turn_and_says_so(tmp_path: Path) -> None:
@@ -186,7 +183,7 @@ def test_a_mover_that_waits_is_killed_by_a_cancel(tmp_path: Path) -> None:
             begun = time.monotonic()
             with pytest.raises(MoverError) as told:
                 second.wait_ready(harness.TIMEOUT, canceled=canceled.is_set)
-            assert told.value.kind == "killed"
+            assert told.value.id == "mover-killed"
             assert time.monotonic() - begun < harness.TIMEOUT / 2
             assert not harness.is_running(second._process.pid)
 
@@ -196,14 +193,14 @@ def test_a_mover_that_waits_ends_with_its_parent(tmp_path: Path) -> None:
     script = textwrap.dedent(
         f"""
         import time
-        from bareos_vmsnap.mover.client.mover import Mover
-        mover = Mover.read({{"source": {endpoint!r}, "header": {{}}, "capacity": {SIZE}, "method": "full"}})
+        {harness.IMPORTS}
+        mover = Mover.read(ReadPlan({endpoint!r}, {{}}, {SIZE}, "full"))
         print(mover._process.pid, flush=True)
         mover.wait_ready(60)
         """
     )
     holder = Slots()
-    holder.take({scopes(endpoint["slots"])[0]: 1})
+    holder.take({endpoint.limits[0]: 1})
     parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
     assert parent.stdout is not None
     with parent.stdout:
@@ -222,14 +219,14 @@ def test_a_comparison_takes_two_at_once(tmp_path: Path) -> None:
     with Mover.read(plan) as mover:
         mover.wait_ready(harness.TIMEOUT)
         # None is left for more connections, so there is one worker.
-        assert not Slots().take_more({scopes(source["slots"])[0]: 1})
+        assert not Slots().take_more({source.limits[0]: 1})
         harness.receive(mover)
         mover.finish(harness.TIMEOUT)
     with pytest.raises(MoverError, match="2 connections at once are needed"):
         harness.backup(
-            {
-                **plan,
-                "source": {**source, "slots": given(tmp_path, 1)},
-                "base": {**source, "slots": given(tmp_path, 1)},
-            }
+            replace(
+                plan,
+                source=replace(source, limits=limits(tmp_path, 1)),
+                base=replace(source, limits=limits(tmp_path, 1)),
+            )
         )

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bareos_vmsnap.mover.client.mover import Mover, MoverError
-from bareos_vmsnap.stream.writer import SegmentWriter
+from tests.stream.segment_writer import SegmentWriter
 
 from . import harness
 from .harness import KIB, MIB
@@ -49,7 +49,7 @@ def dirty(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("readback", [False, True])
-@pytest.mark.parametrize("more", [{}, {"in_flight": 1}, {"in_flight": 9}])
+@pytest.mark.parametrize("more", [{}, {"requests_in_flight": 1}, {"requests_in_flight": 9}])
 def test_write_over_data(dirty: Path, readback: bool, more: dict[str, int]) -> None:
     content = harness.disk(SIZE - 256 * KIB) + bytes(256 * KIB)
     data = segment_of(content)
@@ -63,7 +63,7 @@ def test_write_over_data(dirty: Path, readback: bool, more: dict[str, int]) -> N
 
 @pytest.mark.parametrize(
     "more",
-    [{}, {"in_flight": 1}, {"in_flight": 9}, {"request": 4096}],
+    [{}, {"requests_in_flight": 1}, {"requests_in_flight": 9}, {"request_size": 4096}],
 )
 def test_frames_of_all_sizes_and_kinds(dirty: Path, more: dict[str, int]) -> None:
     """As changed block tracking gives them: several are taken at once, up to a chunk."""
@@ -95,7 +95,7 @@ def test_frames_of_all_sizes_and_kinds(dirty: Path, more: dict[str, int]) -> Non
 
 def test_the_rate_limit_is_kept(dirty: Path) -> None:
     content = harness.disk(SIZE)
-    plan = harness.write_plan(harness.qcow2(dirty), SIZE, rate=SIZE)
+    plan = harness.write_plan(harness.qcow2(dirty), SIZE, rate_limit=SIZE)
     began = time.monotonic()
     harness.restore(plan, segment_of(content))
     assert time.monotonic() - began >= 0.45
@@ -121,8 +121,8 @@ def test_round_trip_of_a_chain(tmp_path: Path) -> None:
         plan = harness.read_plan(disks[number], SIZE, method, base=base)
         data, read = harness.backup(plan, given)
         drop = method == "allocated"
-        plan = harness.write_plan(harness.qcow2(target), SIZE, drop_zeros=drop, readback=True)
-        written = harness.restore(plan, data)
+        writing = harness.write_plan(harness.qcow2(target), SIZE, drop_zeros=drop, readback=True)
+        written = harness.restore(writing, data)
         assert written.digest == read.digest
         assert harness.content_of(target) == states[number]
         reports.append(read)
@@ -144,14 +144,16 @@ def test_dropping_zeros_over_data_is_caught_by_readback(dirty: Path) -> None:
     plan = harness.write_plan(harness.qcow2(dirty), SIZE, drop_zeros=True, readback=True)
     with pytest.raises(MoverError, match="does not give back") as caught:
         harness.restore(plan, segment_of(bytes(SIZE)))
-    assert caught.value.kind == "readback"
+    assert caught.value.id == "readback-differs"
 
 
 def test_a_server_without_write_zeroes_gets_zeros(tmp_path: Path) -> None:
     path = harness.image(tmp_path, "target", b"\x55" * SIZE)
     content = bytes(2 * MIB) + harness.disk(SIZE - 2 * MIB)
     with harness.nbdkit(tmp_path, "--filter=nozero", "file", str(path), "zeromode=none") as target:
-        harness.restore(harness.write_plan(target, SIZE, request=100 * KIB), segment_of(content))
+        harness.restore(
+            harness.write_plan(target, SIZE, request_size=100 * KIB), segment_of(content)
+        )
     assert path.read_bytes() == content
 
 
@@ -177,10 +179,10 @@ def test_a_target_of_another_size_is_refused(tmp_path: Path) -> None:
     target = harness.qcow2(harness.empty_image(tmp_path, "target", SIZE))
     with pytest.raises(MoverError, match=f"has {SIZE} bytes, expected {SIZE + 512}") as caught:
         harness.restore(harness.write_plan(target, SIZE + 512), segment_of(bytes(SIZE)))
-    assert caught.value.kind == "capacity"
+    assert caught.value.id == "capacity-differs"
     with pytest.raises(MoverError, match="segment is of a disk of") as caught:
         harness.restore(harness.write_plan(target, SIZE), segment_of(bytes(SIZE + 512)))
-    assert caught.value.kind == "capacity"
+    assert caught.value.id == "capacity-differs"
 
 
 def test_another_segment_is_refused(tmp_path: Path) -> None:
@@ -193,7 +195,7 @@ def test_another_segment_is_refused(tmp_path: Path) -> None:
         plan = harness.write_plan(harness.qcow2(path), SIZE, expect=expect)
         with pytest.raises(MoverError, match=problem) as caught:
             harness.restore(plan, data)
-        assert caught.value.kind == "wrong-segment"
+        assert caught.value.id == "wrong-segment"
     assert harness.content_of(path) == bytes(SIZE)
 
 
@@ -219,8 +221,8 @@ def test_damage_is_reported_after_all_was_taken(tmp_path: Path, place: str) -> N
         harness.send(mover, long_tail)
         with pytest.raises(MoverError, match="segment damaged at byte") as caught:
             mover.finish(harness.TIMEOUT)
-    assert caught.value.kind.startswith("segment-")
-    assert caught.value.kind != "segment-trailing"
+    assert caught.value.id.startswith("segment-")
+    assert caught.value.id != "segment-trailing"
 
 
 @pytest.mark.parametrize("length", [0, 10, 100, -65, -64, -1])
@@ -230,7 +232,7 @@ def test_a_truncated_segment_is_refused(tmp_path: Path, length: int) -> None:
     data = data[:length]
     with pytest.raises(MoverError, match="end of the stream") as caught:
         harness.restore(harness.write_plan(harness.qcow2(target), SIZE), data)
-    assert caught.value.kind == "segment-truncated"
+    assert caught.value.id == "segment-truncated"
 
 
 def test_a_target_that_fails_is_named_with_the_place(tmp_path: Path) -> None:
@@ -253,7 +255,7 @@ def test_a_target_that_fails_is_named_with_the_place(tmp_path: Path) -> None:
         pytest.raises(MoverError, match=r"write of \d+ bytes at offset \d+ failed") as caught,
     ):
         harness.restore(harness.write_plan(target, 8 * MIB), data)
-    assert caught.value.kind == "nbd"
+    assert caught.value.id == "nbd-failed"
     assert "ENOSPC" in str(caught.value)
 
 
@@ -280,7 +282,7 @@ esac
         pytest.raises(MoverError, match="flush failed") as caught,
     ):
         harness.restore(harness.write_plan(target, SIZE), data)
-    assert caught.value.kind == "nbd"
+    assert caught.value.id == "nbd-failed"
 
 
 @pytest.mark.parametrize("readback", [True, False])
@@ -301,4 +303,4 @@ def test_readback_catches_a_target_that_lies(tmp_path: Path, readback: bool) -> 
             return
         with pytest.raises(MoverError, match=r"\d+ bytes at offset \d+ differ") as caught:
             harness.restore(plan, data)
-    assert caught.value.kind == "readback"
+    assert caught.value.id == "readback-differs"

@@ -259,7 +259,7 @@ class World:
         if not self._points:
             return
         jobid, expected = self._points[which % len(self._points)]
-        point = self._manifest(jobid).newest.id
+        point = self._manifest(jobid).point.id
         options = f"python3:vmname=restored:restore_timepoint={point}"
         result = self.daemon.restore(self._jobs_for(jobid), name="proof", plugin_options=options)
         texts = [message.text.rstrip() for message in result.messages]
@@ -287,7 +287,7 @@ class World:
     def last_segments(self) -> dict[str, Any]:
         """What the last job sent, by the node's short name."""
         tree = self._manifest(self._points[-1][0])
-        sent = [s for s in tree.segments.values() if s.timepoint == tree.newest.id]
+        sent = [s for s in tree.segments.values() if s.timepoint == tree.point.id]
         return {self.short(segment.node): segment for segment in sent}
 
     def short(self, node: Optional[str]) -> str:
@@ -319,9 +319,9 @@ class World:
             node = by_id.get((item.id, snapshots.utc(item.createTime)))
             if node is not None:
                 self._nodes.setdefault(node, self.machine.snapshots[key].hardware.frozen())
-        self._nodes[tree.newest.state] = self.machine.hardware.frozen()
+        self._nodes[tree.point.state] = self.machine.hardware.frozen()
         for segment in tree.segments.values():
-            if segment.timepoint == tree.newest.id and segment.method == "cbt":
+            if segment.timepoint == tree.point.id and segment.method == "cbt":
                 content = self._nodes[segment.node].disks[segment.disk]
                 base = self._nodes[segment.base or ""].disks[segment.disk]
                 self.counts["sent"] += segment.data + segment.zero

@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bareos_vmsnap.relocation_block.client import BlockProcess
+from bareos_vmsnap.relocation_block.plan import BlockPlan
+from bareos_vmsnap.transport.disks import VddkDisk
 from vmsnap_lab.guest import Guest
 from vmsnap_lab.lab import Lab
 
@@ -28,7 +31,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 class Vm:
-    """A VM, and what a process must know to hold it."""
+    """A VM, and what a process must know to block its relocation."""
 
     def __init__(self, lab: Lab, guest: Guest, folder: Path) -> None:
         self._lab, self._guest, self._folder = lab, guest, folder
@@ -36,28 +39,27 @@ class Vm:
         self.log = folder / "job.log"
 
     @property
-    def held_for(self) -> list[str]:
+    def blocked_for(self) -> list[str]:
         return self._guest.vm.migration_disabled_by
 
-    def given(self, **changed: Any) -> dict[str, Any]:
+    def disk(self, **changed: Any) -> VddkDisk:
         lab = self._lab
-        return {
-            "transport": "vddk",
-            "server": lab.host,
-            "port": lab.port,
-            "user": lab.user,
-            "password": lab.password,
-            "thumbprint": lab.thumbprint,
-            "vm": self.moref,
-            "path": self.moref,
-            "libdir": str(lab.vddk.libdir),
-            "log": str(self.log),
-            **changed,
-        }
+        whole = VddkDisk(
+            server=lab.host,
+            port=lab.port,
+            user=lab.user,
+            password=lab.password,
+            thumbprint=lab.thumbprint,
+            vm=self.moref,
+            path=self.moref,
+            libdir=str(lab.vddk.libdir),
+            log=str(self.log),
+        )
+        return replace(whole, **changed)
 
-    def hold(self, *, disabled: bool = False, probe: bool = False, **changed: Any) -> BlockProcess:
+    def block(self, *, disabled: bool = False, probe: bool = False, **changed: Any) -> BlockProcess:
         lock = str(self._folder / "lock")
-        return BlockProcess(self.given(**changed), disabled=disabled, probe=probe, lock=lock)
+        return BlockProcess(BlockPlan(self.disk(**changed), disabled, lock, probe))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from bareos_vmsnap.relocation_block import diagnosis
 from bareos_vmsnap.relocation_block.answers import identity
-from bareos_vmsnap.transport.vddk.vddk_disk import VddkDisk
+from bareos_vmsnap.transport.disks import VddkDisk
 
 DISK = VddkDisk(
     server="vc.example.org",
@@ -58,7 +58,7 @@ def test_the_cause(line: str, told: Optional[str]) -> None:
         assert found is None
     else:
         assert found is not None
-        assert re.search(told, found), found
+        assert re.search(told, found.text), found
 
 
 def test_an_identity_is_one_that_vmware_takes() -> None:

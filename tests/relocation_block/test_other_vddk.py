@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from bareos_vmsnap.relocation_block.answers import FAILED, Answer
 
@@ -22,13 +23,20 @@ def build(folder: Path, *options: str) -> str:
 
 
 def test_it_gets_what_it_needs(vm: Vm, tmp_path: Path) -> None:
-    given = vm.given(libdir=build(tmp_path), server="vc.example.org", port=8443, user="böse")
-    hold = vm.hold(**given)
-    answer = hold.wait()
-    assert hold.release() == ""
-    assert answer == Answer(FAILED, "VixDiskLib_PrepareForAccess: Ninety-nine (99)")
+    changed: dict[str, Any] = {
+        "libdir": build(tmp_path),
+        "server": "vc.example.org",
+        "port": 8443,
+        "user": "böse",
+    }
+    block = vm.block(**changed)
+    answer = block.wait()
+    assert block.release() == ""
+    assert answer == Answer(
+        FAILED, "VixDiskLib_PrepareForAccess: Ninety-nine (99)", id="relocation-call-failed"
+    )
     text = vm.log.read_text()
-    digest = given["thumbprint"].upper()
+    digest = vm.disk().thumbprint.upper()
     told = f"moref={vm.moref} vc.example.org {digest} 8443 böse … for bareos-vmsnap {vm.moref}\n"
     assert told in text
     assert "error: a line of 3 numbers: 1099511627776 0.5 c\n" in text
@@ -38,13 +46,15 @@ def test_it_gets_what_it_needs(vm: Vm, tmp_path: Path) -> None:
 
 
 def test_a_vm_that_is_held_already_as_vcenter_says(vm: Vm, tmp_path: Path) -> None:
-    hold = vm.hold(disabled=True, libdir=build(tmp_path))
-    assert (hold.wait().word, hold.release()) == ("others", "")
+    block = vm.block(disabled=True, libdir=build(tmp_path))
+    assert (block.wait().word, block.release()) == ("others", "")
     assert f"EndAccess moref={vm.moref} bareos-vmsnap {vm.moref}\n" in vm.log.read_text()
 
 
 def test_it_crashes(vm: Vm, tmp_path: Path) -> None:
-    hold = vm.hold(libdir=build(tmp_path, "-DCRASH"))
-    answer = hold.wait()
-    assert hold.release() == ""
-    assert answer == Answer(FAILED, "its process ended early (killed by SIGABRT)")
+    block = vm.block(libdir=build(tmp_path, "-DCRASH"))
+    answer = block.wait()
+    assert block.release() == ""
+    assert answer == Answer(
+        FAILED, "its process ended early (killed by SIGABRT)", id="block-process-ended"
+    )

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from bareos_vmsnap import codec
 from bareos_vmsnap.relocation_block.answers import (
     BLOCKED,
     CANCELED,
@@ -25,6 +26,7 @@ from bareos_vmsnap.relocation_block.answers import (
     REPLACED,
     Answer,
 )
+from bareos_vmsnap.relocation_block.plan import BlockPlan
 from bareos_vmsnap.transport import TransportError
 from tests.mover.harness import wait_until
 from vmsnap_lab.lab import Lab
@@ -43,9 +45,9 @@ def gone(pid: int) -> bool:
 
 
 def test_from_beginning_to_end(lab: Lab, vm: Vm) -> None:
-    hold = vm.hold()
-    assert hold.wait() == Answer(BLOCKED)
-    assert vm.held_for == [f"bareos-vmsnap {vm.moref}"]
+    block = vm.block()
+    assert block.wait() == Answer(BLOCKED)
+    assert vm.blocked_for == [f"bareos-vmsnap {vm.moref}"]
     process = lab.vddk.processes[-1]
     assert set(process.environment) == {
         *("PATH", "LC_ALL", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONPATH"),
@@ -55,9 +57,9 @@ def test_from_beginning_to_end(lab: Lab, vm: Vm) -> None:
     for text in (*process.arguments, *process.environment.values()):
         assert SECRET not in text
     assert SECRET not in "".join(p.read_text() for p in folder.iterdir())
-    assert hold.release() == ""
-    assert vm.held_for == []
-    assert hold.release() == ""
+    assert block.release() == ""
+    assert vm.blocked_for == []
+    assert block.release() == ""
     assert not folder.exists()
     assert gone(process.pid)
     assert [call.name for call in lab.vddk.calls] == ["InitEx", "PrepareForAccess", "EndAccess"]
@@ -66,9 +68,9 @@ def test_from_beginning_to_end(lab: Lab, vm: Vm) -> None:
 
 def test_what_vddk_logs_is_kept_without_the_password(lab: Lab, vm: Vm) -> None:
     lab.vddk.habits.fail("EndAccess", VixError.HOST_TCP_CONN_LOST)
-    hold = vm.hold(debug=True, user=SECRET)
-    answer = hold.wait()
-    hold.release()
+    block = vm.block(debug=True, user=SECRET)
+    answer = block.wait()
+    block.release()
     assert answer.word == FAILED
     assert "refused the login" in answer.message
     text = vm.log.read_text()
@@ -82,76 +84,78 @@ def test_what_vddk_logs_is_kept_without_the_password(lab: Lab, vm: Vm) -> None:
 def test_the_parent_dies(lab: Lab, vm: Vm) -> None:
     code = (
         "import json, os, sys\n"
+        "from bareos_vmsnap import codec\n"
         "from bareos_vmsnap.relocation_block.client import BlockProcess\n"
-        "hold = BlockProcess(json.loads(sys.stdin.read()), lock=sys.argv[1])\n"
-        "print(hold.wait().word, flush=True)\n"
+        "from bareos_vmsnap.relocation_block.plan import BlockPlan\n"
+        "block = BlockProcess(codec.decode(BlockPlan, json.loads(sys.stdin.read())))\n"
+        "print(block.wait().word, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(vm.log) + ".lock"],
-        input=json.dumps(vm.given()),
+        [sys.executable, "-c", code],
+        input=json.dumps(codec.encode(BlockPlan(vm.disk(), lock=f"{vm.log}.lock"))),
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (done.stdout, done.returncode) == ("held\n", -signal.SIGKILL), done.stderr
-    wait_until(lambda: vm.held_for == [])
+    assert (done.stdout, done.returncode) == ("blocked\n", -signal.SIGKILL), done.stderr
+    wait_until(lambda: vm.blocked_for == [])
     wait_until(lambda: gone(holder(lab)))
     assert not Path(lab.vddk.processes[-1].environment["TMPDIR"]).exists()
 
 
 def test_a_terminated_process_cleans_up(lab: Lab, vm: Vm) -> None:
-    hold = vm.hold()
-    assert hold.wait().held
+    block = vm.block()
+    assert block.wait().blocked
     os.kill(holder(lab), signal.SIGINT)
     time.sleep(0.2)
-    assert vm.held_for
+    assert vm.blocked_for
     os.kill(holder(lab), signal.SIGTERM)
-    wait_until(lambda: vm.held_for == [])
-    assert hold.release() == ""
+    wait_until(lambda: vm.blocked_for == [])
+    assert block.release() == ""
 
 
 def test_a_killed_process_is_told_of_and_the_next_cleans_up(lab: Lab, vm: Vm) -> None:
-    hold = vm.hold()
-    assert hold.wait().held
+    block = vm.block()
+    assert block.wait().blocked
     os.kill(holder(lab), signal.SIGKILL)
-    assert hold.release() == "its process ended early (killed by SIGKILL)"
-    assert vm.held_for
-    following = vm.hold()
+    assert block.release() == "its process ended early (killed by SIGKILL)"
+    assert vm.blocked_for
+    following = vm.block()
     assert following.wait() == Answer(REPLACED)
     assert following.release() == ""
-    assert vm.held_for == []
+    assert vm.blocked_for == []
 
 
 @pytest.mark.parametrize("tells", [True, False])
 def test_what_others_hold_stays(lab: Lab, vm: Vm, tells: bool) -> None:
     """Where VDDK does not tell why it fails, what vCenter says of the VM does."""
     lab.vddk.habits.tells_already_disabled = tells
-    vm.held_for.append("others")
-    hold = vm.hold(disabled=not tells)
-    assert hold.wait() == Answer(OTHERS)
-    assert hold.release() == ""
-    assert vm.held_for == ["others"]
+    vm.blocked_for.append("others")
+    block = vm.block(disabled=not tells)
+    assert block.wait() == Answer(OTHERS)
+    assert block.release() == ""
+    assert vm.blocked_for == ["others"]
 
 
 def test_another_failure_is_told_though_others_hold_it(lab: Lab, vm: Vm) -> None:
-    vm.held_for.append("others")
-    hold = vm.hold(disabled=True, server="192.0.2.1")
-    assert hold.wait().word == FAILED
-    hold.release()
+    vm.blocked_for.append("others")
+    block = vm.block(disabled=True, server="192.0.2.1")
+    assert block.wait().word == FAILED
+    block.release()
 
 
 def test_an_earlier_process_is_waited_for(lab: Lab, vm: Vm) -> None:
     """Its EndAccess, were it the later one, would end what the next has begun."""
     lab.vddk.habits.end_delay = 1
-    first = vm.hold()
-    assert first.wait().held
+    first = vm.block()
+    assert first.wait().blocked
     thread = threading.Thread(target=first.release)
     thread.start()
-    second = vm.hold()
+    second = vm.block()
     assert second.wait() == Answer(BLOCKED)
     thread.join()
-    assert vm.held_for
+    assert vm.blocked_for
     second.release()
     names = [call.name for call in lab.vddk.calls if call.name != "InitEx"]
     assert names == ["PrepareForAccess", "EndAccess"] * 2
@@ -159,12 +163,12 @@ def test_an_earlier_process_is_waited_for(lab: Lab, vm: Vm) -> None:
 
 def test_another_job_has_the_vm(lab: Lab, vm: Vm) -> None:
     """What is given up while it waits for that job ends nothing of it."""
-    first = vm.hold()
-    assert first.wait().held
-    second = vm.hold()
+    first = vm.block()
+    assert first.wait().blocked
+    second = vm.block()
     assert second.wait(1).word == FAILED
     assert second.release() == ""
-    assert vm.held_for
+    assert vm.blocked_for
     assert lab.vddk.named("EndAccess") == []
     assert first.release() == ""
 
@@ -172,50 +176,52 @@ def test_another_job_has_the_vm(lab: Lab, vm: Vm) -> None:
 @pytest.mark.parametrize("canceled", [True, False])
 def test_a_call_that_hangs_is_given_up(lab: Lab, vm: Vm, canceled: bool) -> None:
     lab.vddk.habits.prepare_delay = 6
-    hold = vm.hold()
+    block = vm.block()
     wait_until(lambda: bool(lab.vddk.named("PrepareForAccess")))
     begun = time.monotonic()
-    answer = hold.wait(1, canceled=lambda: canceled)
+    answer = block.wait(1, canceled=lambda: canceled)
     assert answer == (
-        Answer(CANCELED) if canceled else Answer(FAILED, "VDDK gave no answer in 1 s")
+        Answer(CANCELED)
+        if canceled
+        else Answer(FAILED, "VDDK gave no answer in 1 s", id="vddk-late")
     )
     assert time.monotonic() - begun < 5, "it waited for the call"
-    assert hold.release() == "", "it ends what came through late"
+    assert block.release() == "", "it ends what came through late"
     assert [call.name for call in lab.vddk.calls][-1] == "EndAccess"
-    assert vm.held_for == []
+    assert vm.blocked_for == []
 
 
 def test_a_call_that_hangs_for_ever(lab: Lab, vm: Vm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bareos_vmsnap.relocation_block.client._GIVEN_UP_TIMEOUT", 0.5)
     lab.vddk.habits.prepare_delay = 30
-    hold = vm.hold()
+    block = vm.block()
     wait_until(lambda: bool(lab.vddk.named("PrepareForAccess")))
-    assert hold.wait(0).word == FAILED
+    assert block.wait(0).word == FAILED
     begun = time.monotonic()
-    assert hold.release() == "VDDK did not return"
+    assert block.release() == "VDDK did not return"
     assert time.monotonic() - begun < 25, "it waited for the call"
     assert gone(holder(lab))
 
 
 def test_an_end_that_hangs(lab: Lab, vm: Vm) -> None:
-    hold = vm.hold()
-    assert hold.wait().held
+    block = vm.block()
+    assert block.wait().blocked
     lab.vddk.habits.end_delay = 30
     begun = time.monotonic()
-    assert hold.release(1) != ""
+    assert block.release(1) != ""
     assert time.monotonic() - begun < 25, "it waited for the call"
     assert gone(holder(lab))
 
 
 def test_a_library_is_looked_at(lab: Lab, vm: Vm, tmp_path: Path) -> None:
-    probe = vm.hold(probe=True)
+    probe = vm.block(probe=True)
     assert (probe.wait(), probe.release()) == (Answer(BLOCKED), "")
     assert lab.vddk.calls == []
     with Lab(tmp_path / "without") as other:
         other.vddk.leave_access_out()
         for wanted in (True, False):
-            hold = vm.hold(probe=wanted, libdir=str(other.vddk.libdir))
-            assert (hold.wait(), hold.release()) == (Answer(MISSING), "")
+            block = vm.block(probe=wanted, libdir=str(other.vddk.libdir))
+            assert (block.wait(), block.release()) == (Answer(MISSING), "")
 
 
 def test_libraries_that_python_uses_are_not_vddks(lab: Lab, vm: Vm, tmp_path: Path) -> None:
@@ -227,26 +233,26 @@ def test_libraries_that_python_uses_are_not_vddks(lab: Lab, vm: Vm, tmp_path: Pa
     environment = {**os.environ, "LD_LIBRARY_PATH": str(libdir / "lib64")}
     command = [sys.executable, "-c", "import ctypes, zlib"]
     assert subprocess.run(command, env=environment, capture_output=True, check=False).returncode
-    hold = vm.hold(libdir=str(libdir))
-    assert hold.wait() == Answer(BLOCKED)
-    assert hold.release() == ""
+    block = vm.block(libdir=str(libdir))
+    assert block.wait() == Answer(BLOCKED)
+    assert block.release() == ""
 
 
 def test_a_library_that_cannot_be_loaded(vm: Vm, tmp_path: Path) -> None:
     (tmp_path / "libvixDiskLib.so.8").write_text("no library")
-    hold = vm.hold(libdir=str(tmp_path))
-    answer = hold.wait()
-    hold.release()
+    block = vm.block(libdir=str(tmp_path))
+    answer = block.wait()
+    block.release()
     assert answer.word == FAILED
     assert f"VMware's VDDK in {tmp_path} cannot be used: " in answer.message
     with pytest.raises(TransportError, match="is not in /nowhere"):
-        vm.hold(libdir="/nowhere")
+        vm.block(libdir="/nowhere")
 
 
 def test_a_wrong_configuration_file(vm: Vm) -> None:
-    hold = vm.hold(settings="vixDiskLib.nfcAio.Session.BufCount=none\n")
-    answer = hold.wait()
-    hold.release()
+    block = vm.block(settings="vixDiskLib.nfcAio.Session.BufCount=none\n")
+    answer = block.wait()
+    block.release()
     assert answer.word == FAILED
     assert (
         "cannot be used: VixDiskLib_InitEx: One of the parameters was invalid (3)" in answer.message

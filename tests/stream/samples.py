@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 from bareos_vmsnap.stream import layout
-from bareos_vmsnap.stream.writer import SegmentWriter
+from tests.stream.segment_writer import SegmentWriter
 
 HEADER = {"capacity": 4096, "chunk": 256, "vm": "虚拟机/one"}
 

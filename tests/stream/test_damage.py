@@ -32,10 +32,10 @@ def read(data: bytes) -> Iterator[tuple[Frame, Optional[bytes]]]:
         yield found, None if raw is None else bytes(raw)
 
 
-def assert_damaged(data: bytes) -> errors.SegmentDamaged:
+def assert_damaged(data: bytes) -> errors.SegmentDamagedError:
     """Read damaged data to its error; what came out before is what was written."""
     expected = iter(GOOD)
-    with pytest.raises(errors.SegmentDamaged) as caught:
+    with pytest.raises(errors.SegmentDamagedError) as caught:
         for given_out in read(data):
             assert given_out == next(expected)
     assert 0 <= caught.value.position <= len(data)
@@ -53,7 +53,7 @@ def test_every_bit_flip_is_found() -> None:
 
 def test_every_truncation_is_found() -> None:
     for length in range(len(WHOLE)):
-        assert isinstance(assert_damaged(WHOLE[:length]), errors.Truncated)
+        assert isinstance(assert_damaged(WHOLE[:length]), errors.TruncatedError)
 
 
 def test_every_swap_removal_and_repetition_of_frames_is_found() -> None:
@@ -71,7 +71,7 @@ def test_every_swap_removal_and_repetition_of_frames_is_found() -> None:
             variants.append(swapped)
     for variant in variants:
         found = assert_damaged(header + b"".join(variant) + trailer)
-        assert isinstance(found, (errors.FrameOutOfSequence, errors.TrailerDamaged))
+        assert isinstance(found, (errors.FrameOutOfSequenceError, errors.TrailerDamagedError))
 
 
 @settings(max_examples=200)
@@ -87,27 +87,27 @@ def test_frames_of_another_segment_are_found() -> None:
     header, frames, trailer = samples.parts(WHOLE)
     other_header, _, _ = samples.parts(samples.segment({**samples.HEADER, "vm": "two"}, []))
     found = assert_damaged(other_header + b"".join(frames) + trailer)
-    assert isinstance(found, errors.TrailerDamaged)
+    assert isinstance(found, errors.TrailerDamagedError)
     assert "digest" in str(found)
 
 
 @pytest.mark.parametrize("garbage", [b"\0", b"\0" * 512, WHOLE])
 def test_data_after_the_trailer_is_found(garbage: bytes) -> None:
-    assert isinstance(assert_damaged(WHOLE + garbage), errors.TrailingGarbage)
+    assert isinstance(assert_damaged(WHOLE + garbage), errors.TrailingGarbageError)
 
 
 def test_a_newer_version_is_told_from_damage() -> None:
     newer = header_of(json.dumps(samples.HEADER).encode(), version=2)
-    with pytest.raises(errors.SegmentTooNew, match="version 2"):
+    with pytest.raises(errors.SegmentTooNewError, match="version 2"):
         verify(io.BytesIO(newer))
     unsealed = bytearray(newer)
     unsealed[-1] ^= 1
-    with pytest.raises(errors.HeaderDamaged):
+    with pytest.raises(errors.HeaderDamagedError):
         verify(io.BytesIO(bytes(unsealed)))
 
 
 def test_anything_else_is_not_a_segment() -> None:
-    with pytest.raises(errors.NotASegment):
+    with pytest.raises(errors.NotASegmentError):
         verify(io.BytesIO(b"QFI\xfb" + bytes(512)))
 
 
@@ -134,7 +134,7 @@ def header_of(text: bytes, version: int = 1, flags: int = 0) -> bytes:
     ],
 )
 def test_a_header_that_breaks_a_rule_is_refused(header: bytes) -> None:
-    with pytest.raises(errors.HeaderDamaged):
+    with pytest.raises(errors.HeaderDamagedError):
         verify(io.BytesIO(header))
 
 
@@ -151,21 +151,24 @@ def head(**changed: Any) -> Frame:
 @pytest.mark.parametrize(
     ("found", "error"),
     [
-        (head(kind=0), errors.FrameDamaged),
-        (head(kind=4), errors.FrameDamaged),
-        (head(length=0), errors.FrameDamaged),
-        (head(raw_sum=1), errors.FrameDamaged),
-        (head(stored_length=1), errors.FrameDamaged),
-        (head(kind=layout.STORED, length=8, stored_length=7), errors.FrameDamaged),
-        (head(kind=layout.STORED, length=8, stored_length=8, raw_sum=1), errors.FrameDamaged),
-        (head(kind=layout.LZ4, length=8, stored_length=8), errors.FrameDamaged),
-        (head(kind=layout.LZ4, length=8, stored_length=0), errors.FrameDamaged),
-        (head(kind=layout.LZ4, length=257, stored_length=8), errors.FrameOutOfBounds),
-        (head(kind=layout.STORED, length=1 << 30, stored_length=1 << 30), errors.FrameOutOfBounds),
-        (head(offset=4096, length=1), errors.FrameOutOfBounds),
-        (head(length=4097), errors.FrameOutOfBounds),
-        (head(offset=(1 << 64) - 1, length=(1 << 64) - 1), errors.FrameOutOfBounds),
-        (head(sequence=1), errors.FrameOutOfSequence),
+        (head(kind=0), errors.FrameDamagedError),
+        (head(kind=4), errors.FrameDamagedError),
+        (head(length=0), errors.FrameDamagedError),
+        (head(raw_sum=1), errors.FrameDamagedError),
+        (head(stored_length=1), errors.FrameDamagedError),
+        (head(kind=layout.STORED, length=8, stored_length=7), errors.FrameDamagedError),
+        (head(kind=layout.STORED, length=8, stored_length=8, raw_sum=1), errors.FrameDamagedError),
+        (head(kind=layout.LZ4, length=8, stored_length=8), errors.FrameDamagedError),
+        (head(kind=layout.LZ4, length=8, stored_length=0), errors.FrameDamagedError),
+        (head(kind=layout.LZ4, length=257, stored_length=8), errors.FrameOutOfBoundsError),
+        (
+            head(kind=layout.STORED, length=1 << 30, stored_length=1 << 30),
+            errors.FrameOutOfBoundsError,
+        ),
+        (head(offset=4096, length=1), errors.FrameOutOfBoundsError),
+        (head(length=4097), errors.FrameOutOfBoundsError),
+        (head(offset=(1 << 64) - 1, length=(1 << 64) - 1), errors.FrameOutOfBoundsError),
+        (head(sequence=1), errors.FrameOutOfSequenceError),
     ],
 )
 def test_a_frame_that_breaks_a_rule_is_refused(found: Frame, error: type[Exception]) -> None:
@@ -175,7 +178,7 @@ def test_a_frame_that_breaks_a_rule_is_refused(found: Frame, error: type[Excepti
 
 def test_frames_that_overlap_are_refused() -> None:
     data = crafted((head(), b""), (head(sequence=1, offset=511), b""))
-    with pytest.raises(errors.FrameOverlap):
+    with pytest.raises(errors.FrameOverlapError):
         verify(io.BytesIO(data))
 
 
@@ -191,7 +194,7 @@ def test_a_payload_that_does_not_decompress_to_what_was_summed_is_refused(stored
         raw_sum=1,
         stored_sum=xxhash.xxh3_64_intdigest(stored),
     )
-    with pytest.raises(errors.PayloadDamaged):
+    with pytest.raises(errors.PayloadDamagedError):
         verify(io.BytesIO(crafted((found, stored))))
 
 
@@ -207,7 +210,7 @@ def test_a_trailer_that_does_not_add_up_is_refused() -> None:
         Totals(0, 0, 0, 0, bytes(16)),
     ):
         found = assert_damaged(header + b"".join(frames) + frame.pack_trailer(wrong))
-        assert isinstance(found, errors.TrailerDamaged)
+        assert isinstance(found, errors.TrailerDamagedError)
 
 
 @pytest.mark.parametrize("place", [4, 7])
@@ -216,7 +219,7 @@ def test_reserved_bytes_of_the_trailer_must_be_zero(place: int) -> None:
     record = bytearray(trailer[:-8])
     record[place] = 1
     sealed = bytes(record) + struct.pack("<Q", xxhash.xxh3_64_intdigest(bytes(record)))
-    with pytest.raises(errors.TrailerDamaged, match="reserved"):
+    with pytest.raises(errors.TrailerDamagedError, match="reserved"):
         verify(io.BytesIO(header + b"".join(frames) + sealed))
 
 
@@ -225,5 +228,5 @@ def test_reserved_bytes_of_a_frame_must_be_zero(place: int) -> None:
     record = bytearray(frame.pack_frame(head())[:-8])
     record[place] = 1
     sealed = bytes(record) + struct.pack("<Q", xxhash.xxh3_64_intdigest(bytes(record)))
-    with pytest.raises(errors.FrameDamaged, match="reserved"):
+    with pytest.raises(errors.FrameDamagedError, match="reserved"):
         verify(io.BytesIO(header_of(json.dumps(samples.HEADER).encode()) + sealed))

@@ -14,7 +14,7 @@ import xxhash
 
 from bareos_vmsnap.stream.reader import SegmentReader
 from bareos_vmsnap.stream.verify import verify
-from bareos_vmsnap.stream.writer import SegmentWriter
+from tests.stream.segment_writer import SegmentWriter
 
 from . import samples
 

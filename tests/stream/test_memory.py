@@ -21,7 +21,7 @@ from .test_damage import header_of
 def peak_of_verifying(data: bytes) -> int:
     tracemalloc.start()
     try:
-        with pytest.raises(errors.SegmentDamaged):
+        with pytest.raises(errors.SegmentDamagedError):
             verify(io.BytesIO(data))
         return tracemalloc.get_traced_memory()[1]
     finally:

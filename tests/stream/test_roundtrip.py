@@ -17,7 +17,7 @@ from bareos_vmsnap.stream import layout
 from bareos_vmsnap.stream.coverage import Coverage, CoverageError
 from bareos_vmsnap.stream.reader import SegmentReader
 from bareos_vmsnap.stream.verify import verify
-from bareos_vmsnap.stream.writer import SegmentWriter
+from tests.stream.segment_writer import SegmentWriter
 
 from . import samples
 

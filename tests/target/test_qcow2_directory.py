@@ -26,7 +26,7 @@ def image(path: Path) -> Any:
 def rebuild(directory: Path, tree: model.BlockTree) -> Qcow2Directory:
     """All steps of a restore but for the data."""
     target = Qcow2Directory(directory, tree)
-    for step in plan_restore.plan(tree, tree.newest).steps:
+    for step in plan_restore.plan(tree, tree.point).steps:
         if isinstance(step, plan_restore.Create):
             target.create(tree.nodes[step.node])
         elif isinstance(step, plan_restore.Revert):

@@ -21,6 +21,7 @@ import pytest
 
 from bareos_vmsnap import transport
 from bareos_vmsnap.transport import TransportError, server
+from bareos_vmsnap.transport.disks import DiskDescription, NbdDisk, Qcow2Disk
 
 SIZE = 1 << 20
 
@@ -46,7 +47,7 @@ def servers() -> list[int]:
 def test_an_image_is_served_to_several_clients(tmp_path: Path, name: str) -> None:
     path = make_image(tmp_path / "plain")
     path = path.rename(tmp_path / name)
-    description = {"transport": "qcow2", "path": str(path)}
+    description = Qcow2Disk(str(path))
     with transport.open(description, writable=True) as endpoint:
         writer = connected(endpoint.uri)
         writer.pwrite(b"x" * 512, 512)
@@ -67,20 +68,20 @@ def test_an_image_is_served_to_several_clients(tmp_path: Path, name: str) -> Non
 
 def test_a_chain_is_read_as_one_disk(tmp_path: Path) -> None:
     base = make_image(tmp_path / "base.qcow2")
-    with transport.open({"transport": "qcow2", "path": str(base)}, writable=True) as endpoint:
+    with transport.open(Qcow2Disk(str(base)), writable=True) as endpoint:
         connected(endpoint.uri).pwrite(b"base" * 128, 0)
     leaf = tmp_path / "leaf.qcow2"
     create = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", base.name, "-F", "qcow2", str(leaf)]
     subprocess.run(create, check=True, cwd=tmp_path)
-    with transport.open({"transport": "qcow2", "path": str(leaf)}, writable=True) as endpoint:
+    with transport.open(Qcow2Disk(str(leaf)), writable=True) as endpoint:
         connected(endpoint.uri).pwrite(b"leaf" * 128, 512)
-    with transport.open({"transport": "qcow2", "path": str(leaf)}, writable=False) as endpoint:
+    with transport.open(Qcow2Disk(str(leaf)), writable=False) as endpoint:
         assert connected(endpoint.uri).pread(1024, 0) == b"base" * 128 + b"leaf" * 128
 
 
 def test_the_socket_is_private_and_goes_away(tmp_path: Path) -> None:
     path = make_image(tmp_path / "disk.qcow2")
-    with transport.open({"transport": "qcow2", "path": str(path)}, writable=False) as endpoint:
+    with transport.open(Qcow2Disk(str(path)), writable=False) as endpoint:
         socket = Path(endpoint.uri.partition("socket=")[2])
         folder = socket.parent
         assert socket.is_socket()
@@ -94,14 +95,14 @@ def test_a_long_path_for_temporary_files(tmp_path: Path, monkeypatch: pytest.Mon
     long = tmp_path / ("long" * 30)
     long.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(long))
-    with transport.open({"transport": "qcow2", "path": str(path)}, writable=False) as endpoint:
+    with transport.open(Qcow2Disk(str(path)), writable=False) as endpoint:
         assert connected(endpoint.uri).get_size() == SIZE
 
 
 def test_another_format(tmp_path: Path) -> None:
     path = tmp_path / "disk.raw"
     path.write_bytes(b"raw!" * 256)
-    description = {"transport": "qcow2", "path": str(path), "format": "raw"}
+    description = Qcow2Disk(str(path), format="raw")
     with transport.open(description, writable=False) as endpoint:
         assert connected(endpoint.uri).pread(4, 0) == b"raw!"
 
@@ -109,25 +110,17 @@ def test_another_format(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("description", "writable", "problem"),
     [
-        ({}, False, "unknown transport None, known are: nbd, qcow2, vddk"),
-        ({"transport": "carrier-pigeon"}, False, "unknown transport 'carrier-pigeon'"),
-        ({"transport": ["nbd"]}, False, "unknown transport"),
-        ({"transport": "nbd"}, False, "uri is missing"),
-        ({"transport": "nbd", "uri": 5}, False, "uri must be of type str"),
-        ({"transport": "nbd", "uri": "http://x"}, False, "uri must start with one of nbd"),
-        ({"transport": "nbd", "uri": "nbd://[x"}, False, "uri is malformed"),
-        ({"transport": "nbd", "uri": "nbd://x", "colour": 1}, False, "unknown key colour"),
-        ({"transport": "nbd", "uri": "nbd://x", "connections": True}, False, "of type int"),
-        ({"transport": "qcow2"}, False, "path is missing"),
-        ({"transport": "qcow2", "path": "disk.qcow2"}, False, "is not absolute"),
-        ({"transport": "qcow2", "path": "/nowhere/disk"}, False, "/nowhere/disk does not exist"),
-        ({"transport": "qcow2", "path": "/dev/null", "readonly": True}, True, "as read-only"),
-        ({"transport": "qcow2", "path": "/dev/null"}, False, "qemu-nbd ended with status 1: "),
-        ({"transport": "qcow2", "path": "/etc/passwd"}, False, "Image is not in qcow2 format"),
+        (NbdDisk("http://x"), False, "uri must start with one of nbd"),
+        (NbdDisk("nbd://[x"), False, "uri is malformed"),
+        (Qcow2Disk("disk.qcow2"), False, "is not absolute"),
+        (Qcow2Disk("/nowhere/disk"), False, "/nowhere/disk does not exist"),
+        (Qcow2Disk("/dev/null", readonly=True), True, "as read-only"),
+        (Qcow2Disk("/dev/null"), False, "qemu-nbd ended with status 1: "),
+        (Qcow2Disk("/etc/passwd"), False, "Image is not in qcow2 format"),
     ],
 )
 def test_what_cannot_be_opened_is_told(
-    description: dict[str, Any], writable: bool, problem: str
+    description: DiskDescription, writable: bool, problem: str
 ) -> None:
     with (
         pytest.raises(TransportError, match=problem),
@@ -139,7 +132,7 @@ def test_what_cannot_be_opened_is_told(
 
 def test_a_uri_is_passed_on_but_not_shown() -> None:
     uri = "nbds://alice:secret@server.example:10810/disk?tls-psk-file=/etc/psk"
-    description = {"transport": "nbd", "uri": uri, "connections": 3}
+    description = NbdDisk(uri, connections=3)
     with transport.open(description, writable=False) as endpoint:
         assert endpoint.uri == uri
         assert endpoint.name == "NBD server server.example"
@@ -151,7 +144,7 @@ def test_a_missing_program_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     path = make_image(tmp_path / "disk.qcow2")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(TransportError, match="qemu-nbd not found: install qemu-utils"):
-        transport.open({"transport": "qcow2", "path": str(path)}, writable=False).__enter__()
+        transport.open(Qcow2Disk(str(path)), writable=False).__enter__()
 
 
 def test_a_server_that_never_gets_ready(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +171,7 @@ def test_servers_are_started_in_the_main_thread_only(tmp_path: Path) -> None:
 
     def attempt() -> None:
         try:
-            with transport.open({"transport": "qcow2", "path": str(path)}, writable=False):
+            with transport.open(Qcow2Disk(str(path)), writable=False):
                 pass
         except RuntimeError as error:
             raised.append(error)
@@ -195,8 +188,8 @@ def test_a_server_ends_with_its_process(tmp_path: Path) -> None:
         f"""
         import time
         from bareos_vmsnap import transport
-        from bareos_vmsnap.transport import server
-        with transport.open({{"transport": "qcow2", "path": {str(path)!r}}}, writable=True):
+        from bareos_vmsnap.transport import disks, server
+        with transport.open(disks.Qcow2Disk({str(path)!r}), writable=True):
             print(server._running[0].process.pid, flush=True)
             time.sleep(60)
         """

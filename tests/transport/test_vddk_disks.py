@@ -16,6 +16,7 @@ import pytest
 from pyVim.task import WaitForTask
 from pyVmomi import vim
 
+from bareos_vmsnap import codec
 from bareos_vmsnap.transport import server
 from tests.mover.harness import children_of, wait_until
 from vmsnap_lab.guest import Guest
@@ -45,10 +46,12 @@ def test_a_snapshot_is_read_and_the_leaf_written(lab: Lab, guest: Guest, habits:
 
 READER = """
 import json, sys
-from bareos_vmsnap import transport
+from bareos_vmsnap import codec, transport
 from bareos_vmsnap.mover.child.connection import Connection
+from bareos_vmsnap.transport.disks import VddkDisk
 
-with transport.open(json.loads(sys.stdin.buffer.read()), writable=False) as endpoint:
+disk = codec.decode(VddkDisk, json.loads(sys.stdin.buffer.read()))
+with transport.open(disk, writable=False) as endpoint:
     connection = Connection(endpoint, request=512)
     print(connection.handle.pread(512, 0)[:4].decode())
     connection.close()
@@ -60,7 +63,7 @@ def test_names_reach_vddk_in_utf8_whatever_the_locale(lab: Lab, guest: Guest, ha
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = subprocess.run(
         [sys.executable, "-c", READER],
-        input=json.dumps(described(lab, guest)).encode(),
+        input=json.dumps(codec.encode(described(lab, guest))).encode(),
         env={**os.environ, **locale},
         capture_output=True,
     )
@@ -87,8 +90,8 @@ def test_the_command_line_is_as_documented(lab: Lab, guest: Guest, habits: Any) 
             told["thumbprint"].replace(":", "").lower() == lab.thumbprint.replace(":", "").lower()
         )
         assert told["vm"] == f"moref={guest.moref}"
-        assert told.get("snapshot") == description["snapshot"]
-        assert told["file"] == description["path"]
+        assert told.get("snapshot") == description.snapshot
+        assert told["file"] == description.path
         assert ("compression" in told, "single-link" in told) == ((not writable), (not writable))
         assert [entry for entry in line if "filter" in entry] == ["--filter=exitlast"]
         assert not [entry for entry in line if "cookie" in entry]

@@ -17,6 +17,8 @@ from pyVim.task import WaitForTask
 from pyVmomi import vim
 
 from bareos_vmsnap.mover.client.mover import Mover, MoverError
+from bareos_vmsnap.mover.plan import ReadPlan
+from bareos_vmsnap.transport.disks import VddkDisk
 from bareos_vmsnap.vsphere import disks
 from tests.mover import harness
 from tests.mover.harness import wait_until
@@ -31,9 +33,9 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def mover_plan(source: dict[str, Any], method: str, **more: Any) -> dict[str, Any]:
-    given = {"in_flight": 3, **more}
-    return harness.read_plan(source, LARGE, method, compression="none", **given)
+def mover_plan(source: VddkDisk, method: str, **more: Any) -> ReadPlan:
+    more.setdefault("requests_in_flight", 3)
+    return harness.read_plan(source, LARGE, method, compression="none", **more)
 
 
 LARGE = 12 * MIB  # more than the pipes on the way and three requests hold
@@ -69,14 +71,14 @@ def test_no_more_requests_at_a_time_than_nfc_has_buffers(
 ) -> None:
     """However many the mover has in flight; one more would be refused, and the segment fail."""
     habits.most_in_flight, habits.delay = 4, 0.02
-    plan = mover_plan(described(lab, large), "full", connections=1, in_flight=12)
+    plan = mover_plan(described(lab, large), "full", connections=1, requests_in_flight=12)
     segment, _ = harness.backup(plan)
     assert harness.applied(segment, b"", LARGE) == large.read(2000, 0, LARGE)
     target = lab.create_vm("buffers", [LARGE])
     vm: Any = vim.VirtualMachine(target.moref, lab.connect()._stub)
     WaitForTask(vm.CreateSnapshot_Task("s", "", False, False))
     leaf = described(lab, target, leaf=True)
-    harness.restore(harness.write_plan(leaf, LARGE, in_flight=12), segment)
+    harness.restore(harness.write_plan(leaf, LARGE, requests_in_flight=12), segment)
     assert target.sha256(2000) == large.sha256(2000)
     most = [call.counts.most_in_flight for call in lab.vddk.named("Close") if call.counts]
     assert max(most) == 4

@@ -16,9 +16,9 @@ import pytest
 from bareos_vmsnap.processes.server_log import TAIL, ServerLog
 from bareos_vmsnap.transport import TransportError
 from bareos_vmsnap.transport.access import DiskAddress, Limits, NbdAccess, VddkAccess
+from bareos_vmsnap.transport.disks import VddkDisk
 from bareos_vmsnap.transport.server import Files
-from bareos_vmsnap.transport.vddk import command, diagnosis, library
-from bareos_vmsnap.transport.vddk.vddk_disk import VddkDisk, parse
+from bareos_vmsnap.transport.vddk import checks, command, diagnosis, library
 
 DISK = VddkDisk(
     server="vc.example.org",
@@ -124,8 +124,8 @@ def test_messages_have_a_meaning(line: str, told: str) -> None:
     noise = "nbdkit: vddk[1]: debug: transport mode: nbdssl\n"
     meaning = diagnosis.explain(noise + said, DISK)
     assert meaning is not None
-    assert re.search(told, meaning), meaning
-    assert DISK.password not in meaning
+    assert re.search(told, meaning.text), meaning
+    assert DISK.password not in meaning.text
 
 
 def test_names_that_people_chose_mean_nothing() -> None:
@@ -135,44 +135,34 @@ def test_names_that_people_chose_mean_nothing() -> None:
 
 
 def vddk(**changed: Any) -> VddkAccess:
-    given: dict[str, Any] = {
-        "server": "vc",
-        "port": 443,
-        "user": "u",
-        "password": "secret",
-        "thumbprint": "00" * 20,
-        "is_vcenter": True,
-        "reading": "san:nbdssl",
-        "writing": "nbdssl",
-        "limits": Limits("/slots", 40, 10),
-        "settings": {"compression": "fastlz", "libdir": None},
-    }
-    return VddkAccess(**{**given, **changed})
+    common = VddkDisk("vc", 443, "u", "secret", "00" * 20, compression="fastlz")
+    whole = VddkAccess(common, True, "san:nbdssl", "nbdssl", Limits("/slots", 40, 10))
+    return replace(whole, **changed)
 
 
 def test_reading_names_the_snapshot_and_writing_none() -> None:
-    reading = vddk().endpoint(DiskAddress("vm-7", 2000, "[ds] a.vmdk", "snapshot-9", "esx1"))
-    disk = parse(reading, writable=False)
+    disk = vddk().describe(DiskAddress("vm-7", 2000, "[ds] a.vmdk", "snapshot-9", "esx1"))
+    checks.check(disk, writable=False)
     assert (disk.snapshot, disk.transports, disk.compression) == (
         "snapshot-9",
         "san:nbdssl",
         "fastlz",
     )
-    leaf = vddk().endpoint(DiskAddress("vm-7", 2000, "[ds] a-000001.vmdk", host="esx1"))
-    disk = parse(leaf, writable=True)
+    disk = vddk().describe(DiskAddress("vm-7", 2000, "[ds] a-000001.vmdk", host="esx1"))
+    checks.check(disk, writable=True)
     assert (disk.snapshot, disk.transports, disk.path) == (None, "nbdssl", "[ds] a-000001.vmdk")
     assert "secret" not in repr(disk) + repr(vddk())
 
 
 def test_connections_count_for_their_host_and_vcenter() -> None:
     address = DiskAddress("vm-7", 2000, "[ds] a.vmdk", "snapshot-9", "esx1")
-    slots = vddk().endpoint(address)["slots"]
-    assert [(s["name"], s["limit"]) for s in slots] == [
+    limits = vddk().describe(address).limits
+    assert [(limit.name, limit.limit) for limit in limits] == [
         ("ESXi host esx1", 10),
         ("vCenter vc:443", 40),
     ]
-    slots = vddk(is_vcenter=False).endpoint(address)["slots"]
-    assert [(s["name"], s["limit"]) for s in slots] == [("ESXi host vc:443", 10)]
+    limits = vddk(is_vcenter=False).describe(address).limits
+    assert [(limit.name, limit.limit) for limit in limits] == [("ESXi host vc:443", 10)]
 
 
 def test_a_single_link_over_nbd_has_a_template_of_its_own() -> None:
@@ -180,7 +170,7 @@ def test_a_single_link_over_nbd_has_a_template_of_its_own() -> None:
     assert not NbdAccess("nbd://h/{disk}").opens_single_links
     access = NbdAccess("nbd://h/{disk}", "nbd://h/{disk}-alone")
     assert access.opens_single_links
-    assert access.endpoint(address)["uri"] == "nbd://h/2000-alone"
+    assert access.describe(address).uri == "nbd://h/2000-alone"
 
 
 def test_a_log_keeps_its_end_and_no_secret(tmp_path: Path) -> None:

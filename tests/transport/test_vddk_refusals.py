@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from bareos_vmsnap import transport
-from bareos_vmsnap.mover.child.failures import NbdFailure
+from bareos_vmsnap.mover.child.errors import NbdError
 from bareos_vmsnap.transport import TransportError, server
+from bareos_vmsnap.transport.disks import VddkDisk
 from vmsnap_lab.guest import Guest
 from vmsnap_lab.lab import Lab
 from vmsnap_lab.vddk import VixError, plugin
@@ -24,9 +25,9 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def failure(description: dict[str, Any], *, writable: bool = False) -> str:
+def failure(description: VddkDisk, *, writable: bool = False) -> str:
     with (
-        pytest.raises((NbdFailure, TransportError)) as told,
+        pytest.raises((NbdError, TransportError)) as told,
         opened(description, writable=writable),
     ):
         pass

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from pyVmomi import vim
 
 from bareos_vmsnap import transport
 from bareos_vmsnap.mover.child.connection import Connection
+from bareos_vmsnap.transport.disks import VddkDisk
 from bareos_vmsnap.vsphere import disks
 from vmsnap_lab.guest import Guest
 from vmsnap_lab.lab import Lab
@@ -23,31 +25,29 @@ SECRET = "Gartenzwerg&<9>%41:ü"
 NAME = "wéb [1] 升级, copy"
 
 
-def described(lab: Lab, guest: Guest, *, leaf: bool = False, **changed: Any) -> dict[str, Any]:
+def described(lab: Lab, guest: Guest, *, leaf: bool = False, **changed: Any) -> VddkDisk:
     vm: Any = vim.VirtualMachine(guest.moref, lab.connect()._stub)
     root: Any = vm.snapshot.rootSnapshotList[0].snapshot
     at: Any = vm if leaf else root
     [disk] = disks.find(at.config.hardware.device)
-    return {
-        "transport": "vddk",
-        "server": lab.host,
-        "port": lab.port,
-        "user": lab.user,
-        "password": lab.password,
-        "thumbprint": lab.thumbprint,
-        "vm": guest.moref,
-        "snapshot": None if leaf else root._moId,
-        "path": disk.disk.path,
-        "transports": "nbdssl:nbd",
-        "libdir": str(lab.vddk.libdir),
-        "plugin": plugin.find(),
-        **changed,
-    }
+    whole = VddkDisk(
+        server=lab.host,
+        port=lab.port,
+        user=lab.user,
+        password=lab.password,
+        thumbprint=lab.thumbprint,
+        vm=guest.moref,
+        snapshot=None if leaf else root._moId,
+        path=disk.disk.path,
+        libdir=str(lab.vddk.libdir),
+        plugin=plugin.find() or "vddk",
+    )
+    return replace(whole, **changed)
 
 
 @contextmanager
-def opened(description: dict[str, Any], *, writable: bool = False) -> Iterator[Connection]:
-    with transport.open(description, writable=writable) as endpoint:
+def opened(disk: VddkDisk, *, writable: bool = False) -> Iterator[Connection]:
+    with transport.open(disk, writable=writable) as endpoint:
         connection = Connection(endpoint, request=2 * MIB)
         yield connection
         connection.close()

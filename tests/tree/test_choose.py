@@ -35,8 +35,7 @@ def test_jobs_that_began_within_the_same_second() -> None:
     """The older one's state must not come back. The long proof is quick enough to see that."""
     manifests = chain()
     for tree in manifests:
-        (point,) = tree.timepoints.values()
-        tree.timepoints = {point.id: dataclasses.replace(point, taken="2026-11-22T10:00:00")}
+        tree.timepoint = dataclasses.replace(tree.point, taken="2026-11-22T10:00:00")
     for order in (manifests, manifests[::-1]):
         assert choose.timepoint(order, None)[1].id == "T3"
 
@@ -49,7 +48,7 @@ def test_an_older_one_by_its_name() -> None:
 
 
 def test_one_that_no_selected_job_holds() -> None:
-    with pytest.raises(choose.CannotChoose, match="no time point T9; .* hold T1, T2, T3"):
+    with pytest.raises(choose.ChoiceError, match="no time point T9; .* hold T1, T2, T3"):
         choose.timepoint(chain(), "T9")
 
 
@@ -58,5 +57,5 @@ def test_manifests_of_two_vms() -> None:
     other = dataclasses.replace(
         first, vm=dataclasses.replace(first.vm, name="other", instance_uuid="other-uuid")
     )
-    with pytest.raises(choose.CannotChoose, match=r"several VMs: other \(other-uuid\), vm \("):
+    with pytest.raises(choose.ChoiceError, match=r"several VMs: other \(other-uuid\), vm \("):
         choose.timepoint([first, other], None)

@@ -7,6 +7,7 @@ from typing import Optional
 
 import pytest
 
+from bareos_vmsnap import method_names
 from bareos_vmsnap.tree import ladder, lineage, model, plan_backup
 from tests.tree import trees
 
@@ -138,7 +139,7 @@ def test_a_base_is_judged_by_the_file_it_is_in_today() -> None:
         state = dataclasses.replace(observed.state, disks=(dataclasses.replace(leaf, chain=chain),))
         seen = dataclasses.replace(observed, snapshots=(observed.snapshots[0], moved), state=state)
         past = plan_backup.Previous(previous, lineage.known(previous, seen), None)
-        plan = plan_backup.plan(seen, trees.job(2, "I"), ladder.Policy(model.LINK), past)
+        plan = plan_backup.plan(seen, trees.job(2, "I"), ladder.Policy(method_names.LINK), past)
         (task,) = plan.tasks
         assert task.rungs[0].method == method
         assert task.base_disk is not None and task.base_disk.path == new

@@ -7,7 +7,8 @@ from typing import Optional
 
 import pytest
 
-from bareos_vmsnap.tree import ladder, model
+from bareos_vmsnap import method_names
+from bareos_vmsnap.tree import ladder
 from tests.tree import trees
 
 BASE = ladder.End(trees.disk("[ds] a.vmdk", (), 3), tracked=True)
@@ -20,7 +21,7 @@ def changed(end: ladder.End, **fields: object) -> ladder.End:
 
 def test_agreeing_change_ids_are_trusted_with_a_comparison_behind() -> None:
     rungs = ladder.rungs(BASE, CHILD, ladder.Policy())
-    assert [rung.method for rung in rungs] == [model.CBT, model.COMPARE]
+    assert [rung.method for rung in rungs] == [method_names.CBT, method_names.COMPARE]
 
 
 @pytest.mark.parametrize(
@@ -42,24 +43,27 @@ def test_agreeing_change_ids_are_trusted_with_a_comparison_behind() -> None:
 )
 def test_what_is_not_trusted_is_compared(base: ladder.End, child: ladder.End, why: str) -> None:
     (rung,) = ladder.rungs(base, child, ladder.Policy())
-    assert rung.method == model.COMPARE
+    assert rung.method == method_names.COMPARE
     assert why in rung.reason
 
 
 def test_an_admin_may_want_a_full_segment_instead() -> None:
     untracked = dataclasses.replace(BASE, tracked=False)
-    (rung,) = ladder.rungs(untracked, CHILD, ladder.Policy(model.FULL))
-    assert rung.method == model.FULL
+    (rung,) = ladder.rungs(untracked, CHILD, ladder.Policy(method_names.FULL))
+    assert rung.method == method_names.FULL
 
 
 def test_an_admin_may_want_the_links_own_content() -> None:
-    policy = ladder.Policy(model.LINK)
+    policy = ladder.Policy(method_names.LINK)
     untracked = dataclasses.replace(BASE, tracked=False)
-    assert [r.method for r in ladder.rungs(untracked, CHILD, policy)] == [model.LINK, model.COMPARE]
+    assert [r.method for r in ladder.rungs(untracked, CHILD, policy)] == [
+        method_names.LINK,
+        method_names.COMPARE,
+    ]
     assert [r.method for r in ladder.rungs(BASE, CHILD, policy)] == [
-        model.CBT,
-        model.LINK,
-        model.COMPARE,
+        method_names.CBT,
+        method_names.LINK,
+        method_names.COMPARE,
     ]
 
 
@@ -75,8 +79,10 @@ def test_a_file_without_a_name_in_between_forbids_the_link(
     chain: tuple[str, ...], why: Optional[str]
 ) -> None:
     untracked = dataclasses.replace(BASE, tracked=False)
-    first = ladder.rungs(untracked, changed(CHILD, chain=chain), ladder.Policy(model.LINK))[0]
-    assert first.method == (model.COMPARE if why else model.LINK)
+    first = ladder.rungs(untracked, changed(CHILD, chain=chain), ladder.Policy(method_names.LINK))[
+        0
+    ]
+    assert first.method == (method_names.COMPARE if why else method_names.LINK)
     assert "CBT was off when the base" in first.reason
     assert (why or "no link") in first.reason or why is None
 
@@ -84,27 +90,27 @@ def test_a_file_without_a_name_in_between_forbids_the_link(
 def test_a_disk_that_grew_is_no_link() -> None:
     untracked = dataclasses.replace(BASE, tracked=False)
     grown = changed(CHILD, capacity=BASE.disk.capacity * 2)
-    (rung,) = ladder.rungs(untracked, grown, ladder.Policy(model.LINK))
-    assert (rung.method, "size changed" in rung.reason) == (model.COMPARE, True)
+    (rung,) = ladder.rungs(untracked, grown, ladder.Policy(method_names.LINK))
+    assert (rung.method, "size changed" in rung.reason) == (method_names.COMPARE, True)
 
 
 def test_an_admin_may_forbid_every_fallback() -> None:
     untracked = dataclasses.replace(BASE, tracked=False)
     assert ladder.rungs(untracked, CHILD, ladder.Policy(ladder.FAIL)) == ()
     (rung,) = ladder.rungs(BASE, CHILD, ladder.Policy(ladder.FAIL))
-    assert rung.method == model.CBT
+    assert rung.method == method_names.CBT
 
 
 def test_a_root_is_read_by_what_is_allocated() -> None:
     (rung,) = ladder.rungs(None, CHILD, ladder.Policy(ladder.FAIL))
-    assert rung.method == model.ALLOCATED
+    assert rung.method == method_names.ALLOCATED
 
 
 def test_a_deleted_base_can_only_be_asked_by_its_change_id() -> None:
     (rung,) = ladder.remembered(BASE, "T1")
-    assert (rung.method, rung.reason) == (model.CBT, "change id remembered from T1")
+    assert (rung.method, rung.reason) == (method_names.CBT, "change id remembered from T1")
     (rung,) = ladder.remembered(None, "T1")
-    assert rung.method == model.ALLOCATED
+    assert rung.method == method_names.ALLOCATED
 
 
 @pytest.mark.parametrize("text", [None, "", "/1", "52/", "52/x", "*", "52/1/2", "5g/1"])

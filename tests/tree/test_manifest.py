@@ -65,7 +65,7 @@ def test_what_is_no_piece_is_refused(piece: bytes) -> None:
 
 
 def test_a_newer_manifest_is_told_apart() -> None:
-    with pytest.raises(manifest.ManifestTooNew, match="version 99"):
+    with pytest.raises(manifest.ManifestTooNewError, match="version 99"):
         manifest.from_json(json.dumps({**document(), "version": 99}).encode())
 
 
@@ -78,7 +78,7 @@ def test_a_newer_manifest_is_told_apart() -> None:
         (("vm",), [], r"\.vm: expected an object"),
         (("nodes", "T1.2", "base"), "T1.9", "not in the block tree"),
         (("nodes", "T1.2", "base"), "T1.2", "not in the block tree"),
-        (("timepoints", "T1", "state"), "gone", "not in the block tree"),
+        (("timepoint", "state"), "gone", "not in the block tree"),
         (("configs",), {}, "contradicts itself"),
     ],
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Optional
 
-from bareos_vmsnap.tree import ladder, model, plan_backup
+from bareos_vmsnap import method_names
+from bareos_vmsnap.tree import ladder, plan_backup, segment_header
 from tests.tree import trees
 
 FORKED = """
@@ -28,7 +29,7 @@ def edges(plan: plan_backup.BackupPlan) -> list[tuple[str, str, str]]:
     return [(short[t.segment.node], short[t.segment.base], t.rungs[0].method) for t in plan.tasks]
 
 
-def _short(node: model.Node) -> str:
+def _short(node: segment_header.Node) -> str:
     return node.directory.rsplit("/", 1)[-1].split("-", 1)[1]
 
 
@@ -121,5 +122,5 @@ def test_the_time_point_keeps_names_parents_and_the_current_snapshot() -> None:
 def test_a_full_segment_builds_on_nothing() -> None:
     task = planned("A\n  B *\n").tasks[1]
     assert task.segment.base is not None
-    sent = plan_backup.sent(task.segment, ladder.Rung(model.FULL, "no CBT"))
+    sent = plan_backup.sent(task.segment, ladder.Rung(method_names.FULL, "no CBT"))
     assert sent.base is None

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bareos_vmsnap.tree import model, plan_restore
+from bareos_vmsnap.tree.plan_restore import Snapshots
 from tests.tree import trees
 
 
-def told(tree: model.BlockTree, what: str = plan_restore.TREE) -> list[str]:
+def told(tree: model.BlockTree, what: Snapshots = Snapshots.TREE) -> list[str]:
     """The plan of the newest time point, a short line a step."""
-    return [_line(tree, step) for step in plan_restore.plan(tree, tree.newest, what).steps]
+    return [_line(tree, step) for step in plan_restore.plan(tree, tree.point, what).steps]
 
 
 def _line(tree: model.BlockTree, step: plan_restore.Step) -> str:
@@ -92,10 +93,10 @@ def test_several_roots_grow_from_a_helper_at_the_origin() -> None:
 
 def test_a_retired_fork_is_stood_in_for() -> None:
     tree = trees.backed_up("A\n  B\n  C *\n")
-    point = tree.newest
+    point = tree.point
     retired = point.snapshots[0].node
     live = tuple(dataclasses.replace(s, parent=None) for s in point.snapshots if s.node != retired)
-    tree.timepoints[point.id] = dataclasses.replace(point, snapshots=live)
+    tree.timepoint = dataclasses.replace(point, snapshots=live)
     steps = told(tree)
     assert steps[:4] == ["create A", "configure A", "write A fresh", "helper A"]
     assert "revert A" in steps
@@ -104,17 +105,17 @@ def test_a_retired_fork_is_stood_in_for() -> None:
 
 def test_a_retired_node_in_a_line_leaves_no_trace() -> None:
     tree = trees.backed_up("A\n  B\n    C *\n")
-    point = tree.newest
+    point = tree.point
     first, second, third = point.snapshots
     live = (first, dataclasses.replace(third, parent=first.node))
-    tree.timepoints[point.id] = dataclasses.replace(point, snapshots=live)
+    tree.timepoint = dataclasses.replace(point, snapshots=live)
     steps = told(tree)
     assert "write B" in steps
     assert not [s for s in steps if s.startswith(("snapshot B", "helper", "revert", "remove"))]
 
 
 def test_only_the_state_needs_no_snapshot_and_no_other_branch() -> None:
-    assert told(trees.backed_up("A\n  B\n  C *\n"), plan_restore.STATE_ONLY) == [
+    assert told(trees.backed_up("A\n  B\n  C *\n"), Snapshots.NONE) == [
         "create A",
         "configure A",
         "write A fresh",
@@ -128,8 +129,10 @@ def test_only_the_state_needs_no_snapshot_and_no_other_branch() -> None:
 def test_a_segment_the_manifest_lacks_is_told() -> None:
     tree = trees.backed_up("A\n  B *\n")
     del tree.segments[next(name for name in tree.segments if "s0002-B/scsi" in name)]
-    with pytest.raises(plan_restore.CannotPlan, match="s0002-B has no segment for disk scsi0-0"):
-        plan_restore.plan(tree, tree.newest)
+    with pytest.raises(
+        plan_restore.RestorePlanError, match="s0002-B has no segment for disk scsi0-0"
+    ):
+        plan_restore.plan(tree, tree.point)
 
 
 @st.composite
@@ -150,10 +153,10 @@ def test_replaying_any_plan_gives_every_live_node_its_own_lineage(
 ) -> None:
     """A model of VMware: content is the list of segments applied, snapshots freeze it."""
     tree = trees.backed_up(picture)
-    point = tree.newest
+    point = tree.point
     live = tuple(s for n, s in enumerate(point.snapshots) if n not in retired)
-    tree.timepoints[point.id] = point = dataclasses.replace(point, snapshots=live)
-    what = plan_restore.TREE if tree_wanted else plan_restore.STATE_ONLY
+    tree.timepoint = point = dataclasses.replace(point, snapshots=live)
+    what = Snapshots.TREE if tree_wanted else Snapshots.NONE
 
     leaf: list[str] = []
     frozen: dict[str, list[str]] = {}

@@ -16,12 +16,12 @@ import dataclasses
 import textwrap
 from typing import Optional
 
-from bareos_vmsnap.tree import ladder, model, plan_backup
+from bareos_vmsnap.tree import ladder, model, plan_backup, segment_header
 from bareos_vmsnap.tree.observed import Observed, Snapshot
 
 CAPACITY = 1 << 30
 LEAF = "[ds] vm/leaf.vmdk"
-VM = model.Vm("vm", "503a0000-0000-0000-0000-000000000001", "423a0000", "vm-1")
+VM = segment_header.Vm("vm", "503a0000-0000-0000-0000-000000000001", "423a0000", "vm-1")
 
 
 def uuid(letters: str = "52") -> str:
@@ -29,7 +29,9 @@ def uuid(letters: str = "52") -> str:
     return f"{letters} 2d 7b 8f ac 61 51 cc-77 4c 7b ec 91 50 bb 7b"
 
 
-def disk(path: str, chain: tuple[str, ...], sequence: int, **changes: object) -> model.Disk:
+def disk(
+    path: str, chain: tuple[str, ...], sequence: int, **changes: object
+) -> segment_header.Disk:
     """A disk on scsi0:0 with a change id of that sequence."""
     fields = {
         "key": 2000,
@@ -41,7 +43,7 @@ def disk(path: str, chain: tuple[str, ...], sequence: int, **changes: object) ->
         "change_id": f"{uuid()}/{sequence}",
         "chain": chain,
     }
-    return model.Disk(**{**fields, **changes})  # type: ignore[arg-type]
+    return segment_header.Disk(**{**fields, **changes})  # type: ignore[arg-type]
 
 
 def observed(picture: str) -> Observed:
@@ -120,7 +122,7 @@ def on_day(number: int, picture: str, froze: str = "Z") -> Observed:
     return dataclasses.replace(seen, snapshots=tuple(snapshots), current=current, state=state)
 
 
-def short(node: model.Node) -> str:
+def short(node: segment_header.Node) -> str:
     """A node's name without its id."""
     return node.directory.rsplit("/", 1)[-1].split("-", 1)[1]
 

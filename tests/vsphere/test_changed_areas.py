@@ -48,12 +48,12 @@ def test_areas_end_with_the_disk_and_with_their_page() -> None:
 )
 def test_an_answer_to_another_question(page: Any) -> None:
     """Neither an endless loop nor a hole comes of it."""
-    with pytest.raises(cbt.CbtRefused, match="QueryChangedDiskAreas"):
+    with pytest.raises(cbt.CbtRefusedError, match="QueryChangedDiskAreas"):
         ask(page)
 
 
 def test_a_page_that_repeats_an_area() -> None:
-    with pytest.raises(cbt.CbtRefused, match="named an area at 10"):
+    with pytest.raises(cbt.CbtRefusedError, match="named an area at 10"):
         ask((0, 50, [(10, 10)]), (50, 50, [(10, 10)]))
 
 

@@ -65,5 +65,5 @@ def test_a_configuration_survives_json(lab: Lab, session: Session) -> None:
     ],
 )
 def test_what_is_no_value_of_vsphere(value: Any) -> None:
-    with pytest.raises(vmodl_json.CannotDecode):
+    with pytest.raises(vmodl_json.DecodeError):
         vmodl_json.decode(value)

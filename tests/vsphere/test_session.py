@@ -13,7 +13,7 @@ import pytest
 from pyVmomi import vim
 
 from bareos_vmsnap.vsphere import tls
-from bareos_vmsnap.vsphere.session import CannotConnect, Server, Session
+from bareos_vmsnap.vsphere.session import Server, Session, SessionError
 from vmsnap_lab.lab import Lab
 
 
@@ -44,7 +44,7 @@ def test_another_certificate_than_the_pinned_one(lab: Lab, server: Server, ca: b
     wrong = digest(lab, "sha256")[::-1]
     pinned = dataclasses.replace(server, thumbprint=wrong, ca_file=server.ca_file if ca else None)
     before = logins(lab)
-    with pytest.raises(CannotConnect, match="is not the pinned one"):
+    with pytest.raises(SessionError, match="is not the pinned one"):
         Session(pinned)
     assert logins(lab) == before + 1  # this is logins() itself, of before
 
@@ -55,7 +55,7 @@ def test_every_connection_is_checked(lab: Lab, server: Server) -> None:
     session = Session(dataclasses.replace(server, ca_file=None, thumbprint=digest(lab, "sha1")))
     session.stub.soapStub.schemeArgs["context"]._thumbprint = "0" * 40  # another server from now on
     session.stub.DropConnections()
-    with pytest.raises(CannotConnect, match="is not the pinned one"):
+    with pytest.raises(SessionError, match="is not the pinned one"):
         session.instance.CurrentTime()
 
 
@@ -65,7 +65,7 @@ def test_a_digest_that_is_none() -> None:
 
 
 def test_without_verification(lab: Lab, server: Server) -> None:
-    with pytest.raises(CannotConnect, match="was not accepted"):
+    with pytest.raises(SessionError, match="was not accepted"):
         Session(dataclasses.replace(server, ca_file=None))
     Session(dataclasses.replace(server, ca_file=None, verify=False)).close()
 
@@ -88,14 +88,14 @@ def test_an_expired_session_begins_anew(lab: Lab, session: Session) -> None:
 def test_a_password_that_was_changed_meanwhile(lab: Lab, session: Session) -> None:
     lab.vcenter.add_user(lab.user, "another")
     lab.vcenter.sessions.expire_all()
-    with pytest.raises(CannotConnect, match="refused the login"):
+    with pytest.raises(SessionError, match="refused the login"):
         session.instance.CurrentTime()
     lab.vcenter.add_user(lab.user, lab.password)
 
 
 def test_a_server_that_is_gone(lab: Lab, session: Session) -> None:
     lab.server.stop()
-    with pytest.raises(CannotConnect, match=f"{lab.host}:{lab.port} cannot be reached"):
+    with pytest.raises(SessionError, match=f"{lab.host}:{lab.port} cannot be reached"):
         session.instance.CurrentTime()
     session.close()
     lab.server.start()

@@ -59,7 +59,7 @@ def test_the_end_of_a_task_is_noticed_soon(lab: Lab, session: Session) -> None:
 
 def test_a_task_that_lasts_too_long(lab: Lab, session: Session) -> None:
     _, task = start(lab, session, 10)
-    with pytest.raises(tasks.TaskFailed, match=r"Waiting \(no end after 0 s\) failed"):
+    with pytest.raises(tasks.TaskFailedError, match=r"Waiting \(no end after 0 s\) failed"):
         tasks.Waiter().wait(task, "Waiting", timeout=0.2)
 
 

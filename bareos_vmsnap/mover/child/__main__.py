@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""python3 -m bareos_vmsnap.mover: started by bareos_vmsnap.mover.client only."""
+"""python3 -m bareos_vmsnap.mover.child: started by bareos_vmsnap.mover.client only."""
 
 import sys
 

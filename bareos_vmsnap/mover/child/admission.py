@@ -1,49 +1,49 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Waits until the servers of a plan's disks may have another connection."""
+"""Waits until the servers of a plan's disks may take another connection."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from bareos_vmsnap.mover.child import slots
 from bareos_vmsnap.mover.child.reporter import Reporter
+from bareos_vmsnap.transport.disks import ConnectionLimit, DiskDescription
 
 
 class Admission:
     """Holds the slots of one connection to each of the disks."""
 
-    def __init__(self, disks: Sequence[Mapping[str, Any]], held: slots.Slots) -> None:
+    def __init__(self, disks: Sequence[DiskDescription], held: slots.Slots) -> None:
         self._held = held
-        # A scope that two disks have in common is one, with room for both.
-        self.wanted = Counter(s for disk in disks for s in slots.scopes(disk.get("slots") or ()))
+        # A scope that two disks share must have room for both.
+        self.counts = Counter(limit for disk in disks for limit in disk.limits)
 
     def another(self) -> bool:
-        """Whether one more connection to each disk is free now; then it is taken."""
-        return self._held.take_more(self.wanted)
+        """Take one more connection to each disk, if they are free now; return whether they were."""
+        return self._held.take_more(self.counts)
 
 
 @contextmanager
-def admitted(disks: Sequence[Mapping[str, Any]], reporter: Reporter) -> Iterator[Admission]:
-    """Wait for one connection to each of the disks, together; keep them while the context lasts.
+def admitted(disks: Sequence[DiskDescription], reporter: Reporter) -> Iterator[Admission]:
+    """Wait for one connection to each of the disks, together; hold them while the context lasts.
 
-    What is waited for, and how long it took, is reported. Raises PlanFailure, OSError.
+    Reports what it waits for, and how long that took. Raises PlanError, OSError.
     """
     held = slots.Slots()
     admission = Admission(disks, held)
     begun = time.monotonic()
     waited = False
 
-    def waiting(scope: slots.Scope) -> None:
+    def waiting(scope: ConnectionLimit) -> None:
         nonlocal waited
         waited = True
         reporter.queued(scope.name)
 
-    held.take(admission.wanted, waiting)
+    held.take(admission.counts, waiting)
     if waited:
         reporter.admitted(time.monotonic() - begun)
     try:

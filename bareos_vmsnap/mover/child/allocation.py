@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Which parts of a disk its server does not promise to read as zeros, or calls written."""
+"""Which parts of a disk may hold data, or were written, according to its server."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import nbd
 
 from bareos_vmsnap.extents import Extent
 from bareos_vmsnap.mover.child.connection import Connection
-from bareos_vmsnap.mover.child.failures import NbdFailure
+from bareos_vmsnap.mover.child.errors import NbdError
 
 BASE = nbd.CONTEXT_BASE_ALLOCATION
-# Of qemu-nbd: in how many links below a block was written, 0 where it never was.
+# Of qemu-nbd: the depth in the chain at which a block was written, 0 if it never was.
 DEPTH = "qemu:allocation-depth"
 
 # Servers count extents in 32 bits; nbdkit's VDDK plugin cuts longer ones where they cannot be
-# continued, and wants questions that start at its 64 KiB chunks.
+# continued, and needs requests that start at its 64 KiB chunks.
 QUESTION = 2 << 30
 ALIGNMENT = 64 << 10
 
@@ -28,9 +28,8 @@ def data_ranges(
 ) -> Iterator[Extent]:
     """Yield sorted extents that hold all data of the disk; they may touch.
 
-    VDDK may take seconds for an answer, and a large disk many questions: `alive` is called after
-    each. Where the server does not answer, everything counts as data, and a note for people tells
-    so.
+    VDDK may take seconds for an answer, and a large disk needs many: `alive` is called after each.
+    If the server does not answer, everything counts as data, and `notes` gets a remark.
     """
     place, size = 0, connection.size
     if not connection.handle.can_meta_context(BASE):
@@ -53,15 +52,18 @@ def data_ranges(
 
 
 def written_ranges(connection: Connection, alive: Callable[[], None]) -> Iterator[Extent]:
-    """Yield sorted extents that hold all that was ever written in the one file that is open.
+    """Yield sorted extents that hold all that was ever written to the one file that is open.
 
-    Zeros that were written are among it: they hide what a parent has there. Raises NbdFailure
-    where the server does not answer, or cannot tell them from what was never written.
+    They include written zeros, which hide the parent's data. Raises NbdError if the server does
+    not answer, or cannot tell written zeros from blocks that were never written.
     """
     by_depth = connection.handle.can_meta_context(DEPTH)
     by_base = connection.endpoint.maps_written_blocks and connection.handle.can_meta_context(BASE)
     if not by_depth and not by_base:
-        raise NbdFailure(f"{connection.endpoint.name} does not tell what was written in it")
+        raise NbdError(
+            f"{connection.endpoint.name} does not tell what was written in it",
+            id="allocation-unknown",
+        )
     try:
         for start, length, value in _answers(connection, DEPTH if by_depth else BASE, alive):
             if value != 0 if by_depth else not value & nbd.STATE_HOLE:
@@ -85,12 +87,12 @@ def _answers(
         alive()
 
 
-def _ask(connection: Connection, wanted: str, place: int, end: int) -> list[tuple[int, int]]:
-    """Return (length, flags) from `place` on, at least one byte, at most up to `end`."""
+def _ask(connection: Connection, context: str, place: int, end: int) -> list[tuple[int, int]]:
+    """Return (length, flags) from `place` on: at least one byte, none beyond `end`."""
     answer: list[tuple[int, int]] = []
 
-    def collect(context: str, offset: int, entries: list[int], error: object) -> None:
-        if context == wanted and offset == place and not answer:
+    def collect(name: str, offset: int, entries: list[int], error: object) -> None:
+        if name == context and offset == place and not answer:
             answer.extend(zip(entries[0::2], entries[1::2]))
 
     connection.handle.block_status(end - place, place, collect)

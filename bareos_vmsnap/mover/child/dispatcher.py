@@ -8,14 +8,14 @@ import threading
 from collections.abc import Iterator
 from typing import NamedTuple, Optional
 
-# While a batch is not done, at most so many frames' worth of later ones are handed out: frames
-# then stay well inside the window of the format (stream.layout.WINDOW is 4096).
+# While a batch is not done, at most this many later frames are handed out: so frames stay well
+# inside the window of the format (stream.layout.WINDOW is 4096).
 AHEAD = 1024
 BATCH_PIECES = 32
 
 
 class Piece(NamedTuple):
-    """A part of the disk in bytes, to be read, or known to be zero."""
+    """A part of the disk, in bytes, to be read or known to be zero."""
 
     offset: int
     length: int
@@ -30,14 +30,14 @@ class Batch(NamedTuple):
 
     @property
     def read_bytes(self) -> int:
-        """Bytes to be read for it, from each disk."""
+        """Bytes to be read from each disk."""
         return sum(piece.length for piece in self.pieces if piece.read)
 
 
 class Dispatcher:
     """Batches of at most `size` bytes to be read.
 
-    A piece has at most `size` bytes to be read, of which each `granule` bytes may become a frame.
+    A piece to be read has at most `size` bytes, and each `granule` of it may become a frame.
     """
 
     def __init__(self, pieces: Iterator[Piece], size: int, granule: int):
@@ -54,10 +54,10 @@ class Dispatcher:
         self._changed = threading.Condition()
 
     def take(self, wait: bool) -> Optional[Batch]:
-        """Return the next batch, or None when there is none.
+        """Return the next batch, or None if there is none.
 
-        Where the oldest batch under way is too far behind, `wait` for it or return None. A thread
-        that has batches under way itself must not wait.
+        If the oldest batch under way is too far behind, `wait` for it or return None. A thread that
+        has batches under way itself must not wait.
         """
         with self._changed:
             while True:
@@ -70,14 +70,14 @@ class Dispatcher:
                 self._changed.wait()
 
     def done(self, batch: Batch) -> None:
-        """Note that the frames of a batch are written."""
+        """Note that the frames of a batch have been written."""
         with self._changed:
             del self._under_way[batch.number]
             self.done_bytes += sum(piece.length for piece in batch.pieces)
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """Hand out nothing more."""
+        """Hand out no more batches."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""python3 -m bareos_vmsnap.mover.child.forkserver: started by bareos_vmsnap.mover.client.launch only.
+"""python3 -m bareos_vmsnap.mover.child.forkserver: started by mover.client.launch only.
 
-One thread, which forks movers, watches their ends, and passes signals on: a mover is its child, so
-that no other process can have its number meanwhile.
+One thread forks movers, waits for their ends, and passes on signals: a mover is its child, so no
+other process can get its number meanwhile.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import sys
 import traceback
 from typing import NamedTuple, NoReturn
 
+from bareos_vmsnap.mover import handle_protocol
 from bareos_vmsnap.mover.child import process
-from bareos_vmsnap.mover.client import launch
 
 _MESSAGE = 4096
 _DESCRIPTORS = 6  # plan, data, report, lifeline, standard error, handle
@@ -37,28 +37,28 @@ class _Child(NamedTuple):
 
 
 class ForkServer:
-    """Serves one client until that closes `control`. Movers have lifelines of their own."""
+    """Serves one client until it closes `control`. Movers have lifelines of their own."""
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._children: dict[int, _Child] = {}  # by the pipe's descriptor
-        self._clients: dict[int, _Child] = {}  # by the handle's; gone once the client is
+        self._clients: dict[int, _Child] = {}  # by the handle's; removed when the client is gone
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
 
     def serve(self) -> None:
         """Return when the client is gone."""
         while True:
-            # One at a time: what is done may give the number of another one's descriptor away.
+            # One at a time: handling one may close another's descriptor and reuse its number.
             descriptor, _ = self._poll.poll()[0]
             if descriptor in self._children:
-                self._bury(self._children[descriptor])
+                self._reap(self._children[descriptor])
             elif descriptor in self._clients:
-                self._listen(self._clients[descriptor])
-            elif not self._take_order():
+                self._receive(self._clients[descriptor])
+            elif not self._take_request():
                 return
 
-    def _take_order(self) -> bool:
+    def _take_request(self) -> bool:
         message, descriptors, _, _ = socket.recv_fds(self._control, _MESSAGE, _DESCRIPTORS)
         if not message:
             return False
@@ -75,15 +75,15 @@ class ForkServer:
         self._children[alive] = self._clients[handle] = child
         self._poll.register(alive, select.POLLIN)
         self._poll.register(handle, select.POLLIN)
-        _tell(child, launch.PID, pid)
+        _send(child, handle_protocol.PID, pid)
         return True
 
     def _become_mover(
         self, pipes: list[int], scratch: str, stderr: int, others: list[int]
     ) -> NoReturn:
-        """In the new process; never returns to the server's loop."""
+        """Run a mover in the new process; never return to the server's loop."""
         try:
-            os.setsid()  # its servers form one process group with it
+            os.setsid()  # it and its servers form one process group
             for output in (1, 2):
                 os.dup2(stderr, output)
             self._control.close()
@@ -98,35 +98,35 @@ class ForkServer:
             sys.stderr.flush()
         os._exit(_EXIT_BROKEN)
 
-    def _bury(self, child: _Child) -> None:
+    def _reap(self, child: _Child) -> None:
         _, status = os.waitpid(child.pid, 0)
         self._poll.unregister(child.alive)
         os.close(child.alive)
         del self._children[child.alive]
         if self._clients.pop(child.handle.fileno(), None) is not None:
             self._poll.unregister(child.handle)
-        _tell(child, launch.STATUS, os.waitstatus_to_exitcode(status))
+        _send(child, handle_protocol.STATUS, os.waitstatus_to_exitcode(status))
         child.handle.close()
 
-    def _listen(self, child: _Child) -> None:
+    def _receive(self, child: _Child) -> None:
         try:
-            word = child.handle.recv(1)
+            message = child.handle.recv(1)
         except ConnectionResetError:
-            word = b""
-        if word == launch.TERMINATE:
+            message = b""
+        if message == handle_protocol.TERMINATE:
             os.kill(child.pid, signal.SIGTERM)
-        elif word == launch.KILL:
+        elif message == handle_protocol.KILL:
             try:
                 os.killpg(child.pid, signal.SIGKILL)
-            except ProcessLookupError:  # it leads no group yet
+            except ProcessLookupError:  # it does not lead a group yet
                 os.kill(child.pid, signal.SIGKILL)
         else:
             del self._clients[child.handle.fileno()]
             self._poll.unregister(child.handle)
 
 
-def _tell(child: _Child, what: bytes, number: int) -> None:
-    # A client that is gone does not want to know.
+def _send(child: _Child, what: bytes, number: int) -> None:
+    # The client may be gone.
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         child.handle.send(what + str(number).encode(), socket.MSG_NOSIGNAL)
 
@@ -136,7 +136,7 @@ def main(control: int) -> None:
     os.set_inheritable(control, False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     process.name("vmsnap-forks")
-    # What is missing each mover tells itself.
+    # Each mover reports missing modules itself.
     with contextlib.suppress(ImportError):
         importlib.import_module("bareos_vmsnap.mover.child.operations")
     gc.freeze()  # pages that no collection touches stay shared

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The segment that several threads take from one channel, a few frames at a time."""
+"""A segment that several threads take from one channel, a few frames at a time."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ import threading
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional
 
-from bareos_vmsnap.mover.child.failures import CapacityMismatch, WrongSegment
+from bareos_vmsnap.mover.child.errors import CapacityError, WrongSegmentError
 from bareos_vmsnap.stream import layout, parser
 from bareos_vmsnap.stream.frame import Frame, Totals
 from bareos_vmsnap.stream.payload import Bytes
 from bareos_vmsnap.stream.reader import SegmentReader
 
-# Frames that a thread takes in one turn at most: of small ones, as changed block tracking gives
-# them, each turn costs more than the frame itself.
+# The most frames that a thread takes in one turn: for small ones, as changed block tracking gives
+# them, a turn costs more than the frame itself.
 BATCH = 32
-_READ = 64 << 10  # so much is read at once where less was asked for
+_READ = 64 << 10  # bytes read at once if fewer are requested
 _DRAIN = 256 << 10
 
 
 class TakenFrame(NamedTuple):
-    """A frame with its stored bytes, still to be checked; `position` is where they begin."""
+    """A frame with its unchecked stored bytes; `position` is where they begin in the segment."""
 
     frame: Frame
     stored: memoryview
     position: int
 
     def unpack(self) -> Bytes:
-        """Return the raw bytes, which may be the stored ones. Raises PayloadDamaged."""
+        """Return the raw bytes, which may be the stored ones. Raises PayloadDamagedError."""
         return parser.unpack(self.frame, self.stored, self.position)
 
 
 class Intake:
-    """Reads the header at once. Raises SegmentError."""
+    """A segment; its header is read at once. Raises SegmentError."""
 
     def __init__(self, descriptor: int):
         source = io.BufferedReader(io.FileIO(descriptor, closefd=False), _READ)
@@ -50,18 +50,20 @@ class Intake:
         """Raise unless the header has these fields, and its disk fits in `capacity` bytes."""
         for key, value in fields.items():
             if key not in self.header:
-                raise WrongSegment(f"segment has no {key} in its header, expected {value!r}")
+                raise WrongSegmentError(f"segment has no {key} in its header, expected {value!r}")
             if self.header[key] != value:
-                raise WrongSegment(f"segment has {key} {self.header[key]!r}, expected {value!r}")
+                raise WrongSegmentError(
+                    f"segment has {key} {self.header[key]!r}, expected {value!r}"
+                )
         if self._reader.capacity > capacity:
-            raise CapacityMismatch(
+            raise CapacityError(
                 f"segment is of a disk of {self._reader.capacity} bytes, the target has {capacity}"
             )
 
     def take(self, buffer: memoryview) -> list[TakenFrame]:
-        """Return the next frames, their stored bytes in the buffer; none once the segment is whole.
+        """Return the next frames, their stored bytes in the buffer; none at the segment's end.
 
-        Their raw bytes, without zeros, are a chunk at most, and so large the buffer must be.
+        Their raw bytes, without zeros, are at most a chunk, and the buffer must be that large.
         """
         reader = self._reader
         taken: list[TakenFrame] = []
@@ -86,12 +88,12 @@ class Intake:
         return taken
 
     def totals(self) -> tuple[Totals, int]:
-        """Return the totals of the trailer and the size of the segment, once it is whole."""
+        """Return the trailer's totals and the segment's size, once it is read to its end."""
         assert self._reader.totals is not None, "the segment was not read to its end"
         return self._reader.totals, self._reader.position
 
 
 def drain(descriptor: int) -> None:
-    """Read and discard to the end of the stream, so that whoever writes it can finish."""
+    """Read and discard the rest of the stream, so that its writer can finish."""
     while os.read(descriptor, _DRAIN):
         pass

@@ -1,48 +1,49 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Runs what the plan says and reports how it ended."""
+"""Carries out the plan and reports how that ended."""
 
 from __future__ import annotations
 
 import sys
 import traceback
-from typing import Any
 
-from bareos_vmsnap.mover import plan
-from bareos_vmsnap.mover.child import intake, memory, read, write
+from bareos_vmsnap import system_errors
+from bareos_vmsnap.errors import VmsnapError
+from bareos_vmsnap.mover.child import intake, memory, plan_intake, read, write
+from bareos_vmsnap.mover.child.errors import ReaderGoneError
 from bareos_vmsnap.mover.child.reporter import Reporter
 from bareos_vmsnap.mover.plan import ReadPlan, WritePlan
 
 
 def run(plan_pipe: int, data: int, reporter: Reporter) -> int:
-    """Carry out the plan that comes in `plan_pipe`; return the exit status after reporting."""
-    agreed = None
+    """Carry out the plan from `plan_pipe`, report the outcome, and return the exit status."""
+    plan = None
     try:
-        agreed, extents = plan.receive(plan_pipe)
-        if isinstance(agreed, ReadPlan):
-            memory.keep_freed_blocks(agreed.chunk)
-            fields = read.run(agreed, extents, data, reporter)
+        plan, extents = plan_intake.receive(plan_pipe)
+        if isinstance(plan, ReadPlan):
+            memory.keep_freed_blocks(plan.chunk)
+            fields = read.run(plan, extents, data, reporter)
         else:
-            memory.keep_freed_blocks(plan.ReadPlan.chunk)
-            fields = write.run(agreed, data, reporter)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the client must learn of it
-        reporter.failure(*_told(error))
-        if isinstance(agreed, WritePlan):
-            # Bareos writes on until the file ends, and would report a broken channel instead.
+            memory.keep_freed_blocks(ReadPlan.chunk)
+            fields = write.run(plan, data, reporter)
+    except Exception as error:  # noqa: BLE001 - the client must learn of any error
+        cause = _cause(error)
+        reporter.failure(cause.what, id=cause.id)
+        if isinstance(plan, WritePlan):
+            # Bareos writes until the file ends, and would report a broken channel instead.
             intake.drain(data)
         return 1
     reporter.success(fields)
     return 0
 
 
-def _told(error: Exception) -> tuple[str, str]:
-    """Return kind and message for the report."""
-    kind: Any = getattr(error, "kind", None)
-    if isinstance(kind, str):
-        return kind, str(error)
+def _cause(error: Exception) -> VmsnapError:
+    """Return the error with the message and id to report."""
+    if isinstance(error, VmsnapError):
+        return error
     if isinstance(error, (BrokenPipeError, ConnectionResetError)):
-        return "broken-pipe", "the segment's reader went away before its end"
-    if isinstance(error, (OSError, MemoryError)):
-        return "system", f"{type(error).__name__}: {error}"
-    traceback.print_exception(type(error), error, error.__traceback__, file=sys.stderr)
-    return "internal", f"{type(error).__name__}: {error}"
+        return ReaderGoneError("the segment's reader went away before its end")
+    translation = system_errors.translated(error)
+    if isinstance(translation, system_errors.UnexpectedError):
+        traceback.print_exception(type(error), error, error.__traceback__, file=sys.stderr)
+    return VmsnapError(f"{type(error).__name__}: {error}", id=translation.id)

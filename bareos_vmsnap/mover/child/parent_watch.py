@@ -20,15 +20,15 @@ EXIT_TERMINATED = 128 + signal.SIGTERM
 def watch(lifeline: int, scratch: str, reporter: Reporter) -> None:
     """Watch the read end of a pipe that only the parent can write to, and SIGTERM, in a thread.
 
-    The pipe's end, however the parent came to it, and SIGTERM end the process at once, whatever
-    its other threads do, and remove the scratch directory. SIGINT is ignored: it is the parent's
-    to decide what an interrupt means.
+    The end of the pipe, whatever its cause, or SIGTERM ends the process at once, whatever its other
+    threads do, and removes the scratch directory. SIGINT is ignored: the parent decides what an
+    interrupt means.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signalled, wakeup = os.pipe()
     os.set_blocking(wakeup, False)
-    # Python runs handlers between byte codes of the main thread, which may be long in a library:
-    # the byte that the C handler writes to this pipe arrives at once.
+    # Python runs handlers between byte codes of the main thread, which may stay in a library for
+    # long; the byte that the C handler writes to this pipe arrives at once.
     signal.set_wakeup_fd(wakeup)
     signal.signal(signal.SIGTERM, lambda number, frame: None)
     threading.Thread(
@@ -48,7 +48,7 @@ def _wait(lifeline: int, signalled: int, scratch: str, reporter: Reporter) -> No
         if signal.SIGTERM in os.read(signalled, 64):
             status = EXIT_TERMINATED
             # Before the servers die, since their end would be reported as the cause.
-            reporter.failure("terminated", "mover was ended by SIGTERM")
+            reporter.failure("mover was ended by SIGTERM", id="mover-terminated")
             break
     server.kill_all()
     shutil.rmtree(scratch, ignore_errors=True)

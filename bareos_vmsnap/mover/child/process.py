@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The mover's process (standard library only, so that it can report what is missing)."""
+"""The mover's process (standard library only, so that it can report missing modules)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from bareos_vmsnap.mover.child.reporter import Reporter
 def main(arguments: Sequence[str]) -> None:
     """Run with four inherited descriptors, plan, data, report, lifeline, and a scratch directory.
 
-    Never returns: exits with 0 after reporting success, with 1 after reporting a failure; the
-    module lifeline has others.
+    Never returns: exits with 0 after reporting success, with 1 after reporting a failure, or with
+    a status of `parent_watch`.
     """
     *descriptors, scratch = arguments
     plan, data, report, alive = map(int, descriptors)
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def name(process: str) -> None:
-    """Have `ps` and `top` show this process under that name, of 15 characters at most."""
+    """Have `ps` and `top` show this process under that name, of at most 15 characters."""
     with contextlib.suppress(OSError), open("/proc/self/comm", "w") as comm:
         comm.write(process)
 
@@ -48,9 +48,9 @@ def _run(plan: int, data: int, reporter: Reporter) -> int:
         operations = importlib.import_module("bareos_vmsnap.mover.child.operations")
     except ImportError as error:
         reporter.failure(
-            "environment",
             f"{sys.executable} (Python {sys.version.split()[0]}) lacks a module: {error};"
             " nbd comes from the distribution's package python3-libnbd",
+            id="module-missing",
         )
         return 1
     status: int = operations.run(plan, data, reporter)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""A limit to how many bytes a second are read from or written to a disk."""
+"""Limits how many bytes a second are read from or written to a disk."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import threading
 import time
 from typing import Callable
 
-# What was not used is good for so many seconds' worth at once.
+# Seconds' worth of unused rate that may be moved at once.
 _BURST = 0.25
 
 
 class RateLimiter:
-    """Several threads share one. `rate` is in bytes per second, 0 for no limit."""
+    """Shared by several threads. `rate` is in bytes per second, 0 for no limit."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class RateLimiter:
         self._due = clock()
 
     def wait(self, size: int) -> None:
-        """Return when `size` bytes more may be moved."""
+        """Return when `size` more bytes may be moved."""
         if not self._rate:
             return
         with self._lock:

@@ -1,11 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The operation read: from a disk, and perhaps its base, to a segment."""
+"""The operation read: from a disk, and possibly its base, to a segment."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
 from itertools import chain
@@ -16,7 +15,7 @@ from bareos_vmsnap.mover.child import allocation
 from bareos_vmsnap.mover.child.admission import admitted
 from bareos_vmsnap.mover.child.connection import Connection
 from bareos_vmsnap.mover.child.dispatcher import Dispatcher
-from bareos_vmsnap.mover.child.failures import AccountingFailure, NbdFailure, PlanFailure
+from bareos_vmsnap.mover.child.errors import AccountingError, NbdError, PlanError
 from bareos_vmsnap.mover.child.rate_limiter import RateLimiter
 from bareos_vmsnap.mover.child.read_worker import ReadWorker, Selection
 from bareos_vmsnap.mover.child.record_spool import RecordSpool
@@ -29,18 +28,17 @@ from bareos_vmsnap.mover.plan import ReadPlan
 from bareos_vmsnap.mover.wire import PAIR
 from bareos_vmsnap.stream import payload
 from bareos_vmsnap.transport import Endpoint
+from bareos_vmsnap.transport.disks import DiskDescription
 
-# One more than the cores: while one worker waits for the channel or the server, others compress.
-WORKERS = (os.cpu_count() or 1) + 1
-# Chunks for each worker at least: a connection through VDDK takes seconds to open.
+# The least chunks for each worker: a connection through VDDK takes seconds to open.
 WORTH_A_WORKER = 4
-TICK = 1.0  # seconds between looks at idle connections
+TICK = 1.0  # seconds between checks of idle connections
 
 
 def run(plan: ReadPlan, planned: RecordSpool, data: int, reporter: Reporter) -> dict[str, Any]:
     """Write the segment of a plan to the channel `data`, close it, and return the report's fields.
 
-    Raises MoverFailure, TransportError, and ConnectionError where nobody reads any longer; then
+    Raises MoverChildError, TransportError, and ConnectionError if nobody reads any longer; then
     threads may still be busy, so the process must end.
     """
     header = {**plan.header, "capacity": plan.capacity, "chunk": plan.chunk}
@@ -50,7 +48,7 @@ def run(plan: ReadPlan, planned: RecordSpool, data: int, reporter: Reporter) -> 
         if plan.link:
             planned = _written_in(plan.link, plan, reporter)
         endpoints = [stack.enter_context(transport.open(d, writable=False)) for d in plan.disks]
-        connect = partial(Connection, request=plan.request)
+        connect = partial(Connection, request=plan.request_size)
         asked = (allocation.BASE,) if plan.asks_allocation else ()
         first = [connect(endpoint, contexts=asked) for endpoint in endpoints]
         first[0].expect_size(plan.capacity)
@@ -60,10 +58,10 @@ def run(plan: ReadPlan, planned: RecordSpool, data: int, reporter: Reporter) -> 
         while len(per_worker) < _worker_count(plan, first, total) and admission.another():
             try:
                 per_worker.append([connect(beside.endpoint, beside=beside) for beside in first])
-            except NbdFailure as failure:
-                # Others have connections too, that nobody here counts.
+            except NbdError as failure:
+                # Other programs have connections too, which are not counted here.
                 notes.append(
-                    f"reading with {len(per_worker)} instead of more connections: {failure}"
+                    f"reading with {len(per_worker)} instead of more connections: {failure.what}"
                 )
                 break
         reporter.ready()
@@ -84,7 +82,7 @@ def _find_work(
 ) -> Work:
     block = max(connection.block for connection in first)
     if plan.chunk % block or (plan.compares and plan.granularity % block):
-        raise PlanFailure(f"chunk and granularity must be multiples of the server's block, {block}")
+        raise PlanError(f"chunk and granularity must be multiples of the server's block, {block}")
     allocated = []
 
     def alive() -> None:
@@ -93,27 +91,30 @@ def _find_work(
             connection.stay_alive(plan.keepalive)
 
     for connection in first if plan.asks_allocation else []:
-        # Asked for all at once: the first worker needs the connection.
+        # Everything at once: the first worker needs the connection.
         spool = RecordSpool(PAIR)
         spool.extend(allocation.data_ranges(connection, notes, alive))
         allocated.append(spool)
     return Work(plan, block, planned, allocated)
 
 
-def _written_in(link: Mapping[str, Any], plan: ReadPlan, reporter: Reporter) -> RecordSpool:
-    """What was ever written in a delta disk's own file.
+def _written_in(link: DiskDescription, plan: ReadPlan, reporter: Reporter) -> RecordSpool:
+    """Return what was ever written to a delta disk's own file.
 
-    "All of it" may be true, but is also what VDDK says when it cannot tell. Raises NbdFailure then.
+    Raises NbdError if that is all of it: VDDK also says so when it does not know.
     """
     written = RecordSpool(PAIR)
     with transport.open(link, writable=False) as endpoint:
         contexts = (allocation.BASE, allocation.DEPTH)
-        connection = Connection(endpoint, request=plan.request, contexts=contexts)
+        connection = Connection(endpoint, request=plan.request_size, contexts=contexts)
         connection.expect_size(plan.capacity)
         written.extend(allocation.written_ranges(connection, reporter.alive))
         connection.close()
         if extents.total(written) == plan.capacity > allocation.ALIGNMENT:
-            raise NbdFailure(f"{endpoint.name} calls all of it written, which may say nothing")
+            raise NbdError(
+                f"{endpoint.name} calls all of it written, which may say nothing",
+                id="allocation-unknown",
+            )
     return written
 
 
@@ -121,28 +122,24 @@ def _total(work: Work) -> int:
     try:
         return work.total()
     except ValueError as error:
-        raise PlanFailure(str(error)) from error
+        raise PlanError(str(error)) from error
 
 
 def _start_segment(data: int, header: dict[str, Any]) -> SegmentChannel:
     try:
         return SegmentChannel(data, header)
     except ValueError as error:
-        raise PlanFailure(str(error)) from error
+        raise PlanError(str(error)) from error
 
 
 def _worker_count(plan: ReadPlan, first: list[Connection], total: int) -> int:
     worth = max(1, -(-total // (WORTH_A_WORKER * plan.chunk)))
-    allowed = (_connections(plan, connection.endpoint, connection) for connection in first)
+    allowed = (_connections(plan, connection.endpoint) for connection in first)
     return min(worth, *allowed)
 
 
-def _connections(plan: ReadPlan, endpoint: Endpoint, connection: Connection) -> int:
-    if endpoint.connections is not None:
-        return min(plan.connections or WORKERS, endpoint.connections)
-    if plan.connections is not None:
-        return plan.connections
-    return WORKERS if connection.handle.can_multi_conn() else 1
+def _connections(plan: ReadPlan, endpoint: Endpoint) -> int:
+    return min(plan.connections, endpoint.connections or plan.connections)
 
 
 def _move(
@@ -155,15 +152,15 @@ def _move(
     granule = plan.granularity if plan.compares else plan.chunk
     dispatcher = Dispatcher(work.pieces(), plan.chunk, granule)
     selection = _selection(plan)
-    rate_limiter = RateLimiter(plan.rate)
-    depth = max(1, plan.in_flight // len(per_worker))
+    rate_limiter = RateLimiter(plan.rate_limit)
+    depth = max(1, plan.requests_in_flight // len(per_worker))
     workers = [
         ReadWorker(connections, dispatcher, selection, segment, rate_limiter, depth, plan.chunk)
         for connections in per_worker
     ]
 
     def tick() -> None:
-        # Workers may have been waiting for the segment's reader for long.
+        # Workers may have been waiting for the segment's reader for a long time.
         for connection in chain.from_iterable(per_worker):
             connection.stay_alive(plan.keepalive)
 
@@ -172,14 +169,14 @@ def _move(
     finally:
         dispatcher.stop()
     if dispatcher.done_bytes != total:
-        raise AccountingFailure(f"{dispatcher.done_bytes} of {total} planned bytes were read")
+        raise AccountingError(f"{dispatcher.done_bytes} of {total} planned bytes were read")
     for connections in per_worker:
         for connection in connections:
             connection.close()
 
 
 def _selection(plan: ReadPlan) -> Selection:
-    pack = partial(payload.pack, compression=plan.compression, acceleration=plan.acceleration)
+    pack = partial(payload.pack, compression=plan.compression, acceleration=plan.lz4_acceleration)
     if plan.compares:
         return Different(pack, plan.granularity)
     return Whole(pack, plan.keeps_zeros)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""A thread that reads batches, packs what goes out of them, and writes it to the segment."""
+"""A thread that reads batches, and packs and writes what goes into the segment."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from bareos_vmsnap.mover.child.segment_channel import Part, SegmentChannel
 
 
 class Selection(Protocol):
-    """Decides what goes out of a piece; see the module selection."""
+    """Decides what of a piece goes into the segment; see the module selection."""
 
     def parts(self, piece: Piece, buffers: list[Buffer], place: int) -> Iterator[Part]: ...
 
 
 class Slot:
-    """Room for one batch under way: a buffer for each connection, at the same places in each."""
+    """Room for one batch under way: a buffer for each connection, with the same layout."""
 
     def __init__(self, connections: Sequence[Connection], size: int):
         self.buffers = [Buffer(size) for _ in connections]
@@ -30,7 +30,7 @@ class Slot:
         self.batch = Batch(-1, [])
 
     def start(self, batch: Batch, connections: Sequence[Connection]) -> None:
-        """Ask the servers for all pieces of a batch at once."""
+        """Request all pieces of a batch from the servers at once."""
         self.batch = batch
         for connection, buffer, requests in zip(connections, self.buffers, self.requests):
             requests.clear()
@@ -49,7 +49,7 @@ class Slot:
 
 
 class ReadWorker:
-    """Owns its connections (source; and base, where there is one) and `depth` slots of `size` bytes."""
+    """Owns its connections (source, and base if there is one) and `depth` slots of `size` bytes."""
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ import xxhash
 
 from bareos_vmsnap import extents
 from bareos_vmsnap.mover.child.connection import Connection, Request
-from bareos_vmsnap.mover.child.failures import ReadbackMismatch
+from bareos_vmsnap.mover.child.errors import ReadbackError
 from bareos_vmsnap.mover.child.memory import Buffer
 from bareos_vmsnap.mover.child.record_spool import RecordSpool
 from bareos_vmsnap.stream import layout
@@ -22,7 +22,7 @@ from bareos_vmsnap.stream.frame import Frame
 
 
 class ExpectedRange(NamedTuple):
-    """A range of the disk that must be zero, or have this xxh3_64. In bytes."""
+    """A range of the disk, in bytes, that must be zero, or have this xxh3_64."""
 
     offset: int
     length: int
@@ -31,7 +31,7 @@ class ExpectedRange(NamedTuple):
 
 
 class Readback:
-    """Remembers frames, on disk where they are many, and checks them once all are written."""
+    """Remembers frames, on disk if they are many, and checks them once all are written."""
 
     def __init__(self) -> None:
         self._frames = RecordSpool(struct.Struct("<QQ?Q"))
@@ -45,7 +45,7 @@ class Readback:
             )
 
     def check(self, connection: Connection, chunk: int, depth: int) -> None:
-        """Read all that was noted, `depth` requests at a time. Raises ReadbackMismatch, NbdFailure."""
+        """Read all noted frames, `depth` requests at a time. Raises ReadbackError, NbdError."""
         under_way: deque[tuple[ExpectedRange, Buffer, list[Request]]] = deque()
         free = [Buffer(chunk) for _ in range(depth)]
         for expected in self._ranges(chunk):
@@ -75,7 +75,7 @@ def _finish(
     else:
         right = xxhash.xxh3_64_intdigest(buffer.view[: expected.length]) == expected.raw_sum
     if not right:
-        raise ReadbackMismatch(
+        raise ReadbackError(
             f"{connection.endpoint.name} does not give back what was written: {expected.length}"
             f" bytes at offset {expected.offset} differ"
         )

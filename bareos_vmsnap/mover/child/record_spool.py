@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Fixed-size records of any number, kept in a temporary file beyond a few MiB."""
+"""Any number of fixed-size records, kept in a temporary file beyond a few MiB."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class RecordSpool:
             self.append(*record)
 
     def extend_packed(self, data: bytes) -> None:
-        """Add records that are packed already; the pieces may cut through records."""
+        """Add records that are packed already; `data` may end within a record."""
         self._flush()
         self._file.write(data)
 

@@ -19,49 +19,49 @@ _MESSAGE_LIMIT = 8 << 10
 
 
 class Reporter:
-    """Writes lines that say `queued`, `admitted`, `alive`, `ready`, or how it all ended."""
+    """Writes the lines `queued`, `admitted`, `alive`, `ready`, and the outcome."""
 
     def __init__(self, descriptor: int):
         self._descriptor = descriptor
-        self._told = time.monotonic()
+        self._last_sent = time.monotonic()
 
     def ready(self) -> None:
-        """Tell that the disks are open and data can flow."""
+        """Report that the disks are open and data can flow."""
         self._write({"ready": True})
 
     def queued(self, scope: str) -> None:
-        """Tell that this mover waits for a connection to `scope` that others have."""
+        """Report that this mover waits for a connection to `scope`, as others have them all."""
         self._write({"queued": scope})
 
     def admitted(self, seconds: float) -> None:
-        """Tell that it waits no longer, and how long it did."""
+        """Report that it no longer waits, and for how long it did."""
         self._write({"admitted": round(seconds, 1)})
 
     def alive(self) -> None:
-        """Tell now and then that there is no standstill, while the disks are made ready."""
-        if time.monotonic() - self._told >= ALIVE_INTERVAL:
+        """Report now and then that opening the disks makes progress."""
+        if time.monotonic() - self._last_sent >= ALIVE_INTERVAL:
             self._write({"alive": True})
 
     def success(self, fields: Mapping[str, Any]) -> None:
-        """Tell the totals; may wait for a reader."""
+        """Report the totals; may wait for a reader."""
         self._write({"ok": True, **fields})
 
-    def failure(self, kind: str, message: str) -> None:
-        """Tell what went wrong; never waits."""
-        self._write({"ok": False, "error": kind, "message": message[:_MESSAGE_LIMIT]})
+    def failure(self, message: str, *, id: str) -> None:
+        """Report what went wrong, with the message's id; never waits."""
+        self._write({"ok": False, "error": id, "message": message[:_MESSAGE_LIMIT]})
 
     def _write(self, line: Mapping[str, Any]) -> None:
-        self._told = time.monotonic()
+        self._last_sent = time.monotonic()
         rest = memoryview(json.dumps(line).encode() + b"\n")
         try:
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
         except BrokenPipeError:
-            return  # the client is gone, and lifeline ends this process
+            return  # the client is gone, and parent_watch ends this process
 
 
 def totals_fields(totals: Totals, stream_bytes: int, notes: list[str]) -> dict[str, Any]:
-    """Return what the report of a success tells of a segment."""
+    """Return the fields about a segment in the report of a success."""
     return {
         **totals._asdict(),
         "digest": totals.digest.hex(),

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The segment that several threads write into one channel."""
+"""A segment that several threads write to one channel."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Optional
 
-from bareos_vmsnap.mover.child.failures import AccountingFailure
+from bareos_vmsnap.mover.child.errors import AccountingError
 from bareos_vmsnap.mover.child.zeros import ZeroRuns
 from bareos_vmsnap.stream import layout
 from bareos_vmsnap.stream.builder import SegmentBuilder
@@ -20,7 +20,7 @@ _IOV_MAX = 1024
 
 
 class Part(NamedTuple):
-    """A range of the disk with its data, or None for zeros. In bytes."""
+    """A range of the disk, in bytes, with its data, or None for zeros."""
 
     offset: int
     length: int
@@ -52,16 +52,16 @@ class SegmentChannel:
             self._send(buffers)
 
     def finish(self, planned: Optional[int] = None) -> tuple[Totals, int]:
-        """Write what waits and the trailer; return the totals and the size of the segment.
+        """Write waiting zeros and the trailer; return the totals and the size of the segment.
 
-        Raises AccountingFailure, and leaves the segment truncated, unless its frames cover as many
-        bytes as `planned`, where that is known.
+        Raises AccountingError, and leaves the segment truncated, unless its frames cover `planned`
+        bytes, if that is known.
         """
         with self._lock:
             self._send([self._builder.zero(*run) for run in self._zeros.rest()])
             totals = self._builder.totals()
             if planned not in (None, totals.data_bytes + totals.zero_bytes):
-                raise AccountingFailure(f"segment holds {totals}, planned were {planned} bytes")
+                raise AccountingError(f"segment holds {totals}, planned were {planned} bytes")
             self._send([self._builder.trailer()])
         size = layout.stream_size(self._header_length, totals.frames, totals.stored_bytes)
         return totals, size

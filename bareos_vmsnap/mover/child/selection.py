@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What of the bytes that were read goes into the segment."""
+"""Which of the bytes that were read go into the segment."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Packer = Callable[[memoryview], Payload]
 
 
 class Whole:
-    """Everything that was read; zeros only if they are to be kept."""
+    """Everything that was read; zeros only with `keep_zeros`."""
 
     def __init__(self, pack: Packer, keep_zeros: bool):
         self._pack = pack
         self._keep_zeros = keep_zeros
 
     def parts(self, piece: Piece, buffers: list[Buffer], place: int) -> Iterator[Part]:
-        """Yield what goes out of a piece that lies at `place` in the buffer."""
+        """Yield the parts to write of a piece that lies at `place` in the buffer."""
         [buffer] = buffers
         if buffer.is_zero(place, piece.length):
             if self._keep_zeros:
@@ -34,14 +34,14 @@ class Whole:
 
 
 class Different:
-    """What differs between the source and its base, in granules of so many bytes."""
+    """What differs between the source and its base, in granules of `granularity` bytes."""
 
     def __init__(self, pack: Packer, granularity: int):
         self._pack = pack
         self._granularity = granularity
 
     def parts(self, piece: Piece, buffers: list[Buffer], place: int) -> Iterator[Part]:
-        """Yield what goes out of a piece that lies at `place` in both buffers."""
+        """Yield the parts to write of a piece that lies at `place` in both buffers."""
         source, base = buffers
         if source.equals(base, place, piece.length):
             return

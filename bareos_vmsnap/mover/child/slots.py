@@ -1,86 +1,66 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Connection slots that all movers of a machine share: locked files the kernel frees for the dead.
+"""Connection slots that all movers of a machine share: file locks, freed when their process ends.
 
-A *scope* is something that takes so many connections and no more, a vCenter or an ESXi host. Its
-slots are files in a directory, a connection is a lock on one of them.
+A *scope* (ConnectionLimit) is a vCenter or an ESXi host, which limits its connections. Its slots
+are files in a directory; a connection is a lock on one of them.
 
-Nobody who waits holds what another one waits for: all slots of a scope are asked for at once; who
-waits for them holds the scope's *queue*, and those behind wait for the queue; and scopes are taken
-in one order by everybody, hosts before the vCenter. Who holds slots of all scopes waits for nothing.
+There is no deadlock: all slots of a scope are requested at once; the process that waits for them
+holds the scope's *queue*, and the others wait for the queue; and all processes take scopes in one
+order, hosts before the vCenter. A process that holds slots of all scopes waits for nothing.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Callable
+from typing import Callable
 from urllib.parse import quote
 
-from bareos_vmsnap.mover.child.failures import PlanFailure
+from bareos_vmsnap.mover.child.errors import PlanError
 from bareos_vmsnap.processes import file_lock
+from bareos_vmsnap.transport.disks import ConnectionLimit
 
 POLL = 0.2  # seconds between looks at slots that are all taken
 
 
-@dataclass(frozen=True, order=True)
-class Scope:
-    """`rank` says in which order scopes are taken, `name` is for people and tells scopes apart."""
-
-    rank: int
-    name: str
-    limit: int
-    directory: str
-
-    @property
-    def folder(self) -> Path:
-        """Where the files are. A name of any characters makes one of a file."""
-        return Path(self.directory) / quote(self.name, safe="")
-
-
-def scopes(entries: Iterable[Any]) -> list[Scope]:
-    """The scopes of a description's `slots`, in the order they are taken. Raises PlanFailure."""
-    found = []
-    for entry in entries:
-        if not isinstance(entry, Mapping):
-            raise PlanFailure("slots is not a list of objects")
-        try:
-            found.append(Scope(**entry))
-        except TypeError as error:
-            raise PlanFailure(f"slots: {error}") from error
-    return sorted(found)
+def folder(scope: ConnectionLimit) -> Path:
+    """Return the directory of a scope's files. The scope's name may have any characters."""
+    return Path(scope.directory) / quote(scope.name, safe="")
 
 
 class Slots:
-    """The slots this process holds; they are free again when it ends, however it ends."""
+    """The slots that this process holds; the end of the process frees them, whatever its cause."""
 
     def __init__(self) -> None:
         self._held: list[int] = []
 
     def take(
-        self, wanted: Mapping[Scope, int], waiting: Callable[[Scope], None] = lambda scope: None
+        self,
+        counts: Mapping[ConnectionLimit, int],
+        waiting: Callable[[ConnectionLimit], None] = lambda scope: None,
     ) -> None:
-        """Take so many slots of each scope, waiting for as long as it takes.
+        """Take this many slots of each scope, waiting for as long as it takes.
 
-        `waiting` is called once for each scope that has to be waited for. Raises PlanFailure for
-        more slots than a scope has, OSError where the files cannot be used.
+        `waiting` is called once for each scope that has to be waited for. Raises PlanError for
+        more slots than a scope has, OSError if the files cannot be used.
         """
-        for scope, count in sorted(wanted.items()):
+        for scope, count in sorted(counts.items()):
             if count > scope.limit:
-                raise PlanFailure(
-                    f"{count} connections at once are needed, {scope.name} may have {scope.limit}"
+                raise PlanError(
+                    f"{count} connections at once are needed, {scope.name} may have {scope.limit}",
+                    id="connection-limit",
                 )
-        for scope, count in sorted(wanted.items()):
+        for scope, count in sorted(counts.items()):
             self._take(scope, count, waiting)
 
-    def take_more(self, wanted: Mapping[Scope, int]) -> bool:
-        """Take so many slots of each scope where that is possible at once, else none."""
+    def take_more(self, counts: Mapping[ConnectionLimit, int]) -> bool:
+        """Take this many slots of each scope if all are free now, else none."""
         new: list[int] = []
-        for scope, count in sorted(wanted.items()):
-            queue = file_lock.lock(scope.folder / "queue")
+        for scope, count in sorted(counts.items()):
+            queue = file_lock.lock(folder(scope) / "queue")
             found = _free(scope, count) if queue is not None else []
             if queue is not None:
                 os.close(queue)
@@ -92,17 +72,19 @@ class Slots:
         return True
 
     def release(self) -> None:
-        """Free all of them."""
+        """Free all slots."""
         _release(self._held)
 
-    def _take(self, scope: Scope, count: int, waiting: Callable[[Scope], None]) -> None:
-        scope.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def _take(
+        self, scope: ConnectionLimit, count: int, waiting: Callable[[ConnectionLimit], None]
+    ) -> None:
+        folder(scope).mkdir(mode=0o700, parents=True, exist_ok=True)
         reported = False
-        queue = file_lock.lock(scope.folder / "queue")
+        queue = file_lock.lock(folder(scope) / "queue")
         if queue is None:
             waiting(scope)
             reported = True
-            queue = file_lock.lock(scope.folder / "queue", wait=True)
+            queue = file_lock.lock(folder(scope) / "queue", wait=True)
             assert queue is not None
         try:
             while True:
@@ -119,13 +101,13 @@ class Slots:
             os.close(queue)
 
 
-def _free(scope: Scope, count: int) -> list[int]:
+def _free(scope: ConnectionLimit, count: int) -> list[int]:
     """Lock up to `count` free slots; return their descriptors."""
     found: list[int] = []
     for number in range(scope.limit):
         if len(found) == count:
             break
-        slot = file_lock.lock(scope.folder / str(number))
+        slot = file_lock.lock(folder(scope) / str(number))
         if slot is not None:
             found.append(slot)
     return found

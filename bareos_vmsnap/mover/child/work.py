@@ -13,10 +13,10 @@ from bareos_vmsnap.mover.plan import ReadPlan
 
 
 class Work:
-    """The part of the disk that a plan deals with, as often as asked, without holding it.
+    """The part of the disk that a plan covers; computed on each call, not held in memory.
 
-    `planned` are the plan's extents, `allocated` what the servers of source and base do not promise
-    to read as zeros; all are sorted. `block` is the least that can be read.
+    `planned` are the plan's extents, `allocated` those that the servers of source and base do not
+    promise to read as zeros; all are sorted. `block` is the least that can be read, in bytes.
     """
 
     def __init__(
@@ -28,18 +28,18 @@ class Work:
     ):
         self._plan = plan
         self._block = plan.granularity if plan.compares else block
-        # Method full sends what is not allocated as zeros, so it needs no extents.
+        # Method full sends unallocated parts as zeros, so it needs no planned extents.
         self._sources = [*allocated] if plan.method == "full" else [planned, *allocated]
 
     def pieces(self) -> Iterator[Piece]:
-        """Yield pieces in disk order, none larger than a chunk unless known to be zero."""
+        """Yield pieces in disk order, at most a chunk each unless known to be zero."""
         chunks = extents.split(self._to_read(), self._plan.chunk)
         if self._plan.method != "full":
             return (Piece(start, length, True) for start, length in chunks)
         return _with_gaps(chunks, self._plan.capacity)
 
     def total(self) -> int:
-        """Return how many bytes the pieces have."""
+        """Return the number of bytes in all pieces."""
         if self._plan.method == "full":
             return self._plan.capacity
         return extents.total(self._to_read())
@@ -49,7 +49,7 @@ class Work:
 
 
 def _with_gaps(chunks: Iterable[Extent], capacity: int) -> Iterator[Piece]:
-    """Yield chunks to read, and what lies between them as pieces known to be zero."""
+    """Yield chunks to read, and the gaps between them as pieces known to be zero."""
     end = 0
     for start, length in chunks:
         if start > end:

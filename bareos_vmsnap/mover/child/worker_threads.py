@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Threads that work on one thing: the first failure is everybody's."""
+"""Threads for the tasks of one operation, which fails with the first of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Callable, Optional
 class WorkerThreads:
     """Tasks in threads of their own.
 
-    The threads do not keep the process from ending: one may be stuck in a channel that nobody reads.
+    They do not keep the process from ending: one may be stuck in a channel that nobody reads.
     """
 
     def __init__(self, tasks: Sequence[Callable[[], None]]):
@@ -27,7 +27,7 @@ class WorkerThreads:
     ) -> None:
         """Return when all tasks are done; call `tick` about every `interval` seconds until then.
 
-        Raises what the first task to fail raised, at once: other tasks may still be running.
+        Raises the exception of the first task that fails, at once: others may still be running.
         """
         while self._left:
             try:

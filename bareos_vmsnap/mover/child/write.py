@@ -15,13 +15,13 @@ from typing import Any, Callable, Optional
 from bareos_vmsnap import transport
 from bareos_vmsnap.mover.child.admission import admitted
 from bareos_vmsnap.mover.child.connection import Connection
-from bareos_vmsnap.mover.child.failures import NbdFailure
+from bareos_vmsnap.mover.child.errors import NbdError
 from bareos_vmsnap.mover.child.intake import Intake
 from bareos_vmsnap.mover.child.rate_limiter import RateLimiter
 from bareos_vmsnap.mover.child.readback import Readback
 from bareos_vmsnap.mover.child.reporter import Reporter, totals_fields
 from bareos_vmsnap.mover.child.worker_threads import WorkerThreads
-from bareos_vmsnap.mover.child.write_queue import Closed, DiskWrite, WriteQueue
+from bareos_vmsnap.mover.child.write_queue import ClosedError, DiskWrite, WriteQueue
 from bareos_vmsnap.mover.plan import WritePlan
 from bareos_vmsnap.stream import layout
 
@@ -29,18 +29,18 @@ DECODERS = os.cpu_count() or 1
 
 
 def run(plan: WritePlan, data: int, reporter: Reporter) -> dict[str, Any]:
-    """Apply the segment that comes in the channel `data`, and return the report's fields.
+    """Apply the segment that comes through `data`, and return the report's fields.
 
-    When this returns, the segment was whole, all of it is on stable storage, and the server has
-    stopped. Raises MoverFailure, SegmentError, TransportError; then threads may still be busy.
+    When this returns, the segment was complete, all of it is on stable storage, and the server has
+    stopped. Raises MoverChildError, SegmentError, TransportError; then threads may still be busy.
     """
     with ExitStack() as stack:
         stack.enter_context(admitted([plan.target], reporter))
         endpoint = stack.enter_context(transport.open(plan.target, writable=True))
-        connection = Connection(endpoint, request=plan.request)
+        connection = Connection(endpoint, request=plan.request_size)
         connection.expect_size(plan.capacity)
         if connection.handle.is_read_only():
-            raise NbdFailure(f"{endpoint.name} does not allow writing")
+            raise NbdError(f"{endpoint.name} does not allow writing", id="nbd-read-only")
         reporter.ready()
         _await(data, connection, plan.keepalive)
         intake = Intake(data)
@@ -49,14 +49,14 @@ def run(plan: WritePlan, data: int, reporter: Reporter) -> dict[str, Any]:
         _move(plan, intake, connection, readback)
         connection.flush()
         if readback:
-            readback.check(connection, intake.chunk, plan.in_flight)
+            readback.check(connection, intake.chunk, plan.requests_in_flight)
         connection.close()
     totals, stream_bytes = intake.totals()
     return totals_fields(totals, stream_bytes, [])
 
 
 def _await(data: int, connection: Connection, keepalive: float) -> None:
-    """Return when the segment begins to come, which may take as long as a change of tapes."""
+    """Return when the segment begins to arrive, which may take as long as a change of tapes."""
     poll = select.poll()
     poll.register(data, select.POLLIN)
     while not poll.poll(keepalive * 500):
@@ -69,7 +69,7 @@ def _move(
     connection: Connection,
     readback: Optional[Readback],
 ) -> None:
-    writes = WriteQueue(connection, plan.in_flight, plan.keepalive)
+    writes = WriteQueue(connection, plan.requests_in_flight, plan.keepalive)
     decoding = Decoding(plan, intake, writes, readback)
 
     tasks: list[Callable[[], None]] = [writes.run, *[decoding.run] * DECODERS]
@@ -77,7 +77,7 @@ def _move(
 
 
 class Decoding:
-    """What the decoder threads share. DECODERS of them call `run`."""
+    """The state of the decoder threads. DECODERS of them call `run`."""
 
     def __init__(
         self,
@@ -87,15 +87,15 @@ class Decoding:
         readback: Optional[Readback],
     ):
         self._drop_zeros = plan.drop_zeros
-        self._rate_limiter = RateLimiter(plan.rate)
+        self._rate_limiter = RateLimiter(plan.rate_limit)
         self._intake = intake
         self._writes = writes
         self._readback = readback
         self._left = DECODERS
         self._lock = threading.Lock()
-        # Never runs dry: each thread holds one at most, each batch in the queue another.
+        # Never empty: each thread holds at most one, each batch in the queue another.
         self._buffers = deque(
-            memoryview(bytearray(intake.chunk)) for _ in range(DECODERS + plan.in_flight)
+            memoryview(bytearray(intake.chunk)) for _ in range(DECODERS + plan.requests_in_flight)
         )
 
     def run(self) -> None:
@@ -103,7 +103,7 @@ class Decoding:
         try:
             while self._next_frames():
                 pass
-        except Closed:
+        except ClosedError:
             return  # the queue's own failure is the one to report
         with self._lock:
             self._left -= 1

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Writes to one NBD connection, with requests in flight, on behalf of several threads.
+"""Writes to one NBD connection for several threads, with several requests in flight.
 
-A VMware disk takes one writing connection only, and one handle's requests must be driven by one
-thread: others hand theirs in here.
+A VMware disk takes only one writing connection, and one thread must drive a handle's requests: the
+others hand theirs in here.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from typing import Callable, NamedTuple, Optional
 import nbd
 
 from bareos_vmsnap.mover.child.connection import Connection
-from bareos_vmsnap.mover.child.failures import NbdFailure
+from bareos_vmsnap.mover.child.errors import NbdError
 from bareos_vmsnap.stream.payload import Bytes
 
-# A server that must write the zeros itself answers only when it has: keep that time short.
+# A server that must write the zeros itself answers only afterwards: keep that time short.
 ZERO_REQUEST = 32 << 20
 
 
-class Closed(Exception):
-    """The queue takes nothing more, since it failed or was stopped."""
+class ClosedError(Exception):
+    """The queue takes nothing more: it failed or was stopped."""
 
 
 class DiskWrite(NamedTuple):
@@ -38,7 +38,7 @@ class DiskWrite(NamedTuple):
 
 
 class _Batch:
-    """What was handed in at once: the requests still to be made, and how many are in flight."""
+    """What one call handed in: the requests still to be made, and how many are in flight."""
 
     def __init__(self, requests: Iterator[DiskWrite], release: Optional[Callable[[], None]]):
         self.requests = requests
@@ -48,10 +48,10 @@ class _Batch:
 
 
 class WriteQueue:
-    """At most `depth` requests are in flight, and as many batches wait or are under way; their memory
-    belongs to the queue meanwhile.
+    """At most `depth` requests are in flight, and as many batches in the queue, which owns their
+    memory meanwhile.
 
-    Where nothing is handed in for `keepalive` seconds, the connection is kept from falling asleep.
+    If nothing is handed in for `keepalive` seconds, the connection is kept alive.
     """
 
     def __init__(self, connection: Connection, depth: int, keepalive: float):
@@ -67,40 +67,40 @@ class WriteQueue:
         self._woken, self._wakeup = os.pipe()
         os.set_blocking(self._wakeup, False)
         self._zeros = b"" if self._handle.can_zero() else bytes(connection.request)
-        # VDDK writes them as data, and refuses requests that are too large for it.
+        # VDDK writes zeros as data, and refuses requests that are too large for it.
         written = connection.endpoint.writes_zeros or self._zeros
         self._zero_request = connection.request if written else ZERO_REQUEST
 
     def put(
         self, writes: Sequence[DiskWrite], release: Optional[Callable[[], None]] = None
     ) -> None:
-        """Hand in a batch of any sizes from any thread; wait for room.
+        """Hand in a batch of writes of any size, from any thread; wait for room.
 
-        `release` is called, in another thread, once all of it is written. Raises Closed.
+        `release` is called, in another thread, once all of it is written. Raises ClosedError.
         """
         with self._changed:
             while self._open and self._batches >= self._depth:
                 self._changed.wait()
             if not self._open:
-                raise Closed
+                raise ClosedError
             self._batches += 1
             self._waiting.append(_Batch(self._requests(writes), release))
         self._wake()
 
     def close(self) -> None:
-        """Let `run` return once all that was handed in is written."""
+        """Let `run` return once all batches are written."""
         with self._changed:
             self._open = False
             self._changed.notify_all()
         self._wake()
 
     def run(self) -> None:
-        """Drive the connection until closed and done. Raises NbdFailure."""
+        """Drive the connection until closed and done. Raises NbdError."""
         poll = select.poll()
         poll.register(self._woken, select.POLLIN)
         try:
             while True:
-                closed = not self._open  # asked first: nothing is handed in after that
+                closed = not self._open  # read first: nothing is handed in after it closes
                 self._start_waiting()
                 if closed and not self._in_flight and not self._waiting:
                     return
@@ -113,10 +113,10 @@ class WriteQueue:
         try:
             os.write(self._wakeup, b"w")
         except BlockingIOError:
-            return  # it holds a byte already
+            return  # the pipe holds a byte already
 
     def _requests(self, writes: Sequence[DiskWrite]) -> Iterator[DiskWrite]:
-        """Cut writes as the server wants them; zeros of a whole disk are many, so one by one."""
+        """Cut writes to the server's sizes, lazily: zeros of a whole disk are many requests."""
         for offset, length, data in writes:
             if data is None:
                 yield from self._zero_requests(offset, length)
@@ -128,7 +128,7 @@ class WriteQueue:
 
     def _zero_requests(self, offset: int, length: int) -> Iterator[DiskWrite]:
         step = self._zero_request
-        # Cut on a grid, since servers deal with whole blocks best.
+        # Cut on a grid, since servers handle whole blocks best.
         while length:
             part = min(length, step - offset % step)
             yield DiskWrite(offset, part, memoryview(self._zeros)[:part] if self._zeros else None)
@@ -155,7 +155,7 @@ class WriteQueue:
             self._in_flight[cookie] = (write, batch)
 
     def _end(self, batch: _Batch) -> None:
-        """Make room, where the batch is done."""
+        """Make room if the batch is done."""
         if batch.in_flight or not batch.issued:
             return
         if batch.release:
@@ -165,7 +165,7 @@ class WriteQueue:
             self._changed.notify()
 
     def _drive(self, poll: select.poll) -> None:
-        """Wait for the server or for another thread, and let libnbd do what can be done."""
+        """Wait for the server or for another thread, and let libnbd do what it can."""
         try:
             descriptor = self._handle.aio_get_fd()
             poll.register(descriptor, self._events())
@@ -202,6 +202,6 @@ class WriteQueue:
             batch.in_flight -= 1
             self._end(batch)
 
-    def _failure(self, write: DiskWrite, error: nbd.Error) -> NbdFailure:
+    def _failure(self, write: DiskWrite, error: nbd.Error) -> NbdError:
         what = "zeroing" if write.data is None else "write"
         return self._connection.failure(what, write.offset, write.length, error)

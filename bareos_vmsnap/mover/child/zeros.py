@@ -9,16 +9,16 @@ from collections.abc import Iterator
 from bareos_vmsnap.extents import Extent
 
 MAX_RUNS = 64
-# A run that waits for its neighbours longer than this many frames could fall behind the window of
+# A run that waits longer than this many frames for its neighbours could fall behind the window of
 # the format (stream.layout.WINDOW is 4096).
 MAX_AGE = 512
 
 
 class ZeroRuns:
-    """Ranges that come nearly in disk order; `now` is the number of frames written so far."""
+    """Ranges that come almost in disk order; `now` is the number of frames written so far."""
 
     def __init__(self) -> None:
-        self._runs: dict[int, tuple[int, int]] = {}  # start: end, when its first range came
+        self._runs: dict[int, tuple[int, int]] = {}  # start: end, `now` of its first range
         self._starts: dict[int, int] = {}  # end: start
 
     def add(self, start: int, length: int, now: int) -> None:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The side of a mover that runs in bareos-fd: starts the process and speaks with it.
+"""The part that runs in bareos-fd: starts the mover's process and talks to it.
 
 Standard library only, no threads, no signal handlers, no fork without exec.
 """

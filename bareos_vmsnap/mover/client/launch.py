@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""How a mover's process comes to be (standard library only: this runs inside bareos-fd).
+"""How a mover's process is started (standard library only: this runs inside bareos-fd).
 
-`Interpreter` starts a new Python for each mover. `ForkServerClient` starts one, which loads the mover's
-modules once and forks: that takes a few milliseconds instead of a tenth of a second, and matters
-where a job has many small segments.
+`Interpreter` starts a new Python for each mover. `ForkServerClient` starts only one, which loads
+the mover's modules once and forks: that takes a few milliseconds, not a tenth of a second, which
+matters if a job has many small segments.
 """
 
 from __future__ import annotations
@@ -22,23 +22,20 @@ import weakref
 from collections.abc import Sequence
 from typing import BinaryIO, Optional, Protocol
 
+from bareos_vmsnap.mover import handle_protocol
 from bareos_vmsnap.mover.report import MoverError
 from bareos_vmsnap.processes.spawn import ProcessError, ending, interpreter, spawn
 
-# What a client says on a mover's handle: send that signal.
-TERMINATE, KILL = b"t", b"k"
-# What it is sent there, each followed by a number.
-PID, STATUS = b"pid ", b"status "
 _MESSAGE = 64
 _CLOSE_TIMEOUT = 5.0  # seconds
 
 
 class Launched(Protocol):
-    """A mover's process, as long as its client has it."""
+    """A mover's process, as its client sees it."""
 
     @property
     def pid(self) -> int:
-        """Its number, for people and tests: it may be another's by now."""
+        """Its number, for people and tests: another process may have it by now."""
 
     def poll(self) -> Optional[int]:
         """The exit status, negative for a signal; None while it runs."""
@@ -47,39 +44,39 @@ class Launched(Protocol):
         """Wait for the exit status. Raises subprocess.TimeoutExpired."""
 
     def terminate(self) -> None:
-        """Send SIGTERM; where it has ended already, do nothing."""
+        """Send SIGTERM; do nothing if it has ended already."""
 
     def kill(self) -> None:
-        """Send SIGKILL to it and to the servers it has started."""
+        """Send SIGKILL to it and to the servers it started."""
 
     def ending(self) -> str:
-        """How it ended, in words, where that was neither success nor a failure it reports."""
+        """How it ended, as text; empty for success and for a failure that it reports itself."""
 
 
 class Launcher(Protocol):
     """Starts movers."""
 
     def start(self, pipes: Sequence[int], scratch: str, stderr: BinaryIO) -> Launched:
-        """A mover with these four descriptors (see module process). Raises MoverError."""
+        """Start a mover with these four descriptors (see child.process). Raises MoverError."""
 
 
 class Interpreter:
-    """Launches each mover in a Python of its own."""
+    """Starts each mover in a Python of its own."""
 
     def __init__(self, python: Optional[str] = None) -> None:
         self._python = python or interpreter()
 
     def start(self, pipes: Sequence[int], scratch: str, stderr: BinaryIO) -> Launched:
-        """A mover with these four descriptors. Raises MoverError."""
+        """Start a mover with these four descriptors. Raises MoverError."""
         arguments = ["bareos_vmsnap.mover.child", *map(str, pipes), scratch]
         return _Spawned(_spawn(self._python, arguments, pipes, stderr))
 
 
 class ForkServerClient:
-    """Launches movers by fork. Its process is started by the first one, or by `prepare`.
+    """Starts movers by fork. The fork server is started with the first one, or by `prepare`.
 
-    `close` always, once the movers have ended; it ends with this process in any case. Not for
-    several threads.
+    Always `close` it, once the movers have ended; it ends with this process in any case. Not safe
+    for several threads.
     """
 
     def __init__(self, python: Optional[str] = None) -> None:
@@ -88,7 +85,7 @@ class ForkServerClient:
         self._control: Optional[socket.socket] = None
 
     def prepare(self) -> None:
-        """Start the process, which loads modules meanwhile. Raises MoverError."""
+        """Start the fork server, so that it loads its modules. Raises MoverError."""
         if self._process is not None and self._process.poll() is None:
             return
         self.close()
@@ -103,23 +100,23 @@ class ForkServerClient:
         self._control = control
 
     def start(self, pipes: Sequence[int], scratch: str, stderr: BinaryIO) -> Launched:
-        """A mover with these four descriptors. Raises MoverError."""
+        """Start a mover with these four descriptors. Raises MoverError."""
         self.prepare()
         assert self._control is not None
         handle, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             descriptors = [*pipes, stderr.fileno(), theirs.fileno()]
             try:
-                order = [json.dumps(scratch).encode()]
-                socket.send_fds(self._control, order, descriptors, socket.MSG_NOSIGNAL)
+                request = [json.dumps(scratch).encode()]
+                socket.send_fds(self._control, request, descriptors, socket.MSG_NOSIGNAL)
             except OSError as error:
                 handle.close()
-                words = f"the process that starts movers ({self._python}) has ended"
-                raise MoverError("died", f"{words}: {error}") from error
+                problem = f"the process that starts movers ({self._python}) has ended"
+                raise MoverError(f"{problem}: {error}", id="mover-died") from error
         return _Forked(handle)
 
     def close(self) -> None:
-        """End the process; safe to call again."""
+        """End the fork server; safe to call again."""
         if self._control is not None:
             self._control.close()
             self._control = None
@@ -154,7 +151,7 @@ class _Spawned:
 
 
 class _Forked:
-    """A grandchild: the fork server tells of its end, and signals it as long as it is there."""
+    """A grandchild: the fork server reports its end, and signals it while it exists."""
 
     _LOST = 255
 
@@ -165,7 +162,7 @@ class _Forked:
         self._status: Optional[int] = None
         self._lost = False
         self._lock = threading.Lock()
-        weakref.finalize(self, handle.close)  # where nobody waits for its end
+        weakref.finalize(self, handle.close)  # in case nobody waits for its end
 
     @property
     def pid(self) -> int:
@@ -188,29 +185,29 @@ class _Forked:
         return self._status
 
     def terminate(self) -> None:
-        self._say(TERMINATE)
+        self._send(handle_protocol.TERMINATE)
 
     def kill(self) -> None:
-        self._say(KILL)
+        self._send(handle_protocol.KILL)
 
     def ending(self) -> str:
         return "the process that started it is gone" if self._lost else ending(self._status)
 
-    def _say(self, word: bytes) -> None:
+    def _send(self, message: bytes) -> None:
         with self._lock:
             if self._status is None:
-                # Without the server, it is the end of its lifeline that ends it.
+                # Without the server, the end of its lifeline ends it.
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                    self._handle.send(word, socket.MSG_NOSIGNAL)
+                    self._handle.send(message, socket.MSG_NOSIGNAL)
 
     def _receive(self, timeout: Optional[float]) -> bool:
-        """Take in a message, or another thread's having done so; False: none came in time."""
+        """Take in a message, unless another thread does; False if none came in time."""
         poll = select.poll()
         with self._lock:
             if self._status is not None:
                 return True
             poll.register(self._handle, select.POLLIN)
-        # Should another thread close the handle meanwhile: the server's closing it ends this, too.
+        # If another thread closes the handle meanwhile, this ends when the server closes its end.
         if not poll.poll(None if timeout is None else timeout * 1000):
             return False
         with self._lock:
@@ -225,11 +222,11 @@ class _Forked:
             return
         except ConnectionResetError:
             message = b""
-        if message.startswith(PID):
-            self._pid = int(message[len(PID) :])
+        if message.startswith(handle_protocol.PID):
+            self._pid = int(message[len(handle_protocol.PID) :])
             return
         self._lost = not message
-        self._status = int(message[len(STATUS) :]) if message else self._LOST
+        self._status = int(message[len(handle_protocol.STATUS) :]) if message else self._LOST
         self._handle.close()
 
 
@@ -239,4 +236,4 @@ def _spawn(
     try:
         return spawn(python, arguments, descriptors, output)
     except ProcessError as error:
-        raise MoverError("start", error.what) from error
+        raise MoverError(error.what, id=error.id) from error

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Starts a mover and speaks with it (standard library only: this runs inside bareos-fd).
+"""Starts a mover and talks to it (standard library only: this runs inside bareos-fd).
 
-No threads, no signal handlers, no fork without exec. The data itself does not pass here: Bareos
+No threads, no signal handlers, no fork without exec. The data does not pass through here: Bareos
 reads or writes `data_fd`, one end of a channel to the mover.
 """
 
@@ -15,30 +15,31 @@ import shutil
 import subprocess
 import time
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, BinaryIO, Callable, Optional, Union
 
 from bareos_vmsnap.mover import wire
 from bareos_vmsnap.mover.client import launch
+from bareos_vmsnap.mover.plan import Plan, ReadPlan, WritePlan
 from bareos_vmsnap.mover.report import MoverError, Queue, Report
 from bareos_vmsnap.processes import scratch
 from bareos_vmsnap.processes.pipes import Channel, Pipe
 from bareos_vmsnap.processes.report_lines import ReportLines
 from bareos_vmsnap.processes.spawn import KILL_GRACE, PATIENCE, last_words
 
-# How long the mover may take none of its plan before it counts as stuck, in seconds.
+# Seconds without the mover taking any of its plan until it counts as stuck.
 FEED_TIMEOUT = 120.0
-# How long a mover may give no sign of life while it opens disks, in seconds.
+# Seconds without a sign of life while the mover opens disks.
 OPEN_TIMEOUT = 300.0
 _PIECE = 1 << 20  # bytes
 
 
 class Mover:
-    """A mover process. `data_fd` is our end of what the segment comes or goes through.
+    """A mover process. `data_fd` is our end of the channel that the segment passes through.
 
-    Leaving it as a context manager ends what still runs; so does forgetting it, and so does the
-    end of this process, however it comes. All methods but `kill` belong to one thread.
+    The process ends when the context does, when this object is deleted, and when this process ends,
+    whatever the cause. All methods but `kill` belong to one thread.
     """
 
     def __init__(self, *, reads: bool, launcher: Optional[launch.Launcher] = None):
@@ -49,11 +50,11 @@ class Mover:
         self._outcome: Union[Report, MoverError, None] = None
         directory = scratch.make_directory()
         self._remove_scratch = weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True)
-        self._stderr = open(os.path.join(directory, "stderr"), "w+b")  # noqa: SIM115 - as long as this
+        self._stderr = open(os.path.join(directory, "stderr"), "w+b")  # noqa: SIM115 - stays open
         plan = Pipe(self, ours="write")
         data = Channel(self, ours="read" if reads else "write")
         report = Pipe(self, ours="read")
-        # The mover ends when the last writing end of this pipe is closed, and only we have one.
+        # The mover ends when the last writing end of this pipe is closed; only we have one.
         lifeline = Pipe(self, ours="write")
         self.data_fd, self.close_data = data.ours, data.close
         self._plan_fd, self._close_plan = plan.ours, plan.close
@@ -74,23 +75,23 @@ class Mover:
     @classmethod
     def read(
         cls,
-        plan: Mapping[str, Any],
+        plan: ReadPlan,
         extents: Iterable[tuple[int, int]] = (),
         *,
         launcher: Optional[launch.Launcher] = None,
     ) -> Mover:
         """Start reading a disk to a segment; return once the mover has its plan.
 
-        `extents` are sorted (start, length) in bytes; they are passed on as they come. `launcher`:
-        how to start the process, by default in a new interpreter. Raises MoverError, and what
-        iterating over the extents raises.
+        `extents` are sorted (start, length) in bytes, passed on as they come. `launcher` starts the
+        process, by default in a new interpreter. Raises MoverError, and whatever iterating over the
+        extents raises.
         """
-        return cls(reads=True, launcher=launcher)._feed({**plan, "operation": "read"}, extents)
+        return cls(reads=True, launcher=launcher)._feed(plan, extents)
 
     @classmethod
-    def write(cls, plan: Mapping[str, Any], *, launcher: Optional[launch.Launcher] = None) -> Mover:
+    def write(cls, plan: WritePlan, *, launcher: Optional[launch.Launcher] = None) -> Mover:
         """Start writing a segment to a disk; return once the mover has its plan."""
-        return cls(reads=False, launcher=launcher)._feed({**plan, "operation": "write"}, ())
+        return cls(reads=False, launcher=launcher)._feed(plan, ())
 
     def wait_ready(
         self,
@@ -99,11 +100,11 @@ class Mover:
         tell: Callable[[str], None] = lambda text: None,
         canceled: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Wait until the disks are open, so that what is wrong with them is known before data flows.
+        """Wait until the disks are open, so that their problems are known before data flows.
 
-        The mover may wait for its turn to connect as long as it takes; `tell` is called with
-        sentences about that. Raises MoverError if the mover fails, or otherwise gives no sign of
-        life for `timeout` seconds, or (kind "killed") once `canceled` says so.
+        The mover may wait for its turn to connect for any time; `tell` is called with sentences
+        about that. Raises MoverError if the mover fails, or otherwise gives no sign of life for
+        `timeout` seconds, or (id "mover-killed") once `canceled` returns true.
         """
         deadline = time.monotonic() + timeout
         while not self._ready and self._final is None and not self._reports.ended:
@@ -121,10 +122,10 @@ class Mover:
             self._finish(KILL_GRACE, f"mover was not ready within {timeout:.0f} s")
 
     def feed(self, source: BinaryIO) -> None:
-        """Write a segment from a file where it is not Bareos' core that does so.
+        """Write a segment from a file, if Bareos' core does not do so.
 
-        Raises OSError where the file cannot be read. A mover that gives up closes its end: its
-        reason comes from `finish`, not from here.
+        Raises OSError if the file cannot be read. If the mover gives up, this returns, and `finish`
+        raises the reason.
         """
         while piece := source.read(_PIECE):
             rest = memoryview(piece)
@@ -135,15 +136,15 @@ class Mover:
                     return
 
     def finish(self, timeout: float) -> Report:
-        """Wait for the end of the mover and return its report, once all data has flowed.
+        """Wait for the mover to end and return its report, once all data has flowed.
 
-        Closes `data_fd`. Raises MoverError unless the mover said that all is well, ended with
-        status 0, and its totals add up; after `timeout` seconds it is killed.
+        Closes `data_fd`. Raises MoverError unless the mover reports success, ends with status 0,
+        and its totals add up; after `timeout` seconds it is killed.
         """
         return self._finish(timeout, f"mover did not end within {timeout:.0f} s")
 
     def kill(self) -> None:
-        """End the mover and the servers it started; safe to repeat, and from any thread."""
+        """End the mover and the servers it started; safe to call again, and from any thread."""
         if self._process.poll() is None:
             self._killed = True
         self._close_lifeline()
@@ -152,7 +153,7 @@ class Mover:
             self._process.wait(KILL_GRACE)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            # One that hangs in the kernel ends when it can; whoever cleans up must go on.
+            # One that hangs in the kernel ends when it can; the clean-up must go on.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(KILL_GRACE)
 
@@ -168,7 +169,7 @@ class Mover:
         self.kill()
         self._close()
 
-    def _feed(self, plan: Mapping[str, Any], extents: Iterable[tuple[int, int]]) -> Mover:
+    def _feed(self, plan: Plan, extents: Iterable[tuple[int, int]]) -> Mover:
         try:
             for piece in wire.pack(plan, extents):
                 self._hand_over(piece)
@@ -192,7 +193,7 @@ class Mover:
                 raise
 
     def _receive(self, deadline: float) -> bool:
-        """Take in what the mover reports, wait for it if need be; False at its end or too late."""
+        """Take in the mover's reports, waiting if necessary; False at their end or the deadline."""
         if not self._reports.wait(deadline):
             return False
         for fields in self._reports.read():
@@ -206,46 +207,46 @@ class Mover:
                 self._queue = Queue(self._queue.scope, fields["admitted"], waiting=False)
         return not self._reports.ended
 
-    def _finish(self, timeout: float, if_late: str) -> Report:
+    def _finish(self, timeout: float, late_message: str) -> Report:
         if self._outcome is None:
             with self:
                 try:
-                    self._outcome = self._end(time.monotonic() + timeout, if_late)
+                    self._outcome = self._end(time.monotonic() + timeout, late_message)
                 except MoverError as error:
                     self._outcome = error
         if isinstance(self._outcome, MoverError):
             raise self._outcome
         return self._outcome
 
-    def _end(self, deadline: float, if_late: str) -> Report:
+    def _end(self, deadline: float, late_message: str) -> Report:
         self.close_data()
         while self._receive(deadline):
             pass
         try:
             status = self._process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            raise self._error("timeout", if_late) from None
+            raise self._error(late_message, id="mover-late") from None
         return self._judge(status)
 
     def _judge(self, status: int) -> Report:
-        """Return the report of a mover that has ended well, or raise."""
+        """Return the report of a mover that succeeded, or raise MoverError."""
         final = self._final
         if self._killed and status != 0:
-            # What it may have said of its servers' end meanwhile is not the cause.
-            raise self._error("killed", "mover was stopped before its end")
+            # A report of its servers' end, meanwhile, is not the cause.
+            raise self._error("mover was stopped before its end", id="mover-killed")
         if final is None:
-            raise self._error("died", "mover ended without a report")
+            raise self._error("mover ended without a report", id="mover-died")
         if not final["ok"]:
-            raise self._error(final["error"], final["message"])
+            raise self._error(final["message"], id=final["error"])
         if status != 0:
-            raise self._error("died", "mover reported success but did not end well")
+            raise self._error("mover reported success but did not end well", id="mover-died")
         try:
             return Report.parse(final)
         except ValueError as error:
-            raise self._error("report", f"totals do not add up: {error}") from error
+            raise self._error(f"totals do not add up: {error}", id="mover-report") from error
 
-    def _error(self, kind: str, reason: str) -> MoverError:
-        return MoverError(kind, reason, self._process.ending(), last_words(self._stderr))
+    def _error(self, reason: str, *, id: str) -> MoverError:
+        return MoverError(reason, self._process.ending(), last_words(self._stderr), id=id)
 
     def _close(self) -> None:
         for close in (

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """Transport vddk: a disk of a VM through VMware's VDDK, served by nbdkit's vddk plugin.
 
-One nbdkit serves one disk; every NBD connection is a connection of VDDK's of its own.
+One nbdkit serves one disk; each NBD connection has its own VDDK connection.
 """
 
 from bareos_vmsnap.transport.vddk.serve import serve

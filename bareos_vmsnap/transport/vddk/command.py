@@ -1,22 +1,22 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""nbdkit's command line, environment and VDDK's configuration file (pure)."""
+"""nbdkit's command line and environment, and VDDK's configuration file (pure)."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 
+from bareos_vmsnap.transport.disks import VddkDisk
 from bareos_vmsnap.transport.server import Files
 from bareos_vmsnap.transport.vddk.library import Library
-from bareos_vmsnap.transport.vddk.vddk_disk import VddkDisk
 
 FILTER = "exitlast"
-MAX_THREADS = 64  # of a connection
+MAX_THREADS = 64  # for each connection
 BUFFERS = "vixDiskLib.nfcAio.Session.BufCount"
-# NFC's own buffers: requests of 1 MiB, four in flight on each connection. They lie in the memory
-# of the ESXi host, which has 48 MiB (vSphere 8: 96) for all; see the limits in docs/options.md.
-# The timeouts are those VMware's guide suggests, in milliseconds.
+# NFC's buffers: requests of 1 MiB, four in flight on each connection. They take memory of the ESXi
+# host, which has 48 MiB (vSphere 8: 96) for all; see the limits in docs/options.md. The timeouts
+# are those that VMware's guide suggests, in milliseconds.
 SETTINGS = f"""\
 vixDiskLib.nfcAio.Session.BufSizeIn64KB=16
 {BUFFERS}=4
@@ -30,16 +30,16 @@ vixDiskLib.nfc.WriteTimeoutMs=600000
 def arguments(
     disk: VddkDisk, library: Library, files: Files, config: str, password_fd: int, *, writable: bool
 ) -> list[str]:
-    """The command line. The password is not in it: nbdkit reads it from `password_fd`.
+    """The command line, without the password: nbdkit reads that from `password_fd`.
 
-    Of the filters there is only `exitlast`: nbdkit ends itself when the last client has gone.
-    Ended by a signal it does not close the disk in VDDK, and the host keeps its lock for a while,
-    so that no snapshot can be taken. Others are not needed: our client asks for whole sectors in
+    The only filter is `exitlast`: nbdkit ends itself when the last client has gone. If a signal
+    ends it, it does not close the disk in VDDK, and the host keeps its lock for a while, so that no
+    snapshot can be taken. Other filters are not needed: our client asks for whole sectors in
     requests of a size that VDDK takes, and for block status once, in large ranges; `retry` would
-    allow one request at a time on each connection, and on a write path could hide that written
-    data was lost. Readers connect anew by themselves (mover.connection).
+    allow one request at a time on each connection, and when writing could hide that written data
+    was lost. Readers reconnect by themselves (mover.child.connection).
 
-    A connection has as many threads, and so requests that VDDK is busy with, as NFC buffers.
+    A connection has as many threads, and so requests under way in VDDK, as NFC buffers.
     """
     command = [
         "nbdkit",
@@ -77,10 +77,10 @@ def arguments(
 
 
 def environment(library: Library, directory: str, ours: Mapping[str, str]) -> dict[str, str]:
-    """The whole environment of a process that loads VDDK; what it writes goes to `directory`.
+    """The whole environment of a process that loads VDDK; its files go to `directory`.
 
-    The plugin starts nbdkit anew where LD_LIBRARY_PATH lacks the library's directory, and puts the
-    password into an (unlinked) file in /tmp on the way: so it has it from the beginning.
+    If LD_LIBRARY_PATH lacks the library's directory, the plugin restarts nbdkit, and puts the
+    password into an (unlinked) file in /tmp on the way: so it is set from the beginning.
     """
     return {
         "PATH": ours.get("PATH", os.defpath),
@@ -92,9 +92,9 @@ def environment(library: Library, directory: str, ours: Mapping[str, str]) -> di
 
 
 def config(disk: VddkDisk, directory: str) -> str:
-    """VDDK's configuration file: what it writes goes to `directory`.
+    """VDDK's configuration file; VDDK's files go to `directory`.
 
-    An admin's lines take the place of ours: which one of two would hold is documented nowhere.
+    An admin's lines replace ours: which of two would be effective is not documented.
     """
     theirs = {_key(line) for line in disk.settings.splitlines()}
     ours = [f'tmpDirectory="{directory}"', *SETTINGS.splitlines()]

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Where VMware's library is: libdir as nbdkit's vddk plugin understands it."""
+"""Finds VMware's library: libdir as nbdkit's vddk plugin understands it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Optional
 
 from bareos_vmsnap.transport.endpoint import TransportError
 
-# Bareos' package bareos-vmware-vix-disklib, VMware's own tar file, nbdkit's default on Debian and
-# Ubuntu, nbdkit's default on EL, Fedora and openSUSE.
+# Those of Bareos' package bareos-vmware-vix-disklib and VMware's tar file, nbdkit's default on
+# Debian and Ubuntu, and its default on EL, Fedora and openSUSE.
 PLACES = (
     "/usr/lib/vmware-vix-disklib",
     "/usr/lib/vmware-vix-disklib-distrib",
@@ -28,19 +28,19 @@ NAMES = tuple(
 
 @dataclass(frozen=True)
 class Library:
-    """`libdir` is the plugin's parameter, `path` the library, `folder` the one that it lies in."""
+    """`libdir` is the plugin's parameter, `path` the library, `folder` its directory."""
 
     libdir: str
     path: str
 
     @property
     def folder(self) -> str:
-        """Where VDDK's other libraries are, too."""
+        """The directory of all VDDK libraries."""
         return os.path.dirname(self.path)
 
 
 def find(libdir: Optional[str] = None, places: Sequence[str] = PLACES) -> Library:
-    """Find the library in `libdir`, or else in the usual places. Raises TransportError."""
+    """Find the library in `libdir`, by default in the usual places. Raises TransportError."""
     tried = [libdir] if libdir else list(places)
     for place in map(os.path.normpath, tried):
         for name in NAMES:
@@ -50,13 +50,15 @@ def find(libdir: Optional[str] = None, places: Sequence[str] = PLACES) -> Librar
     raise TransportError(
         f"VMware's VDDK (libvixDiskLib.so.6 to .9) is not in {', '.join(tried)}: download VDDK"
         " from Broadcom, or install the package bareos-vmware-vix-disklib, and name its directory"
-        " with vddk_libdir"
+        " with vddk_libdir",
+        id="vddk-missing",
     )
 
 
 def _checked(found: Library) -> Library:
     if ":" in found.folder:
         raise TransportError(
-            f"vddk_libdir {found.libdir} has a colon in it, which the loader does not take"
+            f"vddk_libdir {found.libdir} has a colon in it, which the loader does not take",
+            id="vddk-libdir-colon",
         )
     return found

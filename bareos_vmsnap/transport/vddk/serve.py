@@ -6,29 +6,29 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
 
 from bareos_vmsnap.processes.server_log import ServerLog
 from bareos_vmsnap.transport import server
+from bareos_vmsnap.transport.disks import VddkDisk
 from bareos_vmsnap.transport.endpoint import Endpoint, TransportError
-from bareos_vmsnap.transport.vddk import command, diagnosis, library, vddk_disk
+from bareos_vmsnap.transport.vddk import checks, command, diagnosis, library
 
-# More than any machine makes use of; the connection limits are kept by mover.slots.
+# More than any machine can use; mover.child.slots enforces the connection limits.
 READING_CONNECTIONS = 16
 PACKAGE = "nbdkit and its vddk plugin (see docs/installation.md)"
 
 
 @contextmanager
-def serve(given: Mapping[str, Any], *, writable: bool) -> Iterator[Endpoint]:
-    """Yield the endpoint of a disk; see disk.Disk for the keys.
+def serve(disk: VddkDisk, *, writable: bool) -> Iterator[Endpoint]:
+    """Yield the endpoint of a disk.
 
-    nbdkit opens the disk only when a client connects, and tells the client nothing of what went
-    wrong: Endpoint.explain() does. Raises TransportError.
+    nbdkit opens the disk only when a client connects, and does not send the client its errors:
+    Endpoint.explain() has them. Raises TransportError.
     """
-    disk = vddk_disk.parse(given, writable=writable)
+    checks.check(disk, writable=writable)
     found = library.find(disk.libdir)
     disk = dataclasses.replace(disk, libdir=found.libdir)
     name = f"{disk.path} of {disk.vm}" + (f", {disk.snapshot}" if disk.snapshot else "")
@@ -56,8 +56,10 @@ def serve(given: Mapping[str, Any], *, writable: bool) -> Iterator[Endpoint]:
                         ends_with_clients=True,
                     )
                 )
-        except server.ServerNotReady as error:
-            raise TransportError(f"{name}: {explain(error.log) or error}") from error
+        except server.ServerNotReadyError as error:
+            known = explain(error.log)
+            text = known.text if known else error.what
+            raise TransportError(f"{name}: {text}", id=known.id if known else error.id) from error
         yield Endpoint(
             running.uri,
             name,
@@ -70,17 +72,19 @@ def serve(given: Mapping[str, Any], *, writable: bool) -> Iterator[Endpoint]:
         )
 
 
-def _log(disk: vddk_disk.VddkDisk) -> ServerLog:
+def _log(disk: VddkDisk) -> ServerLog:
     label = f"{disk.vm} {disk.snapshot or 'current'} {disk.path}"
     try:
         return ServerLog([disk.password], disk.log, label)
     except OSError as error:
-        raise TransportError(f"{disk.log} cannot be written: {error.strerror}") from error
+        raise TransportError(
+            f"{disk.log} cannot be written: {error.strerror}", id="disk-log-unwritable"
+        ) from error
 
 
 @contextmanager
 def _in_pipe(secret: str) -> Iterator[int]:
-    """Yield a descriptor that a secret can be read from, once: it is in no file, not even briefly."""
+    """Yield a descriptor from which a secret can be read once, without ever being in a file."""
     reading, writing = os.pipe()
     try:
         with open(writing, "wb") as pipe:

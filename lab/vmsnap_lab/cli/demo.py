@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""vmsnap-lab demo: a VM with a branching snapshot tree is backed up, destroyed, restored, compared."""
+"""vmsnap-lab demo: a branching snapshot tree is backed up, destroyed, restored, compared."""
 
 from __future__ import annotations
 

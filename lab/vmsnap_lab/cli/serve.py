@@ -40,7 +40,8 @@ def command(
 ) -> None:
     """Run a simulated vCenter, with its disks below DIRECTORY, until SIGTERM or SIGINT.
 
-    One line of JSON says how to reach it. The inventory lives as long as the process; the disks stay.
+    It prints how to reach it, as one line of JSON. The inventory lives as long as the process;
+    the disks stay.
     """
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

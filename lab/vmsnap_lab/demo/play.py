@@ -11,7 +11,7 @@ from pyVim.task import WaitForTask
 from pyVmomi import vim
 
 from vmsnap_lab import plugin_options
-from vmsnap_lab.demo import portrait
+from vmsnap_lab.demo import fingerprints
 from vmsnap_lab.demo.scenario import NAME, SNAPSHOTS, Scenario
 from vmsnap_lab.demo.show import Show
 from vmsnap_lab.filedaemon import FileDaemon
@@ -41,8 +41,8 @@ def run(show: Show, place: Path, transport: str, plugin_path: Path) -> bool:
             show.note(f"{planned.name}: {planned.cpus} CPU, {planned.memory_mb} MiB")
         scenario.settle(connection)
         vm, guest = _find(connection), lab.guest(NAME)
-        show.tree(vm, portrait.sizes(vm, lab))
-        before = portrait.take(vm, guest)
+        show.tree(vm, fingerprints.sizes(vm, lab))
+        before = fingerprints.take(vm, guest)
 
         daemon = FileDaemon(place / "bareos", plugin_path=plugin_path)
         plugin = plugin_line(lab, place, transport)
@@ -64,8 +64,8 @@ def run(show: Show, place: Path, transport: str, plugin_path: Path) -> bool:
 
         show.step("Proof")
         vm, guest = _find(connection), lab.guest(NAME)
-        show.tree(vm, portrait.sizes(vm, lab))
-        return show.comparison(before, portrait.take(vm, guest))
+        show.tree(vm, fingerprints.sizes(vm, lab))
+        return show.comparison(before, fingerprints.take(vm, guest))
 
 
 def plugin_line(lab: Lab, place: Path, transport: str) -> str:

@@ -23,7 +23,7 @@ DATA_SIZE = 48 * MIB + 512  # no multiple of 64 KiB: the last block is a short o
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedSnapshot:
     """A snapshot to take: `parent` is the snapshot the VM stands at when it is taken."""
 
     key: str
@@ -35,12 +35,12 @@ class Planned:
 
 
 SNAPSHOTS = (
-    Planned("installed", None, "Installed", "Fresh from the installer", 1, 512),
-    Planned("upgrade", "installed", "Before upgrade", "Known to work", 2, 1024),
-    Planned("test", "upgrade", "升级/测试", "Fork: the test branch\nsecond line", 2, 2048),
-    Planned("again", "upgrade", "Before upgrade", "The same name once more", 4, 1024),
-    Planned("nightly", "again", "Nightly", "", 4, 1536),
-    Planned("experiment", "installed", "Experiment", "A branch of its own", 1, 768),
+    PlannedSnapshot("installed", None, "Installed", "Fresh from the installer", 1, 512),
+    PlannedSnapshot("upgrade", "installed", "Before upgrade", "Known to work", 2, 1024),
+    PlannedSnapshot("test", "upgrade", "升级/测试", "Fork: the test branch\nsecond line", 2, 2048),
+    PlannedSnapshot("again", "upgrade", "Before upgrade", "The same name once more", 4, 1024),
+    PlannedSnapshot("nightly", "again", "Nightly", "", 4, 1536),
+    PlannedSnapshot("experiment", "installed", "Experiment", "A branch of its own", 1, 768),
 )
 CURRENT = "nightly"
 
@@ -67,7 +67,7 @@ class Scenario:
         )
         self._at, self._image = "", image
 
-    def take(self, planned: Planned, connection: Any) -> None:
+    def take(self, planned: PlannedSnapshot, connection: Any) -> None:
         """Work in the guest, change the VM's hardware, take the snapshot."""
         vm = vim.VirtualMachine(self._guest.moref, connection._stub)
         if planned.parent and planned.parent != self._at:

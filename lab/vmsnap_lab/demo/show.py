@@ -12,8 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
-from vmsnap_lab.demo.portrait import Face
+from vmsnap_lab.demo.fingerprints import NodeFingerprint
 from vmsnap_lab.filedaemon import JobResult, Message
+from vmsnap_lab.vcenter.registry import moid_of
 
 _COLOURS = {"M_WARNING": "yellow", "M_ERROR": "red", "M_FATAL": "bold red"}
 
@@ -50,19 +51,21 @@ class Show:
     def tree(self, vm: Any, sizes: dict[str, int]) -> None:
         """The snapshot tree with what each snapshot's own files take on the datastore."""
         info = vm.snapshot
-        current = info.currentSnapshot._moId if info and info.currentSnapshot else None
+        current = moid_of(info.currentSnapshot) if info and info.currentSnapshot else None
         root = Tree(f"   [bold]{escape(vm.name)}")
         pending = [(root, node) for node in (info.rootSnapshotList if info else [])]
         here = root
         while pending:
             branch, node = pending.pop(0)
-            twig = branch.add(_label(node, sizes.get(node.snapshot._moId)))
-            here = twig if node.snapshot._moId == current else here
+            twig = branch.add(_label(node, sizes.get(moid_of(node.snapshot))))
+            here = twig if moid_of(node.snapshot) == current else here
             pending += [(twig, child) for child in node.childSnapshotList or []]
         here.add("[bold green]● the VM stands here")
         self.console.print(root)
 
-    def comparison(self, before: Sequence[Face], after: Sequence[Face]) -> bool:
+    def comparison(
+        self, before: Sequence[NodeFingerprint], after: Sequence[NodeFingerprint]
+    ) -> bool:
         """Print the proof, a row for every node and disk; return whether all is the same."""
         table = Table(title="Before and after", title_justify="left")
         for column in (
@@ -87,13 +90,13 @@ class Show:
 
 def _label(node: Any, size: Optional[int]) -> str:
     hardware = node.snapshot.config.hardware
-    told = f"{hardware.numCPU} CPU, {hardware.memoryMB} MiB"
+    sizing = f"{hardware.numCPU} CPU, {hardware.memoryMB} MiB"
     disks = f", {size / (1 << 20):.1f} MiB on disk" if size is not None else ""
     words = f" [dim]{escape(node.description.splitlines()[0])}[/]" if node.description else ""
-    return f"{escape(node.name)}{words} ({told}{disks})"
+    return f"{escape(node.name)}{words} ({sizing}{disks})"
 
 
-def _rows(table: Table, old: Optional[Face], new: Optional[Face]) -> bool:
+def _rows(table: Table, old: Optional[NodeFingerprint], new: Optional[NodeFingerprint]) -> bool:
     face = old or new
     assert face is not None
     same_node = old is not None and new is not None and _without_disks(old) == _without_disks(new)
@@ -122,5 +125,5 @@ def _rows(table: Table, old: Optional[Face], new: Optional[Face]) -> bool:
     return all_same
 
 
-def _without_disks(face: Face) -> tuple[object, ...]:
+def _without_disks(face: NodeFingerprint) -> tuple[object, ...]:
     return (face.path, face.name, face.description, face.current, face.cpus, face.memory_mb)

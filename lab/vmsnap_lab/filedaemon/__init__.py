@@ -14,32 +14,32 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vmsnap_lab.filedaemon.cancel import Cancel
     from vmsnap_lab.filedaemon.daemon import FileDaemon
+    from vmsnap_lab.filedaemon.job_process import LoopbackError
     from vmsnap_lab.filedaemon.result import (
-        Call,
         CatalogFile,
+        CatalogJob,
         CatalogObject,
-        Job,
         JobResult,
         Message,
+        PluginCall,
     )
-    from vmsnap_lab.filedaemon.session import LoopbackError
-    from vmsnap_lab.filedaemon.volume import Extent, VolumeError
+    from vmsnap_lab.filedaemon.volume import VolumeError, VolumeExtent
 
 __all__ = [
-    "Call",
+    "PluginCall",
     "Cancel",
     "CatalogFile",
     "CatalogObject",
-    "Extent",
+    "VolumeExtent",
     "FileDaemon",
-    "Job",
+    "CatalogJob",
     "JobResult",
     "LoopbackError",
     "Message",
     "VolumeError",
 ]
 
-_MODULES = ("cancel", "daemon", "result", "session", "volume")
+_MODULES = ("cancel", "daemon", "result", "job_process", "volume")
 
 
 def __getattr__(name: str) -> Any:

@@ -21,11 +21,11 @@ class Archive:
         self._volumes.mkdir(parents=True, exist_ok=True)
         self._catalog = catalog.Catalog(directory / "catalog.sqlite")
 
-    def jobs(self) -> list[result.Job]:
+    def jobs(self) -> list[result.CatalogJob]:
         """All jobs, oldest first."""
         return self._catalog.jobs()
 
-    def job(self, jobid: int) -> result.Job:
+    def job(self, jobid: int) -> result.CatalogJob:
         return self._catalog.job(jobid)
 
     def joblog(self, jobid: int) -> list[result.Message]:
@@ -49,7 +49,7 @@ class Archive:
         """The content of a file as a stream."""
         return reader.open_file(self.volume_path(jobid), self._stored(jobid, name))
 
-    def extents(self, jobid: int, name: str) -> list[volume.Extent]:
+    def extents(self, jobid: int, name: str) -> list[volume.VolumeExtent]:
         """Where in the job's volume the data of a file are; for tests that damage them."""
         return reader.extents(self.volume_path(jobid), self._stored(jobid, name))
 
@@ -62,7 +62,7 @@ class Archive:
             if any(found.damaged for found in volume.read(path, stored.begin, stored.end))
         ]
 
-    def virtual_full(self, jobids: Sequence[int], *, purge: bool = False) -> result.Job:
+    def virtual_full(self, jobids: Sequence[int], *, purge: bool = False) -> result.CatalogJob:
         """One job out of several of the same name, as VirtualFull and Consolidate make it.
 
         It holds the newest version of each name, has the level of the first of the jobs and the
@@ -77,7 +77,7 @@ class Archive:
                 self._catalog.purge_job(job.jobid)
         return self.job(made.jobid)
 
-    def copy_job(self, jobid: int) -> result.Job:
+    def copy_job(self, jobid: int) -> result.CatalogJob:
         """A Copy of a job, its restore objects included. Nothing builds on a copy."""
         job = self.job(jobid)
         made = self._catalog.add_job(job.name, "C", job.level, job.start_time)
@@ -96,7 +96,7 @@ class Archive:
                 return stored
         raise LookupError(f"job {jobid} has no file {name!r}")
 
-    def _gather(self, files: Sequence[catalog.StoredFile], made: result.Job) -> None:
+    def _gather(self, files: Sequence[catalog.StoredFile], made: result.CatalogJob) -> None:
         """Copy records as they are: stored bytes that were damaged stay recognizable as damaged."""
         gathered = []
         with volume.Writer(self.volume_path(made.jobid)) as writer:

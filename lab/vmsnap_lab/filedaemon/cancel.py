@@ -9,10 +9,10 @@ from typing import Callable, Optional
 
 
 class Cancel:
-    """Cancels a job, or kills its file daemon, at a chosen moment or at request().
+    """Cancels a job, or kills its file daemon, at a moment of its run or at request().
 
     Arguments:
-        at: the label of a call into the plugin (`Call.label`, as in `plugin_io IO_READ` or
+        at: the label of a call into the plugin (`PluginCall.label`, as in `plugin_io IO_READ` or
             `start_backup_file`); the job is canceled while the plugin is in its `count`-th call.
         stored: canceled as soon as that many bytes of file data have come to the storage.
         signal: None for the Director's cancel; else the signal (SIGKILL, SIGTERM) that the file
@@ -41,7 +41,7 @@ class Cancel:
         return self._stored is not None
 
     def reached(self) -> None:
-        """The chosen moment has come, or is past."""
+        """The moment has come, or is past."""
         self.request()
 
     def request(self) -> None:

@@ -78,7 +78,7 @@ class Catalog:
 
     def add_job(
         self, name: str, type: str, level: str, start_time: Optional[float] = None
-    ) -> result.Job:
+    ) -> result.CatalogJob:
         """A new running job; its unique name is made of name, time and number as Bareos does."""
         started = time.time() if start_time is None else start_time
         with self._transaction() as connection:
@@ -101,19 +101,19 @@ class Catalog:
                 (status, files, size, errors, jobid),
             )
 
-    def job(self, jobid: int) -> result.Job:
+    def job(self, jobid: int) -> result.CatalogJob:
         """Raises LookupError."""
         for job in self._jobs("WHERE JobId = ?", (jobid,)):
             return job
         raise LookupError(f"there is no job {jobid}")
 
-    def jobs(self) -> list[result.Job]:
+    def jobs(self) -> list[result.CatalogJob]:
         """All jobs, oldest first."""
         return self._jobs("ORDER BY StartTime, JobId", ())
 
-    def _jobs(self, condition: str, values: Sequence[object]) -> list[result.Job]:
+    def _jobs(self, condition: str, values: Sequence[object]) -> list[result.CatalogJob]:
         with self._transaction() as connection:
-            return [result.Job(*row) for row in connection.execute(_JOB + condition, values)]
+            return [result.CatalogJob(*row) for row in connection.execute(_JOB + condition, values)]
 
     def purge_job(self, jobid: int) -> None:
         """Forget a job with its files, objects and log; its volume stays."""

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """The loopback file daemon: drives a Bareos Python plugin as bareos-fd does, without Bareos.
 
-It plays Director, storage daemon and catalog as well, as far as a plugin notices them. Its directory
-holds `catalog.sqlite`, `volumes/`, `working/` and the folder of the file daemon's configuration.
+It plays Director, storage daemon and catalog as well, as far as a plugin notices them. Its
+directory holds `catalog.sqlite`, `volumes/`, `working/` and the file daemon's configuration.
 
 Deviations from Bareos 25.1, beyond those that the modules below name:
 * The Director waits until the file daemon has finished, also after a cancel, and loses no message.
@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Callable, Optional, Union
 
-from vmsnap_lab.filedaemon import archive, result, run, selection, session, spool
+from vmsnap_lab.filedaemon import archive, job_process, job_run, result, selection, storage_side
 from vmsnap_lab.filedaemon import cancel as cancel_
 
 
@@ -62,15 +62,15 @@ class FileDaemon(archive.Archive):
         accurate: bool = False,
         sparse: bool = False,
         base: Optional[int] = None,
-        on_message: Optional[run.OnMessage] = None,
+        on_message: Optional[job_run.OnMessage] = None,
         cancel: Optional[cancel_.Cancel] = None,
         environment: Optional[Mapping[str, str]] = None,
     ) -> result.JobResult:
         """Run a backup job to its end.
 
         Arguments:
-            plugin: the Plugin line of the FileSet, or several: `python3:module_name=...:option=value`.
-            level: Full, Incremental or Differential; the latter become Full where no Full exists.
+            plugin: the FileSet's Plugin line, or several: `python3:module_name=...:name=value`.
+            level: Full, Incremental or Differential; without a Full all become Full.
             sparse: the FileSet has `Sparse = yes`.
             base: the job to build on, instead of the Director's choice.
             on_message: called for each message of the job log, as it comes.
@@ -79,11 +79,11 @@ class FileDaemon(archive.Archive):
         letter, previous = self._base_of(name, level, base)
         job = self._catalog.add_job(name, "B", letter)
         running = self._run(job, on_message, cancel, environment)
-        running.tell("M_INFO", f"Start Backup JobId {job.jobid}, Job={job.unique_name}")
+        running.log("M_INFO", f"Start Backup JobId {job.jobid}, Job={job.unique_name}")
         if letter != selection.level_letter(level):
             text = "No prior or suitable Full backup found in catalog. Doing FULL backup."
-            running.tell("M_INFO", text)
-        orders = session.Orders(self._order(job, "backup", self._plugin_lines(plugin)))
+            running.log("M_INFO", text)
+        orders = job_process.SentOrders(self._order(job, "backup", self._plugin_lines(plugin)))
         orders.job["sparse"] = sparse
         if previous is not None:
             orders.job.update(since=int(previous.start_time), previous_job=previous.unique_name)
@@ -92,7 +92,7 @@ class FileDaemon(archive.Archive):
                 orders.files = self._accurate_files(name, letter, job)
         canceling = running.canceling
         orders.job.update(volume=str(self.volume_path(job.jobid)), watched=canceling.watches_data)
-        spooling = spool.BackupSpool(job.jobid, self._catalog, canceling.on_stored)
+        spooling = storage_side.BackupSpool(job.jobid, self._catalog, canceling.on_stored)
         outcome = running.serve(orders, spooling.serve)
         return self._end_backup(running, outcome, spooling)
 
@@ -105,7 +105,7 @@ class FileDaemon(archive.Archive):
         replace: str = "always",
         plugin_options: str = "",
         select: Optional[Callable[[str], bool]] = None,
-        on_message: Optional[run.OnMessage] = None,
+        on_message: Optional[job_run.OnMessage] = None,
         cancel: Optional[cancel_.Cancel] = None,
         environment: Optional[Mapping[str, str]] = None,
     ) -> result.JobResult:
@@ -130,18 +130,18 @@ class FileDaemon(archive.Archive):
         options = selection.console_options(plugin_options)
         job = self._catalog.add_job("RestoreFiles", "R", "F")
         running = self._run(job, on_message, cancel, environment)
-        running.tell("M_INFO", f"Start Restore Job {job.unique_name}")
-        orders = session.Orders(self._order(job, "restore", []))
+        running.log("M_INFO", f"Start Restore Job {job.unique_name}")
+        orders = job_process.SentOrders(self._order(job, "restore", []))
         orders.job.update(level=" ", where=where, plugin_options=options)
         orders.job["replace"] = selection.replace_letter(replace)
         orders.objects = selection.object_order(
             [each for source in found for each in self._catalog.objects(source.jobid)]
         )
-        outcome = running.serve(orders, spool.RestoreFeed(files, self.volume_path).serve)
+        outcome = running.serve(orders, storage_side.RestoreFeed(files, self.volume_path).serve)
         status = running.status(outcome)
         if outcome.files != len(files):
             text = f"File count mismatch: expected={len(files)} , restored={outcome.files}"
-            running.tell("M_WARNING", text)
+            running.log("M_WARNING", text)
             status = "W" if status == "T" else status
         return running.finish(status, outcome, [stored.file for stored in files])
 
@@ -151,7 +151,7 @@ class FileDaemon(archive.Archive):
         *,
         name: str = "backup-vm",
         level: str = "Full",
-        on_message: Optional[run.OnMessage] = None,
+        on_message: Optional[job_run.OnMessage] = None,
         environment: Optional[Mapping[str, str]] = None,
     ) -> result.JobResult:
         """Run bconsole's `estimate listing`: job id 0, no catalog entry; `files` is the listing.
@@ -161,19 +161,19 @@ class FileDaemon(archive.Archive):
         letter, previous = self._base_of(name, level, None)
         now = time.time()
         unique = time.strftime("-Console-.%Y-%m-%d_%H.%M.%S_00", time.localtime(now))
-        job = result.Job(0, name, unique, "E", letter, "R", now, 0, 0, 0)
+        job = result.CatalogJob(0, name, unique, "E", letter, "R", now, 0, 0, 0)
         running = self._run(job, on_message, None, environment)
-        orders = session.Orders(self._order(job, "estimate", self._plugin_lines(plugin)))
+        orders = job_process.SentOrders(self._order(job, "estimate", self._plugin_lines(plugin)))
         if previous is not None:
             orders.job.update(since=int(previous.start_time), previous_job=previous.unique_name)
-        listing = spool.EstimateSpool()
+        listing = storage_side.EstimateSpool()
         outcome = running.serve(orders, listing.serve)
         status = running.status(outcome)
         return running.finish("T" if status == "R" else status, outcome, listing.files)
 
     def _base_of(
         self, name: str, level: str, base: Optional[int]
-    ) -> tuple[str, Optional[result.Job]]:
+    ) -> tuple[str, Optional[result.CatalogJob]]:
         """The level that a job of that name really gets, and the job it builds on."""
         letter = selection.level_letter(level)
         if letter != "F" and base is not None:
@@ -181,7 +181,9 @@ class FileDaemon(archive.Archive):
         previous = selection.base_job(self._catalog.jobs(), name, letter)
         return ("F" if previous is None else letter), previous
 
-    def _accurate_files(self, name: str, level: str, job: result.Job) -> dict[str, dict[str, int]]:
+    def _accurate_files(
+        self, name: str, level: str, job: result.CatalogJob
+    ) -> dict[str, dict[str, int]]:
         """Name and stat of each file of the jobs that job builds on."""
         jobs = [found for found in self._catalog.jobs() if found.jobid != job.jobid]
         chain = selection.current_jobs(jobs, name)
@@ -191,10 +193,13 @@ class FileDaemon(archive.Archive):
         return {stored.file.name: stored.file.stat for stored in files}
 
     def _end_backup(
-        self, running: run.Run, outcome: session.Outcome, spooling: spool.BackupSpool
+        self,
+        running: job_run.JobRun,
+        outcome: job_process.Outcome,
+        spooling: storage_side.BackupSpool,
     ) -> result.JobResult:
         for text in spooling.errors:
-            running.tell("M_ERROR", text)
+            running.log("M_ERROR", text)
             outcome.errors += 1
         status = running.status(outcome)
         if spooling.crash is not None:
@@ -211,12 +216,12 @@ class FileDaemon(archive.Archive):
 
     def _run(
         self,
-        job: result.Job,
-        on_message: Optional[run.OnMessage],
+        job: result.CatalogJob,
+        on_message: Optional[job_run.OnMessage],
         canceling: Optional[cancel_.Cancel],
         environment: Optional[Mapping[str, str]],
-    ) -> run.Run:
-        return run.Run(
+    ) -> job_run.JobRun:
+        return job_run.JobRun(
             job,
             self._catalog,
             python=self._python,
@@ -225,7 +230,7 @@ class FileDaemon(archive.Archive):
             canceling=canceling,
         )
 
-    def _order(self, job: result.Job, kind: str, plugins: list[str]) -> dict[str, Any]:
+    def _order(self, job: result.CatalogJob, kind: str, plugins: list[str]) -> dict[str, Any]:
         return {
             "job_id": job.jobid,
             "job_name": job.unique_name,

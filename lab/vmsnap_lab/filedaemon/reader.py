@@ -20,7 +20,7 @@ def open_file(path: Path, stored: catalog.StoredFile) -> BinaryIO:
     return io.BufferedReader(_Blocks(_blocks(path, stored)), streams.BLOCK)
 
 
-def extents(path: Path, stored: catalog.StoredFile) -> list[volume.Extent]:
+def extents(path: Path, stored: catalog.StoredFile) -> list[volume.VolumeExtent]:
     """Where in the volume's file the data of a stored file are."""
     return [
         found.extent

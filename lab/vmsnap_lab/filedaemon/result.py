@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What the loopback file daemon tells of its jobs and of what they stored."""
+"""Jobs of the loopback file daemon, and what they stored, for its callers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Message(NamedTuple):
 
 
 @dataclass
-class Call:
+class PluginCall:
     """A call of one of the plugin's entry points.
 
     `arguments` and `outcome` (what the plugin left in the packet) hold only what is the same each
@@ -42,7 +42,7 @@ class Call:
         detail = self.arguments.get("event") or self.arguments.get("func")
         return f"{self.name} {detail}" if detail else self.name
 
-    def same_as(self, other: Call) -> bool:
+    def same_as(self, other: PluginCall) -> bool:
         mine = (self.name, self.arguments, self.result, self.raised, self.outcome, self.thread)
         return mine == (
             other.name,
@@ -71,8 +71,8 @@ class CatalogFile:
 
 @dataclass(frozen=True)
 class CatalogObject:
-    """A restore object in the catalog. `length` is that of the data in bytes; `stored` is what Bareos
-    keeps: the data, or with `compression` 1 their zlib form."""
+    """A restore object in the catalog. `length`: of the data, in bytes; `stored`: what Bareos
+    keeps, the data or with `compression` 1 their zlib form."""
 
     jobid: int
     name: str
@@ -89,8 +89,8 @@ class CatalogObject:
 
 
 @dataclass(frozen=True)
-class Job:
-    """A job in the catalog. Times in seconds since the epoch; `type` B backup, R restore, C copy."""
+class CatalogJob:
+    """A job in the catalog. `type`: B backup, R restore, C copy. Time: seconds since the epoch."""
 
     jobid: int
     name: str
@@ -108,9 +108,9 @@ class Job:
 class JobResult:
     """How a job ended. `status`: T ok, W warnings, E error, f fatal error, A canceled.
 
-    `bytes` counts what was stored or restored; of an estimate, the declared sizes. `crash` is what a
-    plugin's process said when it died, or what would have made a whole bareos-fd die. `hazards` are
-    things that this job survived and a bareos-fd may not survive.
+    `bytes`: stored or restored; of an estimate, the declared sizes. `crash`: the standard error
+    of a plugin's process that died, or what would have made a whole bareos-fd die. `hazards`:
+    what this job survived and a bareos-fd may not survive.
     """
 
     jobid: int
@@ -121,6 +121,6 @@ class JobResult:
     bytes: int
     messages: list[Message]
     files: list[CatalogFile]
-    trace: list[Call]
+    trace: list[PluginCall]
     crash: Optional[str] = None
     hazards: tuple[str, ...] = ()

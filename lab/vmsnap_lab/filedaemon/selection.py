@@ -31,7 +31,7 @@ def replace_letter(policy: str) -> str:
 
 
 def console_options(options: str) -> str:
-    """What arrives of `pluginoptions=` typed into bconsole. Raises ValueError if it would not run."""
+    """What is left of `pluginoptions=` typed into bconsole. Raises ValueError if it is refused."""
     if " " in options:
         raise ValueError("bconsole does not take a space in pluginoptions")
     if len(options) > _CONSOLE_LINE:
@@ -39,7 +39,9 @@ def console_options(options: str) -> str:
     return options.replace("\\", "")
 
 
-def base_job(jobs: Sequence[result.Job], name: str, level: str) -> Optional[result.Job]:
+def base_job(
+    jobs: Sequence[result.CatalogJob], name: str, level: str
+) -> Optional[result.CatalogJob]:
     """The job that an Incremental or Differential of that name builds on; None without a Full.
 
     A Differential builds on the newest Full, an Incremental on the newest job of any level. Jobs
@@ -52,10 +54,10 @@ def base_job(jobs: Sequence[result.Job], name: str, level: str) -> Optional[resu
     return fulls[-1] if level == "D" else done[-1]
 
 
-def current_jobs(jobs: Sequence[result.Job], name: str) -> list[result.Job]:
-    """The newest Full, the newest Differential after it, the Incrementals after both; oldest first."""
+def current_jobs(jobs: Sequence[result.CatalogJob], name: str) -> list[result.CatalogJob]:
+    """The newest Full, the newest Differential after it, the Incrementals after both, in order."""
     done = _usable(jobs, name)
-    chain: list[result.Job] = []
+    chain: list[result.CatalogJob] = []
     for job in done:
         if job.level == "F":
             chain = [job]
@@ -67,9 +69,9 @@ def current_jobs(jobs: Sequence[result.Job], name: str) -> list[result.Job]:
 
 
 def restore_jobs(
-    jobs: Sequence[result.Job], name: str, jobids: Optional[Sequence[int]]
-) -> list[result.Job]:
-    """The jobs to restore from, oldest first: those given, or the current ones of that name.
+    jobs: Sequence[result.CatalogJob], name: str, jobids: Optional[Sequence[int]]
+) -> list[result.CatalogJob]:
+    """The jobs to restore from, oldest first: those with these ids, or the current ones of a name.
 
     Raises LookupError.
     """
@@ -82,8 +84,8 @@ def restore_jobs(
     return sorted(found, key=lambda job: (job.start_time, job.jobid))
 
 
-def _usable(jobs: Sequence[result.Job], name: str) -> list[result.Job]:
-    """Backups of that name that ended well, oldest first; a VirtualFull follows what it was made of."""
+def _usable(jobs: Sequence[result.CatalogJob], name: str) -> list[result.CatalogJob]:
+    """Backups of that name that ended well, oldest first; a VirtualFull follows its sources."""
     found = [job for job in jobs if job.name == name and job.type == "B" and job.status in "TW"]
     return sorted(found, key=lambda job: (job.start_time, job.jobid))
 
@@ -106,7 +108,7 @@ def newest_versions(
 
 
 def object_order(objects: Sequence[result.CatalogObject]) -> list[result.CatalogObject]:
-    """Objects to restore first before plugin configurations, by index; jobs in the order given."""
+    """Objects to restore first before plugin configurations, by index; jobs in this order."""
     kinds = (bareosfd.FT_RESTORE_FIRST, bareosfd.FT_PLUGIN_CONFIG)
     return [
         found

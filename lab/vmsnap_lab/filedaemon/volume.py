@@ -3,7 +3,7 @@
 """Volumes: one file for each job, its records one after another.
 
 A record is a header (magic, file index, stream, length and xxh3_64 of the data) and the data. The
-sum tells that stored bytes were changed since; the changed bytes are delivered all the same.
+sum shows whether stored bytes were changed since; changed bytes are delivered all the same.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import NamedTuple, Optional, Union
 
 import xxhash
 
-from vmsnap_lab.filedaemon import streams, wire
+from vmsnap_lab.filedaemon import frames, streams
 
 _LABEL = b"bareos-vmsnap loopback volume 2\n"
 _MAGIC = 0x42524543
@@ -31,7 +31,7 @@ class VolumeError(Exception):
     """A volume is not readable as such."""
 
 
-class Extent(NamedTuple):
+class VolumeExtent(NamedTuple):
     """Where in a volume's file some data are, in bytes."""
 
     offset: int
@@ -87,9 +87,9 @@ class Writer:
 class StoredRecord(NamedTuple):
     """A record as it is on the volume; `extent` is where its data are."""
 
-    record: wire.Record
+    record: frames.Record
     checksum: int
-    extent: Extent
+    extent: VolumeExtent
 
     @property
     def damaged(self) -> bool:
@@ -97,9 +97,9 @@ class StoredRecord(NamedTuple):
 
 
 def read(path: Path, begin: int, end: int) -> Iterator[StoredRecord]:
-    """The records between two positions; the data of one are valid until the next is asked for.
+    """The records between two positions; the data of one are valid until the next one is read.
 
-    Raises VolumeError where no record is.
+    Raises VolumeError if there is no record.
     """
     with path.open("rb", buffering=0) as file:
         if file.read(len(_LABEL)) != _LABEL:
@@ -119,8 +119,8 @@ def read(path: Path, begin: int, end: int) -> Iterator[StoredRecord]:
             data = buffer[:length]
             if file.readinto(data) < length:
                 raise VolumeError(f"{path} ends in the middle of the record at {position}")
-            extent = Extent(position + _HEADER.size, length)
-            yield StoredRecord(wire.Record(file_index, stream, data), checksum, extent)
+            extent = VolumeExtent(position + _HEADER.size, length)
+            yield StoredRecord(frames.Record(file_index, stream, data), checksum, extent)
             position = extent.offset + length
 
 

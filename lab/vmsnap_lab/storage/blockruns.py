@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Arithmetic on runs of blocks: the lab's own, so that what changed is told by nobody under test.
+"""Arithmetic on runs of blocks: the lab's own, so that it does not depend on code under test.
 
 A run is (first, count). Results ascend, neither overlapping nor touching, none empty.
 """
@@ -15,7 +15,7 @@ Run = tuple[int, int]
 def join(*sources: Iterable[Run]) -> Iterator[Run]:
     """Yield the blocks that any source has; runs may come in any order.
 
-    A sweep over all ends: each run counts 1 up where it begins and down behind its last block.
+    A sweep over all ends: each run adds 1 at its first block and takes it off behind its last one.
     Raises ValueError on a negative number.
     """
     steps: dict[int, int] = {}

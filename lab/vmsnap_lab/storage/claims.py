@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Who uses which disk files now, so that nobody changes a file under another one's hands.
+"""Who uses which disk files now, so that no file changes while another user has it open.
 
-Operations of the store wait for each other. A door that serves a client does not let go until the
+Operations of the store wait for each other. A door that serves a client keeps its disks until the
 client does, so an operation that meets one is refused.
 """
 
@@ -45,8 +45,8 @@ class Use:
 class Claims(Generic[Holder]):
     """Uses by operations and by doors.
 
-    `is_leaving` tells of a door whether it has no client any more, and has one whose server has
-    ended leave at once.
+    `is_leaving`: whether a door has no client any more; a door whose server has ended leaves at
+    once.
     """
 
     def __init__(self, lock: threading.RLock, is_leaving: Callable[[Holder], bool]) -> None:
@@ -59,7 +59,7 @@ class Claims(Generic[Holder]):
     def operation(self, plan: Callable[[], Use]) -> Iterator[None]:
         """Hold what `plan` returns; it is asked again after every wait, with the lock held.
 
-        Raises what `plan` raises, and StorageError "locked" where a door keeps a disk.
+        Raises what `plan` raises, and StorageError "locked" if a door has a disk open.
         """
         met = None
         with self._changed:
@@ -85,9 +85,9 @@ class Claims(Generic[Holder]):
                 self._changed.notify_all()
 
     def enter(self, door: Holder, use: Use, patient: bool) -> bool:
-        """Hold `use` for a door. False: it must wait for somebody who will be done soon.
+        """Hold `use` for a door. False: it must wait for a user who will be done soon.
 
-        Raises StorageError "locked" where another door keeps a disk; while `patient`, such a door
+        Raises StorageError "locked" if another door has a disk open; while `patient`, such a door
         counts as done soon.
         """
         with self._changed:

@@ -24,11 +24,11 @@ from pathlib import Path
 from vmsnap_lab.storage import unix_sockets
 from vmsnap_lab.storage.claims import GRACE
 from vmsnap_lab.storage.errors import Kind, StorageError
-from vmsnap_lab.storage.server import Image, Server
+from vmsnap_lab.storage.nbd_server import Image, NbdServer
 
 _BACKLOG = 128
 _TICK = 0.1
-"""Seconds between two looks at servers that run."""
+"""Seconds between two checks of running servers."""
 _RETRY = 0.02
 """Seconds between two tries for a disk that an operation of the store is using."""
 _UNUSED = 1.0
@@ -70,13 +70,13 @@ class Entrance:
         self.path = path
         self.listener = listener
         self.resolve = resolve
-        self.server: Server | None = None
+        self.server: NbdServer | None = None
         self.closed = False
-        self.waits = False  # a client is pending, the disk is in use by an operation
+        self.is_waiting = False  # a client is pending, the disk is in use by an operation
         self.since = time.monotonic()
         self.surplus = False  # a second writer was pending at the last look
 
-    def lasts(self) -> float:
+    def age(self) -> float:
         return time.monotonic() - self.since
 
 
@@ -89,7 +89,7 @@ class Doors:
     admit: claims the disk for an entrance and returns the image to show, or None when the client
         must wait a little; with its third argument set, that includes waiting for another door.
         Raises StorageError to refuse the client.
-    leave: gives the claim back. keep: a descriptor that servers inherit.
+    leave: releases the claim. keep: a descriptor that servers inherit.
     """
 
     def __init__(self, admit: Admit, leave: Callable[[Entrance], None], keep: int) -> None:
@@ -100,7 +100,7 @@ class Doors:
         self._lock = threading.Lock()
         self._entrances: dict[Path, Entrance] = {}
         self._wake_reader, self._wake_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._ends = False
+        self._closing = False
         # Servers end with the thread that started them, so it is this one that starts them all.
         self._thread = threading.Thread(target=self._watch, name="lab-doors", daemon=True)
         self._thread.start()
@@ -120,7 +120,7 @@ class Doors:
             kind: Kind = "exists" if path.exists() else "bad-request"
             raise StorageError(kind, f"cannot open a door at {path}: {error}") from error
         with self._lock:
-            if self._ends:
+            if self._closing:
                 listener.close()
                 path.unlink()
                 raise StorageError("bad-request", "the store is closed")
@@ -139,17 +139,17 @@ class Doors:
             path.unlink(missing_ok=True)
             self._wake()
         if server is not None:
-            self._dismiss(entrance, server)
+            self._stop_server(entrance, server)
 
     def close_all(self) -> None:
         """Close all doors and end the thread. A second call does nothing."""
         with self._lock:
-            if self._ends:
+            if self._closing:
                 return
-            self._ends = True
+            self._closing = True
             paths = list(self._entrances)
         for path in paths:
-            with suppress(StorageError):  # closed by somebody else meanwhile
+            with suppress(StorageError):  # closed by another thread meanwhile
                 self.close(path)
         self._wake()
         self._thread.join(_RESOLVING)
@@ -158,13 +158,13 @@ class Doors:
             os.close(self._wake_writer)
 
     def is_leaving(self, entrance: Entrance) -> bool:
-        """Whether no client is connected or pending; takes note of a server that has ended.
+        """Whether no client is connected or pending; settles a server that has ended.
 
-        So whoever waits for a disk does not depend on the doors' thread: that may be resolving.
+        So a wait for a disk does not depend on the doors' thread: that may be resolving.
         """
         server = entrance.server
         if server is not None and server.has_ended():
-            self._farewell(entrance, server)
+            self._after_end(entrance, server)
         return unix_sockets.count([entrance.path])[entrance.path] == (0, 0)
 
     def refusals(self) -> list[Refusal]:
@@ -176,27 +176,27 @@ class Doors:
             os.write(self._wake_writer, b"\0")
 
     def _watch(self) -> None:
-        next_look = 0.0
+        next_check = 0.0
         while True:
             with self._lock:
-                if self._ends:
+                if self._closing:
                     return
                 entrances = list(self._entrances.values())
             ready = self._wait(entrances)
-            if time.monotonic() >= next_look:
-                next_look = time.monotonic() + _TICK
-                self._look(entrances)
+            if time.monotonic() >= next_check:
+                next_check = time.monotonic() + _TICK
+                self._check_servers(entrances)
             for entrance in entrances:
                 server = entrance.server
                 if entrance.closed:
                     continue
                 if server is not None and server.has_ended():
-                    self._farewell(entrance, server)
-                elif server is None and (entrance.waits or entrance in ready):
-                    self._greet(entrance)
+                    self._after_end(entrance, server)
+                elif server is None and (entrance.is_waiting or entrance in ready):
+                    self._serve_pending(entrance)
 
     def _wait(self, entrances: Collection[Entrance]) -> set[Entrance]:
-        """Wait until something is to be done; the entrances at which a client knocks."""
+        """Wait until something is to be done; the entrances with a pending client."""
         poll = select.poll()
         poll.register(self._wake_reader, select.POLLIN)
         knocks: dict[int, Entrance] = {}
@@ -208,7 +208,7 @@ class Doors:
                 if entrance.server is not None:
                     poll.register(entrance.server.pidfd, select.POLLIN)
                     timeout = min(timeout or _TICK, _TICK)
-                elif entrance.waits:
+                elif entrance.is_waiting:
                     timeout = _RETRY
                 else:
                     poll.register(entrance.listener, select.POLLIN)
@@ -219,13 +219,13 @@ class Doors:
                 os.read(self._wake_reader, 4096)
         return {knocks[descriptor] for descriptor, _ in events if descriptor in knocks}
 
-    def _greet(self, entrance: Entrance) -> None:
+    def _serve_pending(self, entrance: Entrance) -> None:
         """Let a pending client in, turn it away, or leave it waiting."""
-        if not entrance.waits:
+        if not entrance.is_waiting:
             entrance.since = time.monotonic()
         try:
-            image = self._admit(entrance, entrance.resolve(), entrance.lasts() < GRACE)
-            entrance.waits = image is None
+            image = self._admit(entrance, entrance.resolve(), entrance.age() < GRACE)
+            entrance.is_waiting = image is None
             if image is not None and not self._serve(entrance, image):
                 self._leave(entrance)
         except StorageError as error:
@@ -239,11 +239,11 @@ class Doors:
         """Start a server. False: the door has been closed meanwhile."""
         with self._lock:
             if not entrance.closed:
-                entrance.server = Server(entrance.listener, image, self._keep, cache="writeback")
+                entrance.server = NbdServer(entrance.listener, image, self._keep, cache="writeback")
                 entrance.since = time.monotonic()
             return not entrance.closed
 
-    def _farewell(self, entrance: Entrance, server: Server) -> None:
+    def _after_end(self, entrance: Entrance, server: NbdServer) -> None:
         """After a server's end, listen again."""
         with self._lock:
             if entrance.closed or entrance.server is not server:
@@ -256,13 +256,13 @@ class Doors:
         if complaint:
             self._refuse(entrance, "corrupt", complaint)
 
-    def _dismiss(self, entrance: Entrance, server: Server) -> None:
+    def _stop_server(self, entrance: Entrance, server: NbdServer) -> None:
         server.stop()
         server.close()
         self._leave(entrance)
 
-    def _look(self, entrances: Collection[Entrance]) -> None:
-        """End servers that nobody uses, and turn second writers away."""
+    def _check_servers(self, entrances: Collection[Entrance]) -> None:
+        """End servers without clients, and turn second writers away."""
         served = [entrance for entrance in entrances if entrance.server is not None]
         if not served:
             return
@@ -275,17 +275,17 @@ class Doors:
                     continue
                 if accepted or pending:
                     entrance.since = time.monotonic()
-                elif entrance.lasts() > _UNUSED:
+                elif entrance.age() > _UNUSED:
                     server.terminate()
                 knocks = server.image.writable and accepted > 0 and pending > 0
                 again = entrance.surplus and knocks
-                entrance.surplus = knocks and not again  # the next one knocks anew
+                entrance.surplus = knocks and not again  # until the next one comes
             if again:
                 self._refuse(entrance, "locked", "the disk is being written by another client")
 
     def _refuse(self, entrance: Entrance, kind: Kind, message: str) -> None:
         """Disconnect all clients that are pending: not one that comes because another was let go."""
-        entrance.waits = False
+        entrance.is_waiting = False
         clients: list[socket.socket] = []
         with self._lock, suppress(BlockingIOError):
             self._refusals.append(Refusal(entrance.path, kind, message, time.time()))

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Making, merging, moving and deleting disk files. Whoever calls has claimed the disks.
+"""Making, merging, moving and deleting disk files. The caller has claimed the disks.
 
-Each step leaves files that make sense to a store that is opened after a kill (see Catalog).
+Each step leaves files that make sense to a store that is opened after a kill (see DiskCatalog).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from vmsnap_lab.storage import qcow2, record
-from vmsnap_lab.storage.catalog import Catalog, Disk
+from vmsnap_lab.storage import disk_record, qcow2
+from vmsnap_lab.storage.disk_catalog import Disk, DiskCatalog
+from vmsnap_lab.storage.disk_record import DiskRecord
 from vmsnap_lab.storage.qemu_img import QemuImg
-from vmsnap_lab.storage.record import Record
 from vmsnap_lab.storage.templates import Templates
 from vmsnap_lab.storage.track import BLOCK
 from vmsnap_lab.storage.tracking import BITMAP, Tracking
@@ -36,7 +36,7 @@ class Lifecycle:
     """The changes to the files of a catalog that their life consists of."""
 
     def __init__(
-        self, catalog: Catalog, tracking: Tracking, templates: Templates, qemu_img: QemuImg
+        self, catalog: DiskCatalog, tracking: Tracking, templates: Templates, qemu_img: QemuImg
     ) -> None:
         self._catalog = catalog
         self._tracking = tracking
@@ -45,24 +45,24 @@ class Lifecycle:
         self._journal = catalog.datastores.root / ".move.json"
 
     def create(self, path: str, capacity: int, thin: bool) -> None:
-        with self._new(path, None, Record()) as file:
+        with self._new(path, None, DiskRecord()) as file:
             self._qemu_img.create(file, capacity, thin)
 
     def create_delta(self, parent: Disk, path: str, reverted: bool) -> None:
         reverted = reverted or parent.record.frozen
         track = self._tracking.track_of_delta(parent, reverted)
         bitmap = BITMAP if track else None
-        with self._new(path, parent.path, Record(track=track)) as file:
+        with self._new(path, parent.path, DiskRecord(track=track)) as file:
             backing = _relative(parent.file, file)
             self._templates.copy(file, parent.capacity, backing, bitmap, BLOCK)
         self._tracking.freeze(parent)  # from here on the delta counts
 
     def copy(self, disk: Disk, path: str) -> None:
-        with self._new(path, None, Record()) as file:
+        with self._new(path, None, DiskRecord()) as file:
             self._qemu_img.convert(disk.file, file)
 
     def merge(self, disk: Disk, parent: Disk) -> None:
-        """Merge a disk into its parent; after a failure or a kill it can be asked for again."""
+        """Merge a disk into its parent; after a failure or a kill it can be tried again."""
         with self._catalog.lock:
             self._catalog.update(parent, replace(parent.record, absorbing=disk.path))
         self._qemu_img.commit(disk.file)
@@ -90,13 +90,13 @@ class Lifecycle:
         """Rename disks, and have them and their children find their parents."""
         with self._catalog.lock:
             disks = [self._catalog.find(path) for path in moves]
-            # Children first, so that whatever is left at any moment has its parents.
+            # Children first, so that each disk left at any moment has its parents.
             disks.sort(key=lambda disk: len(self._catalog.chain(disk.path)), reverse=True)
             steps = [
                 Move(disk.path, moves[disk.path], moves.get(disk.parent or "", disk.parent))
                 for disk in disks
             ]
-            journal = record.unfinished(self._journal)
+            journal = disk_record.unfinished(self._journal)
             journal.write_text(json.dumps(steps))
             journal.rename(self._journal)
             self._carry_out(steps)
@@ -113,7 +113,7 @@ class Lifecycle:
             disk = self._catalog.find(step.path)
             if not self._catalog.datastores.host_path(step.new_path).exists():
                 os.link(disk.file, self._place(step.new_path))
-            record.write(self._catalog.datastores.host_path(step.new_path), disk.record)
+            disk_record.write(self._catalog.datastores.host_path(step.new_path), disk.record)
         for step in left:
             disk = self._catalog.find(step.path)
             self._point(self._catalog.add(step.new_path, step.parent, disk.record))
@@ -132,13 +132,13 @@ class Lifecycle:
         return file
 
     @contextmanager
-    def _new(self, path: str, parent: str | None, new: Record) -> Iterator[Path]:
-        """A file to make a disk in, which gets its name and is taken up when it is done."""
+    def _new(self, path: str, parent: str | None, new: DiskRecord) -> Iterator[Path]:
+        """A file to make a disk in, which gets its name and its entry when it is done."""
         file = self._place(path)
-        unfinished = record.unfinished(file)
+        unfinished = disk_record.unfinished(file)
         try:
             yield unfinished
-            record.write(file, new)
+            disk_record.write(file, new)
             with self._catalog.lock:
                 unfinished.rename(file)
                 self._catalog.add(path, parent, new)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """What the storage reads from qcow2 files itself, and the one field that it writes.
 
-qemu-img tells the same, but a process start for each question is most of the time that a snapshot
+qemu-img shows the same, but a process start for each query is most of the time that a snapshot
 of a small disk takes. The format is published as docs/interop/qcow2.txt in the QEMU sources;
 numbers are big-endian.
 """
@@ -78,7 +78,7 @@ def set_backing(file: Path, name: str) -> None:
     """Point a file that has a parent to another name of it; `qemu-img rebase -u` does the same.
 
     The name is the last thing in the first cluster, so a longer one has room to grow into.
-    Raises StorageError "corrupt" where that is not so, "bad-request" for a name too long.
+    Raises StorageError "corrupt" if it is not, "bad-request" for a name too long.
     """
     encoded = os.fsencode(name)
     if len(encoded) > _MAX_BACKING_NAME:
@@ -97,7 +97,7 @@ def set_backing(file: Path, name: str) -> None:
 
 
 def read_bitmap(file: Path, name: str) -> Bitmap | None:
-    """The named dirty bitmap, or None where the file has none of that name."""
+    """The named dirty bitmap, or None if the file has none of that name."""
     with file.open("rb") as stream:
         _, _, _, bits, _ = _read_start(stream, file)
         (autoclear,) = _AUTOCLEAR.unpack(_read_at(stream, 88, 8))

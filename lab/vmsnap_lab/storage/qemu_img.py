@@ -17,8 +17,8 @@ CLUSTER = 64 * 1024
 class QemuImg:
     """Runs qemu-img. Failures are StorageErrors: "no-space", "locked" or "corrupt".
 
-    keep: a file descriptor that the commands inherit, so that whoever waits for all its copies to
-        be closed waits for commands that a killed lab has left behind.
+    keep: a file descriptor that the commands inherit, so that waiting for all its copies to
+        be closed includes the commands that a killed lab has left behind.
 
     Commands do not wait for the disk: the lab must survive being killed, not a power cut.
     """
@@ -43,7 +43,7 @@ class QemuImg:
         self._run("bitmap", "--add", "-g", str(granularity), str(file), name)
 
     def renew_bitmap(self, file: Path, name: str, granularity: int) -> None:
-        """Replace a bitmap, whatever state it is in, by an empty one."""
+        """Replace a bitmap, in any state, by an empty one."""
         self._run("bitmap", "--remove", "--add", "-g", str(granularity), str(file), name)
 
     def remove_bitmap(self, file: Path, name: str) -> None:

@@ -22,7 +22,7 @@ class RootLock:
 
     There are two locks: the store's own, and one that all qemu processes inherit through
     `inherited`. So a new store does not look at files that a child of a killed one still writes.
-    Raises StorageError "locked" when they cannot be had in time.
+    Raises StorageError "locked" if they are not free in time.
     """
 
     def __init__(self, root: Path) -> None:
@@ -34,7 +34,7 @@ class RootLock:
             raise
 
     def close(self) -> None:
-        """Give the folder free; a second call does nothing."""
+        """Release the folder; a second call does nothing."""
         if self._own >= 0:
             os.close(self.inherited)
             os.close(self._own)

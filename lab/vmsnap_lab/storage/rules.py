@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """What an operation may do with disks, and which disks it uses for that.
 
-All of it is asked with the catalog's lock held. Whatever is not allowed raises StorageError.
+The caller holds the catalog's lock. What is not allowed raises StorageError.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vmsnap_lab.storage.catalog import Catalog, Disk
 from vmsnap_lab.storage.claims import Use
+from vmsnap_lab.storage.disk_catalog import Disk, DiskCatalog
 from vmsnap_lab.storage.errors import StorageError
 
 SECTOR = 512
@@ -21,11 +21,11 @@ MAX_CAPACITY = 62 << 40
 class Rules:
     """The rules for the disks of a catalog."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: DiskCatalog) -> None:
         self._catalog = catalog
 
     def new_name(self, path: str) -> str:
-        """The canonical form of a path at which nothing is yet."""
+        """The canonical form of a path that is not in use."""
         name = self._catalog.datastores.canonical(path)
         if name in self._catalog or self._catalog.datastores.host_path(name).exists():
             raise StorageError("exists", f"{name} exists")

@@ -11,17 +11,17 @@ from types import TracebackType
 
 import nbd
 
-from vmsnap_lab.storage import guest
-from vmsnap_lab.storage.catalog import Catalog, Disk
+from vmsnap_lab.storage import guest_io
 from vmsnap_lab.storage.claims import Claims
+from vmsnap_lab.storage.disk_catalog import Disk, DiskCatalog
 from vmsnap_lab.storage.doors import Door, Doors, Entrance, Refusal
 from vmsnap_lab.storage.errors import StorageError
 from vmsnap_lab.storage.lifecycle import Lifecycle
+from vmsnap_lab.storage.nbd_server import Image
 from vmsnap_lab.storage.paths import Datastores
 from vmsnap_lab.storage.qemu_img import QemuImg
 from vmsnap_lab.storage.rootlock import RootLock
 from vmsnap_lab.storage.rules import Rules, check_capacity, check_range
-from vmsnap_lab.storage.server import Image
 from vmsnap_lab.storage.templates import Templates
 from vmsnap_lab.storage.tracking import CbtHabits, Extent, Tracking
 
@@ -53,7 +53,7 @@ class DiskStore:
         self._lock = RootLock(root)
         try:
             self._qemu_img = QemuImg(self._lock.inherited)
-            self._catalog = Catalog(Datastores(root, datastores))
+            self._catalog = DiskCatalog(Datastores(root, datastores))
             templates = Templates(self._catalog.datastores.root / ".templates", self._qemu_img)
             self._tracking = Tracking(self._catalog, self._qemu_img, habits or CbtHabits())
             self._lifecycle = Lifecycle(self._catalog, self._tracking, templates, self._qemu_img)
@@ -77,7 +77,7 @@ class DiskStore:
         self.close()
 
     def close(self) -> None:
-        """Close all doors, end all servers, give the folder free. A second call does nothing."""
+        """Close all doors, end all servers, release the folder. A second call does nothing."""
         self._doors.close_all()
         self._lock.close()
 
@@ -111,9 +111,9 @@ class DiskStore:
 
         The content of the delta's children stays the same, that of the parent is replaced. If this
         fails, or the lab is killed meanwhile, the delta and its children are as before, the parent
-        has no valid content of its own, and the merge can be asked for again.
-        Raises StorageError "has-children" where the parent has another child, "bad-request" where
-        there is no parent.
+        has no valid content of its own, and the merge can be tried again.
+        Raises StorageError "has-children" if the parent has another child, "bad-request" if there
+        is no parent.
         """
         with self._claims.operation(lambda: self._rules.merging(path)):
             disk, parent = self._rules.merge_pair(path)
@@ -216,7 +216,7 @@ class DiskStore:
     def change_id(self, path: str) -> str | None:
         """The moment in which the disk was frozen, or a leaf's epoch will end.
 
-        None where the disk is not tracked, or was not when it was frozen.
+        None if the disk is not tracked, or was not when it was frozen.
         """
         with self._catalog.lock:
             track = self._catalog.find(path).record.track
@@ -227,10 +227,10 @@ class DiskStore:
     ) -> Extents:
         """What was written to the disk's chain after a moment in its past, in [start, +length).
 
-        Ascending, in whole blocks of 64 KiB except where clipped. "*" asks for all that was ever
+        Ascending, in whole blocks of 64 KiB unless clipped. "*" asks for all that was ever
         written. See CbtHabits for when this is not the truth. Raises StorageError "no-track"
-        (not tracked), "no-epoch" ("*" fails), "cannot-get-changes" (another UUID, or a moment to
-        come), "corrupt" (a writer was killed), "bad-change-id", "bad-offset".
+        (not tracked), "no-epoch" ("*" fails), "cannot-get-changes" (another UUID, or a future
+        moment), "corrupt" (a writer was killed), "bad-change-id", "bad-offset".
         """
         with self._reading(path):
             with self._catalog.lock:
@@ -243,7 +243,7 @@ class DiskStore:
     def write_zeros(self, path: str, offset: int, length: int) -> None:
         self.write_many(path, [(offset, length)])
 
-    def write_many(self, path: str, writes: Sequence[tuple[int, guest.Payload]]) -> None:
+    def write_many(self, path: str, writes: Sequence[tuple[int, guest_io.Payload]]) -> None:
         """Write to a leaf as the guest does; a number stands for that many bytes of zeros.
 
         Raises StorageError "bad-offset", and "locked" for a frozen disk.
@@ -252,18 +252,18 @@ class DiskStore:
             for offset, payload in writes:
                 length = payload if isinstance(payload, int) else len(payload)
                 check_range(disk, offset, length)
-            guest.write(handle, writes)
+            guest_io.write(handle, writes)
 
     def read(self, path: str, offset: int, length: int) -> bytes:
         """Raises StorageError "bad-offset"."""
         with self._session(path) as (disk, handle):
             check_range(disk, offset, length)
-            return guest.read(handle, offset, length)
+            return guest_io.read(handle, offset, length)
 
     def sha256(self, path: str) -> str:
         """The digest of a disk's whole content, in hexadecimal digits."""
         with self._session(path) as (_, handle):
-            return guest.sha256(handle)
+            return guest_io.sha256(handle)
 
     def allocated(self, path: str, single_link: bool = False) -> Extents:
         """What the chain, or the disk's own file alone, has allocated, written zeros included."""
@@ -272,12 +272,12 @@ class DiskStore:
             return [Extent(start, length) for start, length in found]
 
     def open_door(self, socket: Path, resolve: Callable[[], Door]) -> None:
-        """Listen at `socket`; whoever connects gets the disk that `resolve` names then.
+        """Listen at `socket`; a client that connects gets the disk that `resolve` names then.
 
         `resolve` runs on a thread that serves all doors, perhaps several times for a client; it
-        must not wait for whoever calls the store. When it raises StorageError, or the disk cannot
-        be had, the client is disconnected and the reason kept in `refusals`.
-        A door for writing lets one client in at a time, and only to a leaf that nobody has open.
+        must not wait for a caller of the store. If it raises StorageError, or the disk is not
+        available, the client is disconnected and the reason kept in `refusals`.
+        A door for writing lets one client in at a time, and only to a leaf not open elsewhere.
         """
         self._doors.open(socket, resolve)
 
@@ -327,6 +327,6 @@ class DiskStore:
         hold = self._changing if writable else self._reading
         with (
             hold(path) as disk,
-            guest.session(Image(disk.file, writable), self._lock.inherited) as handle,
+            guest_io.session(Image(disk.file, writable), self._lock.inherited) as handle,
         ):
             yield disk, handle

@@ -9,14 +9,14 @@ import os
 import threading
 from pathlib import Path
 
-from vmsnap_lab.storage import qcow2, record
+from vmsnap_lab.storage import disk_record, qcow2
 from vmsnap_lab.storage.qemu_img import QemuImg
 
 _PLACEHOLDER = "./parent"
 
 
 class Templates:
-    """Empty overlays below `folder`, made by qemu-img when first needed, kept for ever."""
+    """Empty overlays below `folder`, made by qemu-img when first needed, and kept."""
 
     def __init__(self, folder: Path, qemu_img: QemuImg) -> None:
         self._folder = folder
@@ -29,7 +29,7 @@ class Templates:
         template = self._folder / f"{capacity}-{bitmap or 'plain'}-{block}"
         with self._lock:
             if not template.exists():
-                unfinished = record.unfinished(template)
+                unfinished = disk_record.unfinished(template)
                 unfinished.unlink(missing_ok=True)
                 self._qemu_img.create_overlay(unfinished, capacity, _PLACEHOLDER)
                 if bitmap:

@@ -63,7 +63,7 @@ class Track:
     def since(self, sequence: int) -> Runs:
         """The blocks written after the end of an epoch (0: ever).
 
-        Raises StorageError "corrupt" where the record of one of these epochs was lost.
+        Raises StorageError "corrupt" if the record of one of these epochs was lost.
         """
         if any(number > sequence for number in self.broken):
             raise StorageError("corrupt", "the change tracking data is corrupt")

@@ -16,7 +16,7 @@ from typing import Literal
 
 from vmsnap_lab.storage import qcow2, track
 from vmsnap_lab.storage.blockruns import join
-from vmsnap_lab.storage.catalog import Catalog, Disk
+from vmsnap_lab.storage.disk_catalog import Disk, DiskCatalog
 from vmsnap_lab.storage.errors import StorageError
 from vmsnap_lab.storage.qemu_img import QemuImg
 from vmsnap_lab.storage.track import BLOCK, Runs, Track
@@ -64,7 +64,7 @@ class CbtHabits:
 class Tracking:
     """Keeps the tracks of the disks of a catalog, and answers from them."""
 
-    def __init__(self, catalog: Catalog, qemu_img: QemuImg, habits: CbtHabits) -> None:
+    def __init__(self, catalog: DiskCatalog, qemu_img: QemuImg, habits: CbtHabits) -> None:
         self._catalog = catalog
         self._qemu_img = qemu_img
         self.habits = habits
@@ -120,7 +120,7 @@ class Tracking:
         return now.follow(sequence)
 
     def take_over(self, parent: Disk, child: Disk) -> Track | None:
-        """The track of a parent after a merge; where it becomes the leaf, its bitmap is renewed."""
+        """The track of a parent after a merge; if it becomes the leaf, its bitmap is renewed."""
         united = track.unite(parent.record.track, self.track_now(child))
         if not child.record.frozen:
             present = qcow2.read_bitmap(parent.file, BITMAP) is not None

@@ -30,7 +30,7 @@ def count(paths: Collection[Path]) -> dict[Path, tuple[int, int]]:
 
 
 def is_abandoned(path: Path) -> bool:
-    """Whether there is a socket at which nobody listens any more."""
+    """Whether there is a socket whose server has gone."""
     if not path.is_socket():
         return False
     with socket.socket(socket.AF_UNIX) as client:

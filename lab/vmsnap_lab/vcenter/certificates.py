@@ -41,9 +41,9 @@ class Certificates(NamedTuple):
 
 
 def ensure(folder: Path) -> Certificates:
-    """The certificates in a folder, made with the openssl command where they are missing.
+    """The certificates in a folder, made with the openssl command if they are missing.
 
-    Raises subprocess.CalledProcessError with openssl's words where that fails.
+    Raises subprocess.CalledProcessError with openssl's output if that fails.
     """
     certificates = Certificates(folder / "ca.pem", folder / "server.pem", folder / "server.key")
     if not all(path.exists() for path in certificates):

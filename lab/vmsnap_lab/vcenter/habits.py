@@ -13,7 +13,7 @@ from vmsnap_lab.storage import CbtHabits
 
 @dataclass
 class Failure:
-    """One failure to come: see `Habits.fail`."""
+    """One failure in the future: see `Habits.fail`."""
 
     method: str
     fault: Any
@@ -41,7 +41,7 @@ class Habits:
     change_tracking_supported: capability.changeTrackingSupported of all VMs.
     quiesce_faults: faults for the next quiesced snapshots of running VMs, first one first.
     full_datastores: names of datastores on which nothing can be created any more.
-    max_objects: most objects in one page of RetrievePropertiesEx, whatever is asked for.
+    max_objects: most objects in one page of RetrievePropertiesEx, even if the client allows more.
     cbt: the habits of changed block tracking; belongs to the storage.
     """
 
@@ -72,13 +72,13 @@ class Habits:
         `method` is the name on the wire: "CreateSnapshot_Task", "QueryChangedDiskAreas". A
         task fails, a plain method raises. With `after` the work is done all the same.
         A ConnectionError as fault closes the connection without an answer, before the call has
-        had any effect or, with `after`, when a task has been started that nobody learns of.
+        had any effect or, with `after`, when a task has been started that the client does not know.
         """
         with self._lock:
             self._failures.append(Failure(method, fault, nth - 1, times, after))
 
     def forgive(self) -> None:
-        """Drop all failures to come."""
+        """Drop all future failures."""
         with self._lock:
             self._failures.clear()
 

@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, ClassVar, Optional, TypeVar
+from typing import Any, Callable, ClassVar, Optional, TypeVar
 
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.vcenter import VCenter
+from vmsnap_lab.vcenter.registry import moid_of
+from vmsnap_lab.vcenter.world import World
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -17,8 +17,8 @@ class Managed:
 
     `TYPE` is the pyVmomi type it stands for. A vmodl property is the attribute of the same
     name; one without attribute is unset. References may be `Managed` or lists of it.
-    Operations are functions marked with `operation` or `operation_of`; whatever has none
-    answers NotSupported.
+    Operations are functions marked with `operation` or `operation_of`; a SOAP method without
+    one answers NotSupported.
     """
 
     TYPE: ClassVar[Any] = None
@@ -32,14 +32,19 @@ class Managed:
             if getattr(value, "wsdl_name", None) is not None
         }
 
-    def __init__(self, vcenter: VCenter, moid: str) -> None:
+    def __init__(self, vcenter: World, moid: str) -> None:
         self.vcenter = vcenter
         self.ref = self.TYPE(moid)
         vcenter.objects.add(self)
 
     @property
     def moid(self) -> str:
-        return self.ref._moId
+        return moid_of(self.ref)
+
+    @classmethod
+    def add_operation(cls, function: Callable[..., Any]) -> None:
+        """Make a function marked with `operation` the answer of all objects of this kind."""
+        cls._operations[getattr(function, "wsdl_name", "")] = function
 
     @classmethod
     def find_operation(cls, wsdl_name: str) -> Optional[Callable[..., Any]]:
@@ -80,7 +85,7 @@ def operation_of(
     """
 
     def add(function: Function) -> Function:
-        kind._operations[wsdl_name] = operation(wsdl_name, unlocked=unlocked)(function)
+        kind.add_operation(operation(wsdl_name, unlocked=unlocked)(function))
         return function
 
     return add

@@ -46,7 +46,7 @@ def parse_path(path: str) -> list[Step]:
 def read(managed: Managed, path: str) -> Any:
     """The value at `path` (None: unset), ready to be sent as any type.
 
-    Raises InvalidProperty where the type has no such property, NotSupported for a property
+    Raises InvalidProperty if the type has no such property, NotSupported for a property
     that a real server always sets and the simulation does not have.
     """
     steps = parse_path(path)
@@ -64,7 +64,7 @@ def names(managed: Managed) -> list[str]:
 
 
 def typed(value: Any, declared: Any) -> Any:
-    """`value` as an instance of the declared type, where Python's types do not tell it."""
+    """`value` as an instance of the declared type, if that does not follow from its Python type."""
     if isinstance(value, Managed):
         return value.ref
     if isinstance(value, (list, tuple)) and not isinstance(value, VmomiSupport.Array):

@@ -7,9 +7,9 @@ unix socket, and reads and writes disks at the lab's doors without asking furthe
 strict as VDDK is documented or was observed to be; see `habits` for what can be switched.
 """
 
-from vmsnap_lab.vddk.calls import Call, Process
+from vmsnap_lab.vddk.calls import LibraryCall, Process
 from vmsnap_lab.vddk.habits import VddkHabits
 from vmsnap_lab.vddk.vddk import Vddk
 from vmsnap_lab.vddk.vix import VixError
 
-__all__ = ["Call", "Process", "Vddk", "VddkHabits", "VixError"]
+__all__ = ["LibraryCall", "Process", "Vddk", "VddkHabits", "VixError"]

@@ -18,11 +18,11 @@ WARNINGS = ("-Wall", "-Wextra", "-Werror")
 
 
 class BuildError(Exception):
-    """The library cannot be built; the message says what is missing."""
+    """The library cannot be built; the message names what is missing."""
 
 
 def library(*options: str) -> Path:
-    """The library, built with these options of gcc where it is not there yet. Raises BuildError."""
+    """The library, built with these options of gcc if it is not there yet. Raises BuildError."""
     sources = [*sorted(SOURCES.glob("*.[ch]")), SOURCES / "exports.map"]
     if not sources[-1].exists():
         raise BuildError(f"cannot build {NAME}: its sources are not in {SOURCES}")
@@ -40,7 +40,7 @@ def library(*options: str) -> Path:
 
 
 def cache() -> Path:
-    """`.cache/vddk` of the repository, or of the user where this is an installed package."""
+    """`.cache/vddk` of the repository, or of the user if this is an installed package."""
     repository = Path(__file__).parents[3]
     if (repository / "scripts" / "setup").exists():
         return repository / ".cache" / "vddk"

@@ -10,21 +10,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
+from vmsnap_lab.vddk.library_messages import LibraryRequest
 from vmsnap_lab.vddk.pages import Counts
 from vmsnap_lab.vddk.vix import VixError
-from vmsnap_lab.vddk.wire import Request
 
 SECRETS = frozenset(("password", "cookie", "key"))
 
 
 @dataclass
-class Call:
+class LibraryCall:
     """A call of the library but reads, writes, flushes and queries, of which Close has the counts.
 
-    arguments: as the library got them; of secrets, only that they were given ("***").
+    arguments: as the library got them; "***" for each secret.
     connection: its number, None for InitEx and a ConnectEx that failed. time: seconds since the
     epoch, at the start. error: None while the call lasts. counts: what was done with the disk
-    that is closed; also there, with the name "Lost", where a process died with the disk open.
+    that is closed; also there, with the name "Lost", if a process died with the disk open.
     """
 
     name: str
@@ -45,12 +45,12 @@ class Process:
     environment: Mapping[str, str]
 
 
-def without_secrets(request: Request) -> Mapping[str, str]:
+def without_secrets(request: LibraryRequest) -> Mapping[str, str]:
     return {key: "***" if key in SECRETS else value for key, value in request.fields.items()}
 
 
 def describe_process(pid: int) -> Process:
-    """Raises OSError where it is gone."""
+    """Raises OSError if it is gone."""
     folder = Path("/proc", str(pid))
     environment = {}
     for entry in _strings(folder / "environ"):

@@ -6,46 +6,44 @@ single call that needs none."""
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Callable, Optional, Union
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable, Optional, Union
 
-from vmsnap_lab.vddk import access, disks, login, transports, wire
-from vmsnap_lab.vddk.calls import Call, describe_process, without_secrets
-from vmsnap_lab.vddk.pages import Ledger
+from vmsnap_lab.vcenter.vcenter import VCenter
+from vmsnap_lab.vddk import access, disks, library_messages, login, transports
+from vmsnap_lab.vddk.calls import LibraryCall, Process, describe_process, without_secrets
+from vmsnap_lab.vddk.habits import VddkHabits
+from vmsnap_lab.vddk.library_messages import LibraryRequest
+from vmsnap_lab.vddk.open_disks import OpenDisk, OpenDisks
 from vmsnap_lab.vddk.vix import VixError, VixFailure
-from vmsnap_lab.vddk.wire import Request
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vddk.vddk import Vddk
 
 Fields = list[tuple[str, Union[str, int]]]
 
 
 @dataclass
-class OpenDisk:
-    """A disk between Open and Close. path: as the storage names it."""
+class Library:
+    """What all connections share. Each field but the first two is Vddk's of the same name."""
 
-    number: int
-    process: int
-    path: str
-    writable: bool
-    single_link: bool
-    transport: str
-    host: object
-    buffers: int  # bytes; 0 for transports without NFC
-    ledger: Ledger
-    socket: str
+    vcenter: VCenter
+    address: login.Address
+    habits: VddkHabits
+    disks: OpenDisks
+    numbers: Iterator[int]
+    calls: list[LibraryCall] = field(default_factory=list)
+    processes: list[Process] = field(default_factory=list)
+    plain_files: dict[str, Path] = field(default_factory=dict)
 
 
 class Connection:
     """Answers the requests that come over one socket."""
 
-    def __init__(self, vddk: Vddk, process: int) -> None:
-        self._vddk = vddk
-        self._lab = vddk.lab
+    def __init__(self, library: Library, process: int) -> None:
+        self._library = library
         self._process = process
         self._number: Optional[int] = None
-        self._request: Optional[Request] = None  # ConnectEx's, where that was not checked yet
+        self._request: Optional[LibraryRequest] = None  # ConnectEx's, if that was not checked yet
         self._login: Optional[login.Login] = None
         self._thumbprint: Optional[str] = None
         self._modes: tuple[str, ...] = ()
@@ -53,11 +51,11 @@ class Connection:
         self._disks: dict[int, OpenDisk] = {}
 
     def answer(self, line: str) -> bytes:
-        request = wire.parse(line)
-        call = Call(request.name, without_secrets(request), self._number, self._process)
+        request = library_messages.parse(line)
+        call = LibraryCall(request.name, without_secrets(request), self._number, self._process)
         if request.name != "Refused":
-            self._vddk.calls.append(call)
-        answers: dict[str, Callable[[Request, Call], Fields]] = {
+            self._library.calls.append(call)
+        answers: dict[str, Callable[[LibraryRequest, LibraryCall], Fields]] = {
             "InitEx": self._initialise,
             "ConnectEx": self._connect,
             "Open": self._open,
@@ -69,7 +67,7 @@ class Connection:
         }
         fields: Fields = []
         try:
-            error = self._vddk.habits.next_failure(request.name)
+            error = self._library.habits.next_failure(request.name)
             if error is not VixError.OK and request.name != "Close":
                 raise VixFailure(error)
             fields = answers[request.name](request, call)
@@ -77,55 +75,59 @@ class Connection:
                 raise VixFailure(error)
         except VixFailure as failure:
             call.error = failure.error
-            return wire.answer(failure.error, (), failure.warnings)
+            return library_messages.answer(failure.error, (), failure.warnings)
         call.error = VixError.OK
         call.connection = self._number
-        return wire.answer(VixError.OK, fields)
+        return library_messages.answer(VixError.OK, fields)
 
     def abandon(self) -> None:
         """The socket has ended: so has all that was open."""
         for disk in list(self._disks.values()):
-            call = Call("Lost", {"disk": str(disk.number)}, self._number, self._process)
+            call = LibraryCall("Lost", {"disk": str(disk.number)}, self._number, self._process)
             self._shut(disk, call)
             call.error = VixError.HOST_TCP_CONN_LOST
-            self._vddk.calls.append(call)
+            self._library.calls.append(call)
 
-    def _initialise(self, request: Request, call: Call) -> Fields:
-        self._vddk.processes.append(describe_process(self._process))
+    def _initialise(self, request: LibraryRequest, call: LibraryCall) -> Fields:
+        self._library.processes.append(describe_process(self._process))
         return []
 
-    def _prepare(self, request: Request, call: Call) -> Fields:
-        time.sleep(self._vddk.habits.prepare_delay)
-        with self._lab.vcenter.lock:
-            access.prepare(self._lab, request, self._vddk.habits)
+    def _prepare(self, request: LibraryRequest, call: LibraryCall) -> Fields:
+        time.sleep(self._library.habits.prepare_delay)
+        with self._library.vcenter.lock:
+            access.prepare(
+                self._library.vcenter, self._library.address, request, self._library.habits
+            )
         return []
 
-    def _end(self, request: Request, call: Call) -> Fields:
-        time.sleep(self._vddk.habits.end_delay)
-        with self._lab.vcenter.lock:
-            access.end(self._lab, request)
+    def _end(self, request: LibraryRequest, call: LibraryCall) -> Fields:
+        time.sleep(self._library.habits.end_delay)
+        with self._library.vcenter.lock:
+            access.end(self._library.vcenter, self._library.address, request)
         return []
 
-    def _connect(self, request: Request, call: Call) -> Fields:
+    def _connect(self, request: LibraryRequest, call: LibraryCall) -> Fields:
         self._modes = transports.requested(request.fields.get("transports"))
         self._thumbprint = request.fields.get("thumbprint")
         self._buffers = request.number("buffers")
-        if self._vddk.habits.late_login:
+        if self._library.habits.late_login:
             self._request = request
         else:
-            with self._lab.vcenter.lock:
-                self._login = login.check(self._lab, request)
-        self._number = self._vddk.next_number()
+            with self._library.vcenter.lock:
+                self._login = login.check(self._library.vcenter, self._library.address, request)
+        self._number = next(self._library.numbers)
         return []
 
-    def _open(self, request: Request, call: Call) -> Fields:
-        vddk, habits = self._vddk, self._vddk.habits
+    def _open(self, request: LibraryRequest, call: LibraryCall) -> Fields:
+        library, habits = self._library, self._library.habits
         time.sleep(habits.open_delay)
-        login.check_thumbprint(self._lab, self._thumbprint)
-        with self._lab.vcenter.lock:
+        login.check_thumbprint(library.address, self._thumbprint)
+        with self._library.vcenter.lock:
             if self._login is None:
                 assert self._request is not None
-                self._login = login.check(self._lab, self._request)
+                self._login = login.check(
+                    self._library.vcenter, self._library.address, self._request
+                )
             if habits.maintenance:
                 raise VixFailure(VixError.HOST_SERVER_SHUTDOWN)
             flags = request.number("flags")
@@ -136,7 +138,7 @@ class Connection:
                 self._modes, habits.transports, writes_snapshots=writes_snapshots
             )
             over_network = transport.startswith("nbd")
-            disk = vddk.open_disk(
+            disk = library.disks.open(
                 self._process,
                 target.door,
                 transport,
@@ -154,40 +156,40 @@ class Connection:
             ("links", target.links),
             ("uuid", target.uuid),
         ]
-        if disk.path in vddk.plain_files:
-            fields.append(("file", str(vddk.plain_files[disk.path])))
+        if disk.path in library.plain_files:
+            fields.append(("file", str(library.plain_files[disk.path])))
         return fields if target.parent is None else [*fields, ("parent", target.parent)]
 
-    def _explain_refusal(self, request: Request, call: Call) -> Fields:
+    def _explain_refusal(self, request: LibraryRequest, call: LibraryCall) -> Fields:
         """The storage has turned the library away, so Open fails after all."""
         disk = self._disks[request.number("disk")]
-        refusal = self._vddk.refusal(disk)
+        refusal = self._library.disks.refusal(disk)
         self._shut(disk, call)
         opening = next(
             known
-            for known in reversed(self._vddk.calls)
+            for known in reversed(self._library.calls)
             if known.name == "Open" and known.connection == self._number
         )
         locked = refusal is not None and refusal.kind == "locked"
         opening.error = VixError.FILE_ALREADY_LOCKED if locked else VixError.FILE_ERROR
         reason = "Failed to lock the file" if locked else "the server has gone"
-        said = f": {refusal.message}" if refusal is not None else ""
+        detail = f": {refusal.message}" if refusal is not None else ""
         raise VixFailure(
             opening.error,
             "[NFC ERROR] NfcFssrvrProcessErrorMsg: received NFC error 5 from server: Failed to "
-            f"open '{disk.path}': {reason}{said}",
+            f"open '{disk.path}': {reason}{detail}",
         )
 
-    def _close(self, request: Request, call: Call) -> Fields:
+    def _close(self, request: LibraryRequest, call: LibraryCall) -> Fields:
         self._shut(self._disks[request.number("disk")], call)
         return []
 
-    def _disconnect(self, request: Request, call: Call) -> Fields:
+    def _disconnect(self, request: LibraryRequest, call: LibraryCall) -> Fields:
         for disk in list(self._disks.values()):
             self._shut(disk, call)
         return []
 
-    def _shut(self, disk: OpenDisk, call: Call) -> None:
+    def _shut(self, disk: OpenDisk, call: LibraryCall) -> None:
         del self._disks[disk.number]
         call.counts = disk.ledger.counts()
-        self._vddk.close_disk(disk)
+        self._library.disks.close(disk)

@@ -28,7 +28,7 @@ class Target:
 
 
 def find(login: Login, path: str, flags: int, habits: VddkHabits) -> Target:
-    """Raises VixFailure. The lab's vCenter is locked by the caller."""
+    """Raises VixFailure. The caller holds the vCenter's lock."""
     writable = not flags & READ_ONLY
     single_link = bool(flags & SINGLE_LINK)
     if single_link and (writable or not habits.single_link):

@@ -82,11 +82,11 @@ class VddkHabits:
             self._publish()
 
     def show_on(self, page: Optional[pages.Switches]) -> None:
-        """Where the library looks for those switches that concern reading and writing."""
+        """The page of shared memory with the switches for reading and writing, or None."""
         self._page = page
 
     def reset(self) -> None:
-        """The habits of a new lab, and no failure to come."""
+        """The habits of a new lab, and no future failure."""
         for known in fields(self):
             if known.name != "default_largest":
                 setattr(self, known.name, known.default)
@@ -96,8 +96,8 @@ class VddkHabits:
         """Let the nth call from now on fail with `error`, `times` calls in a row.
 
         `call` is "InitEx", "ConnectEx", "Open", "Close", "PrepareForAccess", "EndAccess", "Read",
-        "Write", "Flush" or "QueryAllocatedBlocks". Of the last four, each has one failure to come
-        at most: the last one asked for.
+        "Write", "Flush" or "QueryAllocatedBlocks". Each of the last four has one future
+        failure at most: the last one.
         """
         if call in pages.FAILURES:
             if self._page is None:
@@ -110,7 +110,7 @@ class VddkHabits:
             raise ValueError(f"there is no call {call}")
 
     def forgive(self) -> None:
-        """Drop all failures to come."""
+        """Drop all future failures."""
         with self._lock:
             self._failures.clear()
         if self._page is not None:

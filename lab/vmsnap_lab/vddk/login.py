@@ -5,15 +5,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Optional
+from typing import NamedTuple, Optional
 
-from vmsnap_lab.vcenter.snapshots.tree import Snapshot
-from vmsnap_lab.vcenter.vm.machine import VirtualMachine
+from vmsnap_lab.vcenter.vcenter import VCenter
+from vmsnap_lab.vcenter.vm.machine import Machine
+from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
+from vmsnap_lab.vddk.library_messages import LibraryRequest
 from vmsnap_lab.vddk.vix import VixError, VixFailure
-from vmsnap_lab.vddk.wire import Request
-
-if TYPE_CHECKING:
-    from vmsnap_lab.lab import Lab
 
 READ = "VirtualMachine.Provisioning.DiskRandomRead"
 WRITE = "VirtualMachine.Provisioning.DiskRandomAccess"
@@ -21,23 +19,31 @@ HTTPS = 443
 _COOKIE = "vmware_soap_session="
 
 
+class Address(NamedTuple):
+    """Where the vCenter listens, and the SHA-1 of its certificate."""
+
+    host: str
+    port: int
+    thumbprint: str
+
+
 @dataclass(frozen=True)
 class Login:
-    """What ConnectEx was given and found good."""
+    """The arguments of ConnectEx, checked."""
 
     user: str
-    vm: VirtualMachine
+    vm: Machine
     snapshot: Optional[Snapshot]
     read_only: bool
 
 
-def check(lab: Lab, request: Request) -> Login:
-    """Raises VixFailure. The lab's vCenter is locked by the caller."""
-    user, vm = check_vm(lab, request)
-    snapshot = _find_snapshot(lab, vm, request.fields.get("snapshot"))
+def check(vcenter: VCenter, address: Address, request: LibraryRequest) -> Login:
+    """Raises VixFailure. The caller holds the vCenter's lock."""
+    user, vm = check_vm(vcenter, address, request)
+    snapshot = _find_snapshot(vcenter, vm, request.fields.get("snapshot"))
     read_only = request.number("read_only") != 0
     privilege = READ if read_only else WRITE
-    if not lab.vcenter.authorization.has(user, privilege, vm):
+    if not vcenter.authorization.has(user, privilege, vm):
         raise VixFailure(
             VixError.HOST_USER_PERMISSIONS,
             f"VixDiskLibVim: Not authorized: {privilege} on {vm.moid}.",
@@ -45,34 +51,34 @@ def check(lab: Lab, request: Request) -> Login:
     return Login(user, vm, snapshot, read_only)
 
 
-def check_vm(lab: Lab, request: Request) -> tuple[str, VirtualMachine]:
-    """The user and the VM. Raises VixFailure. The lab's vCenter is locked by the caller."""
-    _check_server(lab, request)
-    return _authenticate(lab, request), _find_vm(lab, request.fields["vm"])
+def check_vm(vcenter: VCenter, address: Address, request: LibraryRequest) -> tuple[str, Machine]:
+    """The user and the VM. Raises VixFailure. The caller holds the vCenter's lock."""
+    _check_server(address, request)
+    return _authenticate(vcenter, request), _find_vm(vcenter, request.fields["vm"])
 
 
-def check_thumbprint(lab: Lab, given: Optional[str]) -> None:
-    """A wrong one is noticed late, and told badly: "Unknown error", by Open. Raises VixFailure."""
-    if given is None or given.upper() != lab.thumbprint.upper():
+def check_thumbprint(address: Address, thumbprint: Optional[str]) -> None:
+    """A wrong one is only noticed by Open, as an "Unknown error". Raises VixFailure."""
+    if thumbprint is None or thumbprint.upper() != address.thumbprint.upper():
         raise VixFailure(VixError.FAIL)
 
 
-def _check_server(lab: Lab, request: Request) -> None:
+def _check_server(address: Address, request: LibraryRequest) -> None:
     server, port = request.fields["server"], request.number("port") or HTTPS
-    if server not in (lab.host, "localhost"):
+    if server not in (address.host, "localhost"):
         raise VixFailure(
             VixError.HOST_SERVER_NOT_FOUND, f"VixDiskLib: Host address lookup for {server} failed."
         )
-    if port != lab.port:
+    if port != address.port:
         raise VixFailure(
             VixError.CANNOT_CONNECT_TO_HOST,
             f"CnxOpenTCPSocket: Cannot connect to server {server}:{port}: Connection refused",
         )
 
 
-def _authenticate(lab: Lab, request: Request) -> str:
+def _authenticate(vcenter: VCenter, request: LibraryRequest) -> str:
     """The user's name."""
-    sessions = lab.vcenter.sessions
+    sessions = vcenter.sessions
     cookie = request.fields.get("cookie")
     if cookie is None:
         user = request.fields.get("user", "")
@@ -90,14 +96,14 @@ def _authenticate(lab: Lab, request: Request) -> str:
     return session.user
 
 
-def _find_vm(lab: Lab, spec: str) -> VirtualMachine:
+def _find_vm(vcenter: VCenter, spec: str) -> Machine:
     name, _, moid = spec.partition("=")
     if name != "moref":
         raise VixFailure(
             VixError.INVALID_ARG, f"VixDiskLib: Cannot use the VM specification {spec}."
         )
-    vm = lab.vcenter.objects.get(moid)
-    if not isinstance(vm, VirtualMachine):
+    vm = vcenter.objects.get(moid)
+    if not isinstance(vm, Machine):
         raise VixFailure(
             VixError.VM_NOT_FOUND,
             f"VixDiskLibVim: Failed to find the VM {moid}: ManagedObjectNotFound.",
@@ -105,10 +111,10 @@ def _find_vm(lab: Lab, spec: str) -> VirtualMachine:
     return vm
 
 
-def _find_snapshot(lab: Lab, vm: VirtualMachine, moid: Optional[str]) -> Optional[Snapshot]:
+def _find_snapshot(vcenter: VCenter, vm: Machine, moid: Optional[str]) -> Optional[Snapshot]:
     if moid is None:
         return None
-    found = lab.vcenter.objects.get(moid)
+    found = vcenter.objects.get(moid)
     if not isinstance(found, Snapshot) or found.vm is not vm:
         raise VixFailure(
             VixError.SNAPSHOT_NOTFOUND, f"VixDiskLibVim: {vm.moid} has no snapshot {moid}."

@@ -24,7 +24,7 @@ LEDGER = (
 )
 
 
-class Page:
+class SharedPage:
     """A file of one page in shared memory; aligned words change at once, not byte by byte."""
 
     def __init__(self, path: Path) -> None:
@@ -45,12 +45,12 @@ class Page:
         self.path.unlink(missing_ok=True)
 
 
-class Switches(Page):
+class Switches(SharedPage):
     def turn(self, name: str, value: int) -> None:
         self.set(SWITCHES.index(name), value)
 
     def fail(self, call: str, error: int, skip: int, times: int) -> None:
-        """The last failure asked for of a call takes the place of one still to come."""
+        """A new failure of a call takes the place of the one before."""
         first = len(SWITCHES) + 3 * FAILURES.index(call)
         self.set(first + 1, 0)
         self.set(first, skip)
@@ -84,7 +84,7 @@ class Counts(NamedTuple):
     last_call: int
 
 
-class Ledger(Page):
+class Ledger(SharedPage):
     def counts(self) -> Counts:
         return Counts(*(self.get(word) for word in range(len(Counts._fields))))
 

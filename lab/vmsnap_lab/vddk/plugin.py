@@ -14,7 +14,7 @@ FILE = "nbdkit-vddk-plugin.so"
 
 
 def find() -> Optional[str]:
-    """What to call nbdkit with: "vddk" where that is installed, else a path; None: nothing."""
+    """nbdkit's name for the plugin: "vddk" if that is installed, else a path; None: not there."""
     if loads("vddk"):
         return "vddk"
     unpacked: Path = build.cache() / FILE
@@ -22,9 +22,9 @@ def find() -> Optional[str]:
 
 
 def why_missing() -> str:
-    """What scripts/setup said where it could not get the plugin."""
-    told = build.cache() / "missing"
-    return told.read_text().strip() if told.exists() else "run scripts/setup test"
+    """The reason that scripts/setup left, if it could not get the plugin."""
+    reason = build.cache() / "missing"
+    return reason.read_text().strip() if reason.exists() else "run scripts/setup test"
 
 
 def loads(plugin: str) -> bool:

@@ -14,7 +14,7 @@ DEFAULT = ":".join(KNOWN)
 
 
 def requested(modes: Optional[str]) -> tuple[str, ...]:
-    """The wanted modes, best first. Raises VixFailure where none is known."""
+    """The modes of a list, best first. Raises VixFailure if none is known."""
     found = tuple(mode for mode in (modes or DEFAULT).split(":") if mode in KNOWN)
     if not found:
         raise VixFailure(
@@ -26,8 +26,8 @@ def requested(modes: Optional[str]) -> tuple[str, ...]:
 def choose(modes: Collection[str], available: Collection[str], *, writes_snapshots: bool) -> str:
     """The first mode that works here. Raises VixFailure.
 
-    SAN does not write to delta disks: it is chosen all the same, and fails then, as VMware's
-    programming guide says of restores.
+    SAN does not write to delta disks: it is chosen all the same, and then fails, as VMware's
+    programming guide has it for restores.
     """
     mode = next((mode for mode in modes if mode in available and mode != "file"), None)
     if mode is None:

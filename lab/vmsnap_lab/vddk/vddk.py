@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import itertools
 import logging
 import os
@@ -15,18 +14,16 @@ import struct
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
 
-from vmsnap_lab.storage import Door, Refusal, StorageError
-from vmsnap_lab.vddk import build, limits
-from vmsnap_lab.vddk.calls import Call, Process
-from vmsnap_lab.vddk.connection import Connection, OpenDisk
+from vmsnap_lab.storage import DiskStore
+from vmsnap_lab.vcenter.vcenter import VCenter
+from vmsnap_lab.vddk import build
+from vmsnap_lab.vddk.calls import LibraryCall
+from vmsnap_lab.vddk.connection import Connection, Library
 from vmsnap_lab.vddk.habits import VddkHabits
-from vmsnap_lab.vddk.pages import Ledger, Switches
-from vmsnap_lab.vddk.vix import VixError, VixFailure
-
-if TYPE_CHECKING:
-    from vmsnap_lab.lab import Lab
+from vmsnap_lab.vddk.login import Address
+from vmsnap_lab.vddk.open_disks import OpenDisk, OpenDisks
+from vmsnap_lab.vddk.pages import Switches
 
 LARGEST_REQUEST = {True: 2 << 20, False: 23 << 20}
 """Bytes that one read may ask for through a vCenter, and of a host itself."""
@@ -38,31 +35,34 @@ logger = logging.getLogger(__name__)
 class Vddk:
     """Serves the library until it is closed.
 
-    libdir: what nbdkit's `libdir=` wants. calls: what the library was called for, oldest first.
+    libdir: for nbdkit's `libdir=`. calls: the library's calls, oldest first.
     processes: those that initialised it. habits: may be changed at any time.
     plain_files: disks, by their datastore paths, whose data the library takes from a raw file and
         not from the storage, which then neither locks nor changes them: for measuring.
     """
 
-    def __init__(self, lab: Lab, directory: Path, sockets: Path) -> None:
+    def __init__(
+        self, vcenter: VCenter, store: DiskStore, address: Address, directory: Path, sockets: Path
+    ) -> None:
         """`sockets` is a folder with a short path.
 
-        Raises BuildError where the library cannot be built.
+        Raises BuildError if the library cannot be built.
         """
-        self.lab = lab
-        self.calls: list[Call] = []
-        self.processes: list[Process] = []
-        self.plain_files: dict[str, Path] = {}
-        self.libdir = directory
+        self.libdir = Path(os.path.realpath(directory))
         self._sockets = sockets
-        self._numbers = itertools.count(1)
-        self._open: dict[int, OpenDisk] = {}
         self._lock = threading.Lock()
         self._clients: set[socket.socket] = set()
         self._closed = False
         self._make_libdir()
-        self.habits = VddkHabits(default_largest=LARGEST_REQUEST[lab.vcenter.is_vcenter])
-        self._switches = Switches(directory / "switches")
+        self.habits = VddkHabits(default_largest=LARGEST_REQUEST[vcenter.is_vcenter])
+        numbers = itertools.count(1)
+        ledgers = self.libdir / "ledgers"
+        disks = OpenDisks(vcenter, store, self.habits, numbers, ledgers=ledgers, sockets=sockets)
+        self._library = Library(vcenter, address, self.habits, disks, numbers)
+        self.calls = self._library.calls
+        self.processes = self._library.processes
+        self.plain_files = self._library.plain_files
+        self._switches = Switches(self.libdir / "switches")
         self.habits.show_on(self._switches)
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(sockets / "library.sock"))
@@ -98,8 +98,7 @@ class Vddk:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._thread.join()
-        for disk in list(self._open.values()):
-            self.close_disk(disk)
+        self._library.disks.close_all()
         for client in clients:
             with contextlib.suppress(OSError):  # it left just now
                 client.shutdown(socket.SHUT_RDWR)
@@ -111,73 +110,16 @@ class Vddk:
 
     @property
     def open_disks(self) -> Sequence[OpenDisk]:
-        """Disks that are open now, oldest first; their ledgers count while one looks."""
-        with self._lock:
-            return list(self._open.values())
+        """Disks that are open now, oldest first; their ledgers count on."""
+        return self._library.disks.all()
 
     def drop(self, disk: OpenDisk) -> None:
         """Break the connection to a disk, as a network does; the library notices."""
-        with contextlib.suppress(StorageError):  # closed meanwhile
-            self.lab.store.close_door(Path(disk.socket))
+        self._library.disks.drop(disk)
 
-    def named(self, name: str) -> list[Call]:
+    def named(self, name: str) -> list[LibraryCall]:
         """The calls of that name, oldest first."""
         return [call for call in self.calls if call.name == name]
-
-    # For connections
-
-    def next_number(self) -> int:
-        return next(self._numbers)
-
-    def open_disk(
-        self, process: int, door: Door, transport: str, host: object, buffers: Optional[int]
-    ) -> OpenDisk:
-        """Open a door for the library. buffers: bytes of NFC buffers; None: not over the network.
-
-        Raises VixFailure.
-        """
-        number = next(self._numbers)
-        path = self._sockets / f"{number}.sock"
-        with self._lock:
-            if self._closed:
-                raise VixFailure(VixError.CANNOT_CONNECT_TO_HOST)
-            if buffers is not None:
-                over_network = [disk for disk in self._open.values() if disk.buffers]
-                through_vcenter = self.lab.vcenter.is_vcenter
-                limits.check(
-                    over_network, host, buffers, self.habits, through_vcenter=through_vcenter
-                )
-            disk = OpenDisk(
-                number=number,
-                process=process,
-                path=door.path,
-                writable=door.writable,
-                single_link=door.single_link,
-                transport=transport,
-                host=host,
-                buffers=buffers or 0,
-                ledger=Ledger(self.libdir / "ledgers" / str(number)),
-                socket=str(path),
-            )
-            self._open[number] = disk
-        # A merge may give the disk another name before the library connects.
-        find = self.lab.vcenter.disk_path
-        self.lab.store.open_door(path, lambda: dataclasses.replace(door, path=find(door.path)))
-        return disk
-
-    def close_disk(self, disk: OpenDisk) -> None:
-        """When it returns, the disk is closed and free for others."""
-        with self._lock:
-            if self._open.pop(disk.number, None) is None:
-                return
-        with contextlib.suppress(StorageError):  # dropped already
-            self.lab.store.close_door(Path(disk.socket))
-        disk.ledger.close()
-
-    def refusal(self, disk: OpenDisk) -> Optional[Refusal]:
-        """Why the storage did not let the library in."""
-        path = Path(disk.socket)
-        return next((r for r in reversed(self.lab.store.refusals) if r.socket == path), None)
 
     # The socket
 
@@ -202,7 +144,7 @@ class Vddk:
         pid, _, _ = _CREDENTIALS.unpack(
             client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         )
-        connection = Connection(self, pid)
+        connection = Connection(self._library, pid)
         try:
             with client, client.makefile("r", encoding="ascii", newline="\n") as lines:
                 for line in lines:
@@ -215,8 +157,3 @@ class Vddk:
             connection.abandon()
             with self._lock:
                 self._clients.discard(client)
-
-
-def make(lab: Lab, directory: Path, doors: Path) -> Vddk:
-    """Below the lab's directory and its folder of sockets."""
-    return Vddk(lab, Path(os.path.realpath(directory)) / "vddk", doors / "vddk")

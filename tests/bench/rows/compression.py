@@ -41,7 +41,7 @@ def run(bench: Bench) -> Iterator[Figure]:
         {
             "mix, none": partial(mover, mix, compression="none"),
             **{
-                f"mix, acceleration {level}": partial(mover, mix, acceleration=level)
+                f"mix, acceleration {level}": partial(mover, mix, lz4_acceleration=level)
                 for level in LEVELS
             },
         },

@@ -69,7 +69,7 @@ def _by_connections(bench: Bench) -> Iterator[Figure]:
     def mover(connections: int, depth: int) -> Run:
         with servers.nbdkit("-r", "file", image) as source:
             return subjects.back_up(
-                source, size, connections=connections, in_flight=connections * depth
+                source, size, connections=connections, requests_in_flight=connections * depth
             )
 
     settings = [(c, 2) for c in CONNECTIONS]

@@ -18,8 +18,8 @@ MILLISECONDS = (1, 5, 20)
 GOAL_AT = 5  # milliseconds
 # What an admin can raise: requests in flight for each connection, connections.
 RAISED: Mapping[str, Mapping[str, Any]] = {
-    "backup": {"in_flight": 32, "connections": 4},
-    "restore": {"in_flight": 32},
+    "backup": {"requests_in_flight": 32, "connections": 4},
+    "restore": {"requests_in_flight": 32},
 }
 
 

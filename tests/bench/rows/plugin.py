@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from bareos_vmsnap.mover.plan import ReadPlan, WritePlan
 from tests.bench import subjects
 from tests.bench.bench import Bench, Subject
 from tests.bench.figures import Figure, typical, wall
@@ -44,8 +45,8 @@ class _Comparison:
         machine = site.create(_VM, [size])
         site.fill(machine, self._image)
         frozen = machine.snapshot("filled")
-        door = site.endpoint(machine, frozen._moId)
-        self._read = {"source": door, "header": {}, "capacity": size, "method": "allocated"}
+        door = site.disk(machine, frozen._moId)
+        self._read = ReadPlan(door, {}, size, "allocated")
         self._saved: list[int] = []  # the newest job
         self._checked = False
 
@@ -82,8 +83,8 @@ class _Comparison:
 
     def _alone_back(self) -> Run:
         target = self._site.create("target", [self._size], datastore="datastore2")
-        told = {"target": self._site.endpoint(target), "capacity": self._size}
-        done = subjects.write_plan(told, self._segment)
+        plan = WritePlan(self._site.disk(target), self._size)
+        done = subjects.write_plan(plan, self._segment)
         target.destroy()
         return done
 

@@ -17,9 +17,11 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Union
+from typing import Callable, Union
 
+from bareos_vmsnap.mover.plan import ReadPlan, WritePlan
 from bareos_vmsnap.transport.access import DiskAddress, Limits, VddkAccess
+from bareos_vmsnap.transport.disks import READING_MODES, DiskDescription, VddkDisk
 from tests.bench import processes, servers, subjects
 from tests.bench.bench import Bench, Subject, per_gib
 from tests.bench.content import MIB
@@ -33,8 +35,6 @@ from vmsnap_lab.vddk import plugin
 GOAL = 0.9
 CONNECTIONS = 3
 _ROUNDS = 4  # an even number: either of two is as often the first
-
-Endpoint = dict[str, Any]
 
 
 def run(bench: Bench) -> Iterator[Union[Figure, Skipped]]:
@@ -72,14 +72,14 @@ class Comparison:
 
     def figures(self) -> Iterator[Figure]:
         """Of both directions, with the raw file and (not in a short run) with the lab's disk."""
-        source, target = self._access.endpoint(self._source), _address(self._target)
+        source, target = self._access.describe(self._source), _address(self._target)
         image, written = self._image, self._written
         warm(image, self._segment)
         own_files = {self._source.path: image, target.path: written}
         file = "nbdkit's file plugin"
         with self._plain_files(own_files):
             yield self._figure("read, a raw file", file, self._read, source, ("-r", "file", image))
-            writing = self._access.endpoint(target)
+            writing = self._access.describe(target)
             yield self._figure("write, a raw file", file, self._write, writing, ("file", written))
             # What is fast must be right as well.
             subprocess.run(["cmp", str(image), str(written)], check=True)
@@ -103,13 +103,13 @@ class Comparison:
         self,
         what: str,
         reference: str,
-        move: Callable[[Endpoint], Run],
-        vddk: Endpoint,
+        move: Callable[[DiskDescription], Run],
+        vddk: DiskDescription,
         nbdkit: tuple[object, ...],
     ) -> Figure:
         def by_nbd() -> Run:
             with servers.nbdkit(*nbdkit) as running:
-                return move(running.endpoint)
+                return move(running.disk)
 
         ways: dict[str, Subject] = {
             f"{what}: vddk": partial(_with_servers, partial(move, vddk)),
@@ -131,14 +131,14 @@ class Comparison:
         wanted = 1 if self._bench.quick else max(_ROUNDS, self._bench.rounds)
         return wanted + wanted % 2
 
-    def _read(self, source: Endpoint) -> Run:
-        told = {"source": source, "header": {}, "capacity": self._size, "method": "allocated"}
-        return subjects.read_plan({**told, "connections": CONNECTIONS})
+    def _read(self, source: DiskDescription) -> Run:
+        plan = ReadPlan(source, {}, self._size, "allocated", connections=CONNECTIONS)
+        return subjects.read_plan(plan)
 
-    def _write(self, target: Endpoint) -> Run:
+    def _write(self, target: DiskDescription) -> Run:
         # Zeros over data VDDK writes like data, plain NBD does not.
-        told = {"target": target, "capacity": self._size, "drop_zeros": True}
-        return subjects.write_plan(told, self._segment)
+        plan = WritePlan(target, self._size, drop_zeros=True)
+        return subjects.write_plan(plan, self._segment)
 
 
 def _with_servers(start: Callable[[], Run]) -> Run:
@@ -165,15 +165,14 @@ def _address(machine: Machine, up: int = 0) -> DiskAddress:
 
 def _access(site: BenchSite, found: str) -> VddkAccess:
     lab = site.lab
-    return VddkAccess(
+    common = VddkDisk(
         server=lab.host,
         port=lab.port,
         user=lab.user,
         password=lab.password,
         thumbprint=lab.thumbprint,
-        is_vcenter=True,
-        reading="nbdssl:nbd",
-        writing="nbdssl:nbd",
-        limits=Limits(str(site.directory / "slots"), 40, 10),
-        settings={"libdir": str(lab.vddk.libdir), "plugin": found},
+        libdir=str(lab.vddk.libdir),
+        plugin=found,
     )
+    limits = Limits(str(site.directory / "slots"), 40, 10)
+    return VddkAccess(common, True, READING_MODES, READING_MODES, limits)

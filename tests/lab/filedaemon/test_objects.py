@@ -17,10 +17,10 @@ from .tracer import regular, restore_object
     [(b"x" * 1000, 0, False), (b"x" * 1001, 1, True), (bytes(range(256)) * 4, 1, True)],
 )
 def test_compressed_if_that_helps(data: bytes, compression: int, shorter: bool) -> None:
-    from vmsnap_lab.filedaemon import objects
+    from vmsnap_lab.filedaemon import restore_objects
 
     header = {"name": "o", "plugin": "python3:", "type": 25, "index": 1}
-    packed = objects.pack(1, header, data)
+    packed = restore_objects.pack(1, header, data)
     assert (packed.compression, len(packed.stored) < len(data)) == (compression, shorter)
     assert (packed.data, packed.length) == (data, len(data))
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""A stand-in for Bareos' BareosFdPluginBaseclass: option parsing and the default of every entry point.
+"""A stand-in for Bareos' BareosFdPluginBaseclass: option parsing, defaults of the entry points.
 
 Same names and signatures, same return values. Deviation: fewer debug messages.
 """
@@ -19,7 +19,7 @@ from bareosfd import *  # noqa: F403
 
 
 def parse_plugindef_string(plugindef: str) -> dict[str, str]:
-    """The options of `key=value:key=value`; `\\:` in a value is a colon, the first of equal keys wins."""
+    """Options of `key=value:key=value`; of equal keys the first wins; `\\:` in a value: a colon."""
     options: dict[str, str] = {}
     pieces = collections.deque(plugindef.split(":"))
     while pieces:
@@ -38,8 +38,8 @@ def parse_plugindef_string(plugindef: str) -> dict[str, str]:
 def parse_options_file(path: str) -> dict[str, str]:
     """The options of a file of `key=value` lines; {} with M_FATAL for a malformed line.
 
-    Lines that begin with `#`, `;` or `[` are skipped, a `\\` at the end joins the next line, the last
-    of equal keys wins. Raises OSError.
+    Lines that begin with `#`, `;` or `[` are skipped, a `\\` at the end joins the next line. The
+    last of equal keys wins. Raises OSError.
     """
     options: dict[str, str] = {}
     with open(path) as file:
@@ -82,7 +82,7 @@ def transform_value(value: str, transform: str) -> str:
 
 
 class BareosFdPluginBaseclass:
-    """What a plugin does unless it says otherwise."""
+    """What a plugin does that overrides nothing."""
 
     def __init__(self, plugindef: str, mandatory_options: Optional[list[str]] = None) -> None:
         bareosfd.RegisterEvents(
@@ -118,7 +118,7 @@ class BareosFdPluginBaseclass:
         )
 
     def _load_options_from_file(self, option_dict: dict[str, str], key: str) -> dict[str, str]:
-        """Take `key` out of the options and read the file it names; M_FATAL and OSError if unreadable."""
+        """Take `key` out of the options, read its file; M_FATAL and OSError if that fails."""
         if key not in option_dict:
             return {}
         if not hasattr(self, "configdir"):

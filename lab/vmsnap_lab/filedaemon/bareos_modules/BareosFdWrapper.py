@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""A stand-in for Bareos' BareosFdWrapper: the plugin module's entry points, each handed on to one object.
+"""A stand-in for Bareos' BareosFdWrapper: entry points of the plugin module, for one object.
 
 The plugin module imports all names of this one, and the file daemon finds its entry points there.
 """

@@ -9,7 +9,7 @@ from typing import Optional
 
 
 class FileList:
-    """Name and stat values of every file of the jobs a backup builds on; which of them it has seen."""
+    """Name and stat of every file of the jobs a backup builds on; which of them it has seen."""
 
     def __init__(self, files: Mapping[str, Mapping[str, int]]) -> None:
         self._files = files

@@ -102,7 +102,7 @@ class Backup:
         return False
 
     def _send_deleted(self) -> None:
-        """With Accurate: ask for each file that was not offered whether it still belongs to the backup."""
+        """With Accurate: check for each file not offered whether it still belongs to the backup."""
         files = self._plugin.core.file_list
         if files is None or self._jcr.is_stopped():
             return

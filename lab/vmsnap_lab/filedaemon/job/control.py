@@ -9,7 +9,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from vmsnap_lab.filedaemon import wire
+from vmsnap_lab.filedaemon import frames
 from vmsnap_lab.filedaemon.bareos_modules import bareosfd
 
 _FINAL = frozenset("AEf")  # canceled, error, fatal: the first of them stays
@@ -18,8 +18,8 @@ _SEVERITIES = {number: name.decode() for name, number in bareosfd.bJobMessageTyp
 
 
 @dataclass
-class Job:
-    """What the Director told of a job. Times are in seconds since the epoch."""
+class JobDefinition:
+    """A job as the Director defines it. Times are in seconds since the epoch."""
 
     job_id: int
     job_name: str
@@ -31,7 +31,7 @@ class Job:
     accurate: bool = False
     sparse: bool = False
     volume: str = ""  # path of what a backup makes
-    watched: bool = False  # whether the storage is told of each block of data
+    watched: bool = False  # whether each block of data is reported to the storage
     where: str = "/"
     replace: str = "a"
     plugin_options: str = ""
@@ -42,10 +42,10 @@ class Job:
 
 @dataclass
 class JobControl:
-    """Job status letters: C created, B blocked, R running, T ok, W warnings, E error, f fatal, A canceled."""
+    """Status: C created, B blocked, R running, T ok, W warnings, E error, f fatal, A canceled."""
 
-    job: Job
-    director: wire.Channel
+    job: JobDefinition
+    director: frames.Channel
     status: str = "C"
     type: str = "I"
     errors: int = 0
@@ -76,7 +76,7 @@ class JobControl:
         """
         name = _SEVERITIES.get(severity, str(severity))
         if self.job.job_id == 0:
-            self.tell(wire.MESSAGE, {"type": name, "text": text, "origin": origin})
+            self.report(frames.MESSAGE, {"type": name, "text": text, "origin": origin})
             return
         if severity in _UNHEARD:
             return
@@ -87,7 +87,7 @@ class JobControl:
                 self.errors += 1
             elif severity == bareosfd.M_WARNING:
                 self.warnings += 1
-        self.tell(wire.MESSAGE, {"type": name, "text": text, "origin": origin})
+        self.report(frames.MESSAGE, {"type": name, "text": text, "origin": origin})
         if severity == bareosfd.M_ABORT:
             os.abort()
         if severity == bareosfd.M_ERROR_TERM:
@@ -104,5 +104,5 @@ class JobControl:
         if text not in self.hazards:
             self.hazards.append(text)
 
-    def tell(self, kind: int, value: dict[str, Any]) -> None:
+    def report(self, kind: int, value: dict[str, Any]) -> None:
         self.director.send_json(kind, value)

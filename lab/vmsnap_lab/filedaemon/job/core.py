@@ -84,7 +84,7 @@ class PluginCore:
         self._jcr.message(level, text, "plugin")
 
     def debug_message(self, level: int, text: str) -> None:
-        """Debug messages go to the trace file of a daemon that was told to write one; not here."""
+        """Debug messages go to the trace file of a daemon if it writes one; not here."""
 
     def register_events(self, events: list[int]) -> int:
         known = [event for event in events if event in _EVENTS]

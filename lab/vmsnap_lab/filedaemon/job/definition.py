@@ -29,7 +29,7 @@ class DefinitionParser:
         self._pushed: Optional[str] = None
 
     def push(self, definition: str) -> None:
-        """Options given at restore: they precede those of the next definition, until the module is loaded."""
+        """A restore's plugin options: put before the next definition's, until the module is loaded."""
         self._pushed = definition
 
     def parse(self, definition: str) -> str:

@@ -8,16 +8,16 @@ import _thread
 from dataclasses import dataclass, field
 from typing import Optional
 
-from vmsnap_lab.filedaemon import wire
+from vmsnap_lab.filedaemon import frames
 from vmsnap_lab.filedaemon.bareos_modules import bareosfd
 from vmsnap_lab.filedaemon.job import control, interrupt, items, plugin, storage
 
 
 @dataclass
-class Orders:
+class ReceivedOrders:
     """What to do, and what the catalog has for it. `files` are the previous jobs' (Accurate)."""
 
-    job: control.Job
+    job: control.JobDefinition
     objects: list[items.RestoredObject] = field(default_factory=list)
     files: Optional[dict[str, dict[str, int]]] = None
 
@@ -25,28 +25,28 @@ class Orders:
 class Director:
     """The other end of the job's control connection."""
 
-    def __init__(self, channel: wire.Channel) -> None:
+    def __init__(self, channel: frames.Channel) -> None:
         self.channel = channel
 
-    def receive_orders(self) -> Orders:
-        orders: Optional[Orders] = None
+    def receive_orders(self) -> ReceivedOrders:
+        orders: Optional[ReceivedOrders] = None
         while True:
             frame = self.channel.receive()
             if frame is None:
                 raise ConnectionError("the Director went away before the job began")
             kind, content = frame
-            if kind == wire.JOB:
-                values, _ = wire.parse_json(content)
-                orders = Orders(control.Job(**values))
-            elif kind == wire.START:
+            if kind == frames.JOB:
+                values, _ = frames.parse_json(content)
+                orders = ReceivedOrders(control.JobDefinition(**values))
+            elif kind == frames.START:
                 if orders is None:
                     raise ValueError("no job to start")
                 return orders
-            elif orders is not None and kind == wire.OBJECT:
-                values, data = wire.parse_json(content)
+            elif orders is not None and kind == frames.OBJECT:
+                values, data = frames.parse_json(content)
                 orders.objects.append(items.RestoredObject(**values, data=data))
-            elif orders is not None and kind == wire.FILES:
-                orders.files, _ = wire.parse_json(content)
+            elif orders is not None and kind == frames.FILES:
+                orders.files, _ = frames.parse_json(content)
 
     def listen_for_cancel(
         self,
@@ -59,7 +59,7 @@ class Director:
 
         def listen() -> None:
             frame = self.channel.receive()
-            if frame is None or frame[0] != wire.CANCEL or jcr.is_stopped():
+            if frame is None or frame[0] != frames.CANCEL or jcr.is_stopped():
                 return
             python.raise_event(bareosfd.bEventCancelCommand)
             jcr.set_status("A")

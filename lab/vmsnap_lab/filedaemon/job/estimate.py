@@ -27,7 +27,7 @@ _COUNTED = frozenset(
 def run(jcr: control.JobControl, python: plugin.Plugin, sd: storage.Listing) -> None:
     """The listing goes to the storage; sizes are those the plugin gives in st_size.
 
-    Whatever start_backup_file returns but bRC_OK ends the line it was called for.
+    Anything but bRC_OK from start_backup_file ends the line it was called for.
     """
     jcr.set_status("R")
     for line in jcr.job.plugins:

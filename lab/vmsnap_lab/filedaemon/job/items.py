@@ -34,7 +34,7 @@ def default_flags(sparse: bool) -> bytearray:
 
 @dataclass
 class SaveItem:
-    """One item of a backup: a file, a directory, or a restore object. `stat` has StatPacket's names."""
+    """One item of a backup: file, directory or restore object. `stat` has StatPacket's names."""
 
     flags: bytearray
     fname: str = ""

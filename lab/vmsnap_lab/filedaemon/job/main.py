@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 from typing import Union
 
-from vmsnap_lab.filedaemon import wire
+from vmsnap_lab.filedaemon import frames
 from vmsnap_lab.filedaemon.bareos_modules import bareosfd
 from vmsnap_lab.filedaemon.job import (
     accurate,
@@ -32,17 +32,17 @@ _OURS = frozenset({__name__.partition(".")[0], "xxhash"})  # modules that the lo
 
 def main(director_socket: int, storage_socket: int) -> None:
     """Serve the Director and the storage at the other ends of two inherited sockets."""
-    director_channel = wire.Channel(socket.socket(fileno=director_socket))
-    storage_channel = wire.Channel(socket.socket(fileno=storage_socket))
+    director_channel = frames.Channel(socket.socket(fileno=director_socket))
+    storage_channel = frames.Channel(socket.socket(fileno=storage_socket))
     for inherited in (director_socket, storage_socket):
         os.set_inheritable(inherited, False)
     try:
         _run(director.Director(director_channel), storage_channel)
-    except Exception:  # noqa: BLE001 - whatever it is, the Director has to hear of it
-        director_channel.send(wire.BROKEN, traceback.format_exc().encode())
+    except Exception:  # noqa: BLE001 - any failure is reported to the Director
+        director_channel.send(frames.BROKEN, traceback.format_exc().encode())
 
 
-def _run(dir_: director.Director, storage_channel: wire.Channel) -> None:
+def _run(dir_: director.Director, storage_channel: frames.Channel) -> None:
     orders = dir_.receive_orders()
     sd = _storage(orders.job, storage_channel)
     jcr = control.JobControl(orders.job, dir_.channel)
@@ -65,10 +65,12 @@ def _run(dir_: director.Director, storage_channel: wire.Channel) -> None:
     python.raise_event(bareosfd.bEventJobEnd)
     sd.close()
     jcr.hazards.extend(interpreter.unfit_modules())
-    dir_.channel.send_json(wire.END, {**end, "hazards": jcr.hazards})
+    dir_.channel.send_json(frames.END, {**end, "hazards": jcr.hazards})
 
 
-def _storage(job: control.Job, channel: wire.Channel) -> Union[storage.Listing, storage.Loading]:
+def _storage(
+    job: control.JobDefinition, channel: frames.Channel
+) -> Union[storage.Listing, storage.Loading]:
     if job.kind == "restore":
         return storage.Loading(channel)
     if job.kind == "estimate":
@@ -77,7 +79,7 @@ def _storage(job: control.Job, channel: wire.Channel) -> Union[storage.Listing, 
 
 
 def _load_for_backup(
-    orders: director.Orders, jcr: control.JobControl, python: plugin.Plugin
+    orders: director.ReceivedOrders, jcr: control.JobControl, python: plugin.Plugin
 ) -> None:
     """The FileSet, the restore objects of the previous job, the list of files it left."""
     jcr.accurate = orders.files is not None
@@ -91,7 +93,7 @@ def _load_for_backup(
         python.core.file_list = accurate.FileList(orders.files)
 
 
-def _load_for_restore(orders: director.Orders, python: plugin.Plugin) -> None:
+def _load_for_restore(orders: director.ReceivedOrders, python: plugin.Plugin) -> None:
     options = orders.job.plugin_options
     if options.partition(":")[0] in plugin.NAMES:  # others are for other plugins
         python.push_options(options)

@@ -39,7 +39,7 @@ def read_save_packet(packet: bareosfd.SavePacket, item: items.SaveItem) -> None:
     item.link = _text(packet.link, wrong_link)
     if not isinstance(packet.statp, bareosfd.StatPacket):
         raise BadPacket(RuntimeError("PyStatPacketToNative() failed"))
-    item.stat = dict(packet.statp._values)
+    item.stat = _packets.values_of(packet.statp)
     item.type = packet.type
     if not isinstance(packet.flags, bytearray):
         raise BadPacket(TypeError("flags need to be of type bytearray"))
@@ -129,8 +129,8 @@ def io_packet(io: items.Io) -> bareosfd.IoPacket:
 def read_io_packet(packet: bareosfd.IoPacket, io: items.Io) -> None:
     """Status, errno, descriptor and what was read. Raises BadPacket.
 
-    More data than asked for makes the status -1 without a message. Deviation: Bareos takes whatever
-    its memory holds for a buffer of another type, or shorter than its status says.
+    More data than IOP.count makes the status -1 without a message. Deviation: for a buffer of
+    another type, or shorter than its status, Bareos takes what its memory holds.
     """
     io.status, io.errno, io.filedes = packet.status, packet.io_errno, packet.filedes
     if io.func != bareosfd.IO_READ or io.status <= 0:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """One Python plugin in one job: loads its module and calls its entry points.
 
-An exception in the plugin is a fatal job message and bRC_Error, whatever the entry point. An entry
+An exception in any entry point of the plugin is a fatal job message and bRC_Error. An entry
 point that returns None (or anything else but an int) leaves an exception behind, of which the next
 entry point dies, whichever it is.
 """
@@ -54,12 +54,12 @@ class Plugin:
         return self._call("parse_plugin_definition", {"plugindef": options}, options)
 
     def push_options(self, text: str) -> None:
-        """Options given at restore. They are kept until a plugin string loads the module."""
+        """Plugin options of a restore. They are kept until a plugin string loads the module."""
         self.parse_definition(text)
         self._definition.push(text)
 
     def restore_object_data(self, restored: items.RestoredObject) -> None:
-        """One object of the previous job or of the jobs to restore; may be what loads the module."""
+        """One object of the previous job or of the jobs to restore; it may load the module."""
         if self._jcr.is_stopped():
             return
         if (
@@ -71,7 +71,7 @@ class Plugin:
         self._call("restore_object_data", restored.describe(), packet)
 
     def raise_event(self, event: int) -> None:
-        """What the plugin returns does not matter."""
+        """The plugin's return code has no effect."""
         if event not in self.core.events or not self._definition.loaded:
             return
         if self._jcr.is_stopped() and event not in _ALSO_WHEN_STOPPED:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""A file whose content a plugin provides or takes, over plugin_io or a descriptor the core uses itself."""
+"""A file whose content a plugin provides or takes, by plugin_io or by a descriptor for the core."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CLOSED = -1
 
 
 class PluginFile:
-    """Open, read, write, seek and close as the core does them; `errno` tells of the last failure."""
+    """Open, read, write, seek and close as the core does; `errno` is that of the last failure."""
 
     def __init__(self, python: plugin.Plugin, core_io: interrupt.CoreIo) -> None:
         self._plugin = python
@@ -64,7 +64,7 @@ class PluginFile:
         return None if io.status < 0 else memoryview(io.data)
 
     def write(self, data: memoryview) -> bool:
-        """Whether all of it was taken; what plugin_io returns does not matter, its status does."""
+        """Whether all of it was taken, by the packet's status; the return code has no effect."""
         if self.in_core:
             return self._write_in_core(data)
         io = items.Io(bareosfd.IO_WRITE, count=len(data), data=data)

@@ -9,7 +9,7 @@ import os
 import struct
 from typing import Any, Callable, Optional
 
-from vmsnap_lab.filedaemon import streams, wire
+from vmsnap_lab.filedaemon import frames, streams
 from vmsnap_lab.filedaemon.bareos_modules import bareosfd
 from vmsnap_lab.filedaemon.job import (
     control,
@@ -77,11 +77,11 @@ class Restore:
                 self._handlers[record.stream](record)
                 if self._jcr.is_stopped():
                     break
-        except storage.StorageError as error:
+        except storage.RecordError as error:
             self._jcr.message(bareosfd.M_FATAL, f"Data record error. ERR={error}")
         self._close_previous()
 
-    def _on_plugin_name(self, record: wire.Record) -> None:
+    def _on_plugin_name(self, record: frames.Record) -> None:
         """The start of a file carries the plugin string it was saved with."""
         self._close_previous()
         _, start, *cmd = bytes(record.data).decode().split(" ", 3)
@@ -99,7 +99,7 @@ class Restore:
         started = self._plugin.start_restore_file(cmd) == bareosfd.bRC_OK
         self._plugin.restore_file_started = started
 
-    def _on_attributes(self, record: wire.Record) -> None:
+    def _on_attributes(self, record: frames.Record) -> None:
         self._close_previous()
         attributes = json.loads(bytes(record.data))
         item = self._item = self._restore_item(record.file_index, attributes)
@@ -157,11 +157,11 @@ class Restore:
             return bareosfd.CF_ERROR
         return bareosfd.CF_EXTRACT
 
-    def _on_data(self, record: wire.Record) -> None:
+    def _on_data(self, record: frames.Record) -> None:
         if self._extracting:
             self._write(record.data)
 
-    def _on_sparse_data(self, record: wire.Record) -> None:
+    def _on_sparse_data(self, record: frames.Record) -> None:
         """Before a block that does not follow its predecessor the plugin gets an IO_SEEK."""
         if not self._extracting:
             return
@@ -184,11 +184,11 @@ class Restore:
         self._extracting = False
         self._file.close()
 
-    def _on_acl(self, record: wire.Record) -> None:
+    def _on_acl(self, record: frames.Record) -> None:
         content = bytes(record.data)
         self._now_or_delayed(lambda item: self._set_acl(item, content))
 
-    def _on_xattrs(self, record: wire.Record) -> None:
+    def _on_xattrs(self, record: frames.Record) -> None:
         content = bytes(record.data)
         self._now_or_delayed(lambda item: self._set_xattrs(item, content))
 

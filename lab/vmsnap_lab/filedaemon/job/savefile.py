@@ -188,7 +188,7 @@ class FileSaver:
         return self._sd.usable
 
     def _read_ahead(self, file: pluginfile.PluginFile, count: int, size: int) -> None:
-        """Large files are read by Bareos while it sends: it has asked once more when it hears of a cancel."""
+        """Bareos reads large files while it sends: there is one more read after a cancel."""
         if size >= 2 * count and not file.in_core:
             file.read(count)
 
@@ -217,7 +217,7 @@ class FileSaver:
 
 
 def _is_hole(block: memoryview, address: int, count: int, size: int) -> bool:
-    """Whether a block of sparse data is left out: it is full, all zero and, to Bareos, not the last.
+    """Whether a block of sparse data is left out: full, all zero and, to Bareos, not the last.
 
     Bareos looks at the address only for files of less than two blocks.
     """

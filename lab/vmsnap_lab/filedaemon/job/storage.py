@@ -9,17 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Union
 
-from vmsnap_lab.filedaemon import streams, volume, wire
+from vmsnap_lab.filedaemon import frames, streams, volume
 
 
-class StorageError(Exception):
+class RecordError(Exception):
     """The storage cannot read what it has stored."""
 
 
 class Storage:
     """A connection that a cancel cuts off."""
 
-    def __init__(self, channel: wire.Channel) -> None:
+    def __init__(self, channel: frames.Channel) -> None:
         self._channel = channel
         self._cut = False
 
@@ -58,33 +58,33 @@ class Listing(Storage):
 class Saving(Listing):
     """Puts the records of a backup on a volume.
 
-    Of a file's data the storage is told the size only, before the next record of another kind.
-    `watched`: it is told of each block. Raises ConnectionError where the storage is gone.
+    Of a file's data only the size is reported to the storage, before the next record of another
+    kind. `watched`: each block is reported. Raises ConnectionError if the storage is gone.
     """
 
-    def __init__(self, channel: wire.Channel, path: Path, *, watched: bool) -> None:
+    def __init__(self, channel: frames.Channel, path: Path, *, watched: bool) -> None:
         super().__init__(channel)
         self._writer = volume.Writer(path)
         self._watched = watched
-        self._untold = 0  # bytes of data of the present file
+        self._unreported = 0  # bytes of data of the present file
 
     def _send(self, file_index: int, stream: int, *data: Union[bytes, memoryview]) -> None:
         if stream in streams.BEFORE_DATA:
             self._writer.append(file_index, stream, *data)
-            self._untold += sum(map(len, data)) - streams.BEFORE_DATA[stream]
+            self._unreported += sum(map(len, data)) - streams.BEFORE_DATA[stream]
             if self._watched:
-                self._tell()
+                self._report()
         else:
-            self._tell()
+            self._report()
             self._writer.append(file_index, stream, *data)
             self._channel.send_record(file_index, stream, self._writer.position, *data)
 
-    def _tell(self) -> None:
-        """Tell the storage what is on the volume since, and wait until it has taken note."""
-        if not self._untold:
+    def _report(self) -> None:
+        """Report to the storage what is on the volume since, and wait until it has noted that."""
+        if not self._unreported:
             return
-        self._channel.send_stored(wire.Stored(self._untold, self._writer.position))
-        self._untold = 0
+        self._channel.send_stored(frames.Stored(self._unreported, self._writer.position))
+        self._unreported = 0
         if self._channel.receive() is None:
             raise ConnectionError("the storage went away")
 
@@ -96,14 +96,14 @@ class Saving(Listing):
 class Loading(Storage):
     """Reads the records to restore from the volumes that the storage names."""
 
-    def records(self) -> Iterator[wire.Record]:
-        """To the end; the data of one are valid until the next is asked for. Raises StorageError."""
+    def records(self) -> Iterator[frames.Record]:
+        """To the end; the data of one are valid until the next one is read. Raises RecordError."""
         while (frame := self._channel.receive()) is not None:
-            where, _ = wire.parse_json(frame[1])
+            where, _ = frames.parse_json(frame[1])
             try:
                 for found in volume.read(Path(where["path"]), where["begin"], where["end"]):
                     if self._cut:
                         return
                     yield found.record
             except volume.VolumeError as error:
-                raise StorageError(str(error)) from error
+                raise RecordError(str(error)) from error

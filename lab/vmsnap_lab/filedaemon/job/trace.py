@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Tells the Director of every call into the plugin, before and after."""
+"""Reports every call into the plugin to the Director, before and after."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import itertools
 import threading
 from typing import Any, Optional
 
-from vmsnap_lab.filedaemon import wire
+from vmsnap_lab.filedaemon import frames
 
 
-class Call:
+class CallUnderWay:
     """A call under way. What it returned or raised is set by who makes it."""
 
     def __init__(self, number: int) -> None:
@@ -24,23 +24,23 @@ class Call:
 class Trace:
     """Arguments and outcomes hold only what is the same in each run of the same job."""
 
-    def __init__(self, director: wire.Channel) -> None:
+    def __init__(self, director: frames.Channel) -> None:
         self._director = director
         self._numbers = itertools.count()
         self._job_thread = threading.get_ident()
 
-    def enter(self, name: str, arguments: dict[str, Any]) -> Call:
-        call = Call(next(self._numbers))
+    def enter(self, name: str, arguments: dict[str, Any]) -> CallUnderWay:
+        call = CallUnderWay(next(self._numbers))
         thread = "job" if threading.get_ident() == self._job_thread else "cancel"
         entered = {"number": call.number, "name": name, "arguments": arguments, "thread": thread}
-        self._director.send_json(wire.ENTER, entered)
+        self._director.send_json(frames.ENTER, entered)
         return call
 
-    def leave(self, call: Call) -> None:
+    def leave(self, call: CallUnderWay) -> None:
         left = {
             "number": call.number,
             "result": call.result,
             "raised": call.raised,
             "outcome": call.outcome,
         }
-        self._director.send_json(wire.LEAVE, left)
+        self._director.send_json(frames.LEAVE, left)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from pyVmomi import vmodl
 
@@ -13,35 +13,34 @@ from vmsnap_lab.vcenter import faults
 from vmsnap_lab.vcenter.collector import content, selection
 from vmsnap_lab.vcenter.collector.filters import Filter
 from vmsnap_lab.vcenter.managed import Managed, operation
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.services.sessions import Session
-    from vmsnap_lab.vcenter.soap.call import Call
-    from vmsnap_lab.vcenter.vcenter import VCenter
+from vmsnap_lab.vcenter.services.call import Call
+from vmsnap_lab.vcenter.services.hub import ServiceHub
+from vmsnap_lab.vcenter.services.session import Session
 
 Collector = vmodl.query.PropertyCollector
 MOST_UPDATES = 100  # objects in one answer
-LONGEST_WAIT = 1800.0  # seconds an answer may take where the client sets no limit
+LONGEST_WAIT = 1800.0  # seconds an answer may take if the client sets no limit
 
 
-class Page:
-    """What is left of a RetrievePropertiesEx: objects and the paths wanted of each."""
+class Retrieval:
+    """What is left of a RetrievePropertiesEx: objects, with the paths to read of each."""
 
-    def __init__(self, wanted: dict[Managed, list[str]], most: int) -> None:
-        self.wanted = wanted
-        self.most = most
+    def __init__(self, objects: dict[Managed, list[str]], limit: int) -> None:
+        self.objects = objects
+        self.limit = limit
 
 
 class PropertyCollector(Managed):
     """The one of the service, with filters per session, or one a client made for itself."""
 
     TYPE = vmodl.query.PropertyCollector
+    vcenter: ServiceHub
 
-    def __init__(self, vcenter: VCenter, moid: str, owner: Optional[Session] = None) -> None:
+    def __init__(self, vcenter: ServiceHub, moid: str, owner: Optional[Session] = None) -> None:
         super().__init__(vcenter, moid)
         self._owner = owner
         self._states: dict[Session, _Watch] = {}
-        self._pages: dict[str, Page] = {}
+        self._pages: dict[str, Retrieval] = {}
 
     # Reading
 
@@ -51,12 +50,12 @@ class PropertyCollector(Managed):
 
     @operation("RetrievePropertiesEx")
     def retrieve_ex(self, call: Call, specs: list[Any], options: Any) -> Any:
-        most = self.vcenter.habits.max_objects
+        limit = self.vcenter.habits.max_objects
         if options.maxObjects is not None:
             if options.maxObjects < 1:
                 raise faults.invalid_argument("options.maxObjects")
-            most = min(most, options.maxObjects)
-        return self._page(call, Page(self._select(specs), most))
+            limit = min(limit, options.maxObjects)
+        return self._page(call, Retrieval(self._select(specs), limit))
 
     @operation("ContinueRetrievePropertiesEx")
     def continue_retrieve_ex(self, call: Call, token: str) -> Any:
@@ -66,34 +65,37 @@ class PropertyCollector(Managed):
     def cancel_retrieve_ex(self, call: Call, token: str) -> None:
         self._take(token)
 
-    def _take(self, token: str) -> Page:
+    def _take(self, token: str) -> Retrieval:
         page = self._pages.pop(token, None)
         if page is None:
             raise faults.invalid_argument("token")
         return page
 
     def _select(self, specs: list[Any]) -> dict[Managed, list[str]]:
-        wanted: dict[Managed, list[str]] = {}
+        objects: dict[Managed, list[str]] = {}
         for spec in specs:
             for managed in selection.objects(self.vcenter, spec):
-                known = wanted.setdefault(managed, [])
+                known = objects.setdefault(managed, [])
                 known += [path for path in selection.paths(managed, spec) if path not in known]
-        return wanted
+        return objects
 
-    def _page(self, call: Call, page: Page) -> Any:
-        """Some objects, with a token where there are more; None where there are none."""
-        alive = [item for item in page.wanted.items() if item[0] in self.vcenter.objects]
+    def _page(self, call: Call, page: Retrieval) -> Any:
+        """Some objects, with a token if there are more; None if there are none."""
+        alive = [item for item in page.objects.items() if item[0] in self.vcenter.objects]
         if not alive:
             return None
-        now, left = dict(alive[: page.most]), dict(alive[page.most :])
+        now, left = dict(alive[: page.limit]), dict(alive[page.limit :])
         result = Collector.RetrieveResult(objects=self._read(call, now))
         if left:
             result.token = self.vcenter.objects.new_moid("token-")
-            self._pages[result.token] = Page(left, page.most)
+            self._pages[result.token] = Retrieval(left, page.limit)
         return result
 
-    def _read(self, call: Call, wanted: dict[Managed, list[str]]) -> list[Any]:
-        return [content.content(managed, paths, call.session) for managed, paths in wanted.items()]
+    def _read(self, call: Call, objects: dict[Managed, list[str]]) -> list[Any]:
+        return [
+            content.content(self.vcenter, managed, paths, call.session)
+            for managed, paths in objects.items()
+        ]
 
     # Watching
 
@@ -105,7 +107,7 @@ class PropertyCollector(Managed):
     def _watch(self, session: Session) -> _Watch:
         return self._states.setdefault(session, _Watch())
 
-    def forget(self, session: Session, dropped: Filter) -> None:
+    def _forget(self, session: Session, dropped: Filter) -> None:
         watch = self._watch(session)
         watch.filters = [known for known in watch.filters if known is not dropped]
 
@@ -113,8 +115,8 @@ class PropertyCollector(Managed):
     def create_filter(self, call: Call, spec: Any, partial: bool) -> Filter:
         assert call.session is not None
         for managed in selection.objects(self.vcenter, spec):
-            content.content(managed, selection.paths(managed, spec), call.session)
-        created = Filter(self, call.session, spec, partial)
+            content.content(self.vcenter, managed, selection.paths(managed, spec), call.session)
+        created = Filter(self.vcenter, call.session, spec, partial, self._forget)
         self._watch(call.session).filters.append(created)
         return created
 
@@ -128,18 +130,18 @@ class PropertyCollector(Managed):
 
     @operation("WaitForUpdatesEx", unlocked=True)
     def wait_for_updates_ex(self, call: Call, version: Optional[str], options: Any) -> Any:
-        seconds, most = LONGEST_WAIT, MOST_UPDATES
+        seconds, limit = LONGEST_WAIT, MOST_UPDATES
         if options is not None:
             seconds = LONGEST_WAIT if options.maxWaitSeconds is None else options.maxWaitSeconds
-            most = options.maxObjectUpdates or MOST_UPDATES
-        return self._wait(call, version, float(seconds), most)
+            limit = options.maxObjectUpdates or MOST_UPDATES
+        return self._wait(call, version, float(seconds), limit)
 
     @operation("CancelWaitForUpdates")
     def cancel_wait(self, call: Call) -> None:
         assert call.session is not None
         self._watch(call.session).cancelled += 1
 
-    def _wait(self, call: Call, version: Optional[str], seconds: float, most: int) -> Any:
+    def _wait(self, call: Call, version: Optional[str], seconds: float, limit: int) -> Any:
         """The next update set; None after so many seconds without one.
 
         Raises InvalidCollectorVersion, RequestCanceled, NotAuthenticated when the session ends.
@@ -152,7 +154,7 @@ class PropertyCollector(Managed):
             known = watch.parse_version(version)
             cancelled = watch.cancelled
             while True:
-                updates = watch.updates(known, most)
+                updates = watch.updates(known, limit)
                 left = deadline - time.monotonic()
                 if updates is not None or left <= 0:
                     return updates
@@ -185,7 +187,7 @@ class PropertyCollector(Managed):
 class _Watch:
     """What one session watches through a collector.
 
-    Every change has a number; the version a client names is the last one it was told of.
+    Every change has a number; the version a client names is the last one it got.
     """
 
     def __init__(self) -> None:
@@ -194,14 +196,14 @@ class _Watch:
         self._last = 0
 
     def parse_version(self, version: Optional[str]) -> int:
-        """Raises InvalidCollectorVersion for what this collector never told."""
+        """Raises InvalidCollectorVersion for a version this collector never sent."""
         number = int(version) if version and version.isdigit() else 0
         if version and not 0 < number <= self._last:
             raise vmodl.query.InvalidCollectorVersion(msg=f"Unknown version {version}")
         return number
 
-    def updates(self, version: int, most: int) -> Optional[Any]:
-        """An UpdateSet with the oldest changes after a version; None where there are none."""
+    def updates(self, version: int, limit: int) -> Optional[Any]:
+        """An UpdateSet with the oldest changes after a version, or None."""
         for known in self.filters:
             known.refresh(self._next)
         changes = [
@@ -212,17 +214,17 @@ class _Watch:
         if not changes:
             return None
         changes.sort(key=lambda change: change[0])
-        told = changes[:most]
+        sent = changes[:limit]
         sets = {
             position: Collector.FilterUpdate(filter=self.filters[position].ref)
-            for _, position, _ in told
+            for _, position, _ in sent
         }
-        for _, position, update in told:
+        for _, position, update in sent:
             sets[position].objectSet.append(update)
         return Collector.UpdateSet(
-            version=str(told[-1][0]),
+            version=str(sent[-1][0]),
             filterSet=list(sets.values()),
-            truncated=len(told) < len(changes),
+            truncated=len(sent) < len(changes),
         )
 
     def _next(self) -> int:

@@ -5,23 +5,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from pyVmomi import vim, vmodl
 
 from vmsnap_lab.vcenter import properties
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.managed import Managed
-    from vmsnap_lab.vcenter.services.sessions import Session
+from vmsnap_lab.vcenter.managed import Managed
+from vmsnap_lab.vcenter.services.hub import ServiceHub
+from vmsnap_lab.vcenter.services.session import Session
 
 Collector = vmodl.query.PropertyCollector
 
 
-def content(managed: Managed, paths: list[str], session: Optional[Session]) -> Any:
+def content(
+    vcenter: ServiceHub, managed: Managed, paths: list[str], session: Optional[Session]
+) -> Any:
     """An ObjectContent. Raises InvalidProperty for a path the type does not have."""
     found = Collector.ObjectContent(obj=managed.ref)
-    for path, value, fault in read_all(managed, paths, session):
+    for path, value, fault in read_all(vcenter, managed, paths, session):
         if fault is not None:
             found.missingSet.append(Collector.MissingProperty(path=path, fault=fault))
         elif value is not None:
@@ -30,18 +31,20 @@ def content(managed: Managed, paths: list[str], session: Optional[Session]) -> A
 
 
 def read_all(
-    managed: Managed, paths: list[str], session: Optional[Session]
+    vcenter: ServiceHub, managed: Managed, paths: list[str], session: Optional[Session]
 ) -> Iterator[tuple[str, Any, Any]]:
     """Path, value and fault of each path; a value of None is unset."""
     for path in paths:
         try:
-            _check_right(managed, path, session)
+            _check_right(vcenter, managed, path, session)
             yield path, properties.read(managed, path), None
         except (vim.fault.NoPermission, vmodl.fault.NotSupported) as fault:
             yield path, None, fault
 
 
-def _check_right(managed: Managed, path: str, session: Optional[Session]) -> None:
+def _check_right(
+    vcenter: ServiceHub, managed: Managed, path: str, session: Optional[Session]
+) -> None:
     name = properties.parse_path(path)[0].name
     try:
         info = managed.TYPE._GetPropertyInfo(name)
@@ -49,5 +52,5 @@ def _check_right(managed: Managed, path: str, session: Optional[Session]) -> Non
         raise vmodl.query.InvalidProperty(name=path, msg=f"{managed} has no {path}") from None
     privilege = info.privId or "System.Read"
     if privilege != "System.Anonymous":
-        managed.vcenter.sessions.check(session, managed.ref, privilege)
-    managed.vcenter.authorization.require(session, privilege, managed)
+        vcenter.sessions.check(session, managed.ref, privilege)
+    vcenter.authorization.require(session, privilege, managed)

@@ -6,17 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Callable
+from typing import Any, Callable
 
 from pyVmomi import SoapAdapter, VmomiSupport, vmodl
 
 from vmsnap_lab.vcenter.collector import content, selection
 from vmsnap_lab.vcenter.managed import Managed, operation
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.collector.collector import PropertyCollector
-    from vmsnap_lab.vcenter.services.sessions import Session
-    from vmsnap_lab.vcenter.soap.call import Call
+from vmsnap_lab.vcenter.services.call import Call
+from vmsnap_lab.vcenter.services.hub import ServiceHub
+from vmsnap_lab.vcenter.services.session import Session
 
 Collector = vmodl.query.PropertyCollector
 Kind = Collector.ObjectUpdate.Kind
@@ -24,7 +22,7 @@ Kind = Collector.ObjectUpdate.Kind
 
 @dataclass
 class Seen:
-    """A property as it was when last looked at. text: equal for equal values."""
+    """A property as it was at the last check. text: equal for equal values."""
 
     value: Any
     fault: Any
@@ -42,18 +40,26 @@ class Watched:
 
 
 class Filter(Managed):
-    """Whole properties are reported, also where partial updates were asked for."""
+    """Whole properties are reported, even if the client wants partial updates."""
 
     TYPE = vmodl.query.PropertyCollector.Filter
 
+    vcenter: ServiceHub
+
     def __init__(
-        self, owner: PropertyCollector, session: Session, spec: Any, partial: bool
+        self,
+        vcenter: ServiceHub,
+        session: Session,
+        spec: Any,
+        partial: bool,
+        forget: Callable[[Session, Filter], None],
     ) -> None:
-        moid = f"session[{session.key}]{owner.vcenter.objects.new_moid('filter-')}"
-        super().__init__(owner.vcenter, moid)
+        """`forget` is called when the filter is dropped."""
+        moid = f"session[{session.key}]{vcenter.objects.new_moid('filter-')}"
+        super().__init__(vcenter, moid)
         self.spec = spec
         self.partialUpdates = partial
-        self._owner = owner
+        self._forget = forget
         self._session = session
         self._watched: dict[Managed, Watched] = {}
         self._left: list[tuple[int, Any]] = []  # version, reference
@@ -65,12 +71,12 @@ class Filter(Managed):
 
     def drop(self) -> None:
         self.vcenter.objects.remove(self)
-        self._owner.forget(self._session, self)
+        self._forget(self._session, self)
         if self in self._session.owned:
             self._session.owned.remove(self)
 
     def refresh(self, next_version: Callable[[], int]) -> None:
-        """Look at everything watched; each object that changed gets a version of its own."""
+        """Check everything watched; each object that changed gets a version of its own."""
         selected = self._selected()
         for managed in selected:
             self._look(managed, next_version)
@@ -82,7 +88,7 @@ class Filter(Managed):
         try:
             return selection.objects(self.vcenter, self.spec)
         except vmodl.fault.ManagedObjectNotFound:
-            return []  # what was watched is gone: it leaves
+            return []  # what was watched is gone: reported as left
 
     def _look(self, managed: Managed, next_version: Callable[[], int]) -> None:
         watched = self._watched.get(managed)
@@ -91,7 +97,7 @@ class Filter(Managed):
             version = next_version()
             watched = self._watched[managed] = Watched(version, version)
         for path, value, fault in content.read_all(
-            managed, selection.paths(managed, self.spec), self._session
+            self.vcenter, managed, selection.paths(managed, self.spec), self._session
         ):
             text = _text(value if fault is None else fault)
             known = watched.properties.get(path)

@@ -5,20 +5,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyVmomi import vmodl
 
 from vmsnap_lab.vcenter import properties
 from vmsnap_lab.vcenter.managed import Managed
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.vcenter import VCenter
+from vmsnap_lab.vcenter.registry import moid_of
+from vmsnap_lab.vcenter.world import World
 
 Collector = vmodl.query.PropertyCollector
 
 
-def objects(vcenter: VCenter, spec: Any) -> list[Managed]:
+def objects(vcenter: World, spec: Any) -> list[Managed]:
     """The objects a PropertyFilterSpec selects, each once, in the order they are found.
 
     Raises ManagedObjectNotFound for a missing starting point, InvalidArgument for a selection
@@ -27,7 +26,7 @@ def objects(vcenter: VCenter, spec: Any) -> list[Managed]:
     named = _named(spec)
     found: dict[Managed, None] = {}
     for start in spec.objectSet:
-        if spec.reportMissingObjectsInResults and vcenter.objects.get(start.obj._moId) is None:
+        if spec.reportMissingObjectsInResults and vcenter.objects.get(moid_of(start.obj)) is None:
             continue
         managed = vcenter.objects.find(start.obj)
         if not start.skip:
@@ -38,18 +37,20 @@ def objects(vcenter: VCenter, spec: Any) -> list[Managed]:
     return [managed for managed in found if _specs_for(managed, spec)]
 
 
-def missing(vcenter: VCenter, spec: Any) -> list[Any]:
+def missing(vcenter: World, spec: Any) -> list[Any]:
     """References of the spec's starting points that do not exist."""
-    return [start.obj for start in spec.objectSet if vcenter.objects.get(start.obj._moId) is None]
+    return [
+        start.obj for start in spec.objectSet if vcenter.objects.get(moid_of(start.obj)) is None
+    ]
 
 
 def paths(managed: Managed, spec: Any) -> list[str]:
-    """The property paths a filter spec wants of an object."""
-    wanted: dict[str, None] = {}
+    """The property paths of an object that a filter spec selects."""
+    selected: dict[str, None] = {}
     for property_spec in _specs_for(managed, spec):
         known = properties.names(managed) if property_spec.all else property_spec.pathSet
-        wanted.update(dict.fromkeys(known))
-    return list(wanted)
+        selected.update(dict.fromkeys(known))
+    return list(selected)
 
 
 def _specs_for(managed: Managed, spec: Any) -> list[Any]:
@@ -57,7 +58,7 @@ def _specs_for(managed: Managed, spec: Any) -> list[Any]:
 
 
 def _follow(
-    vcenter: VCenter,
+    vcenter: World,
     managed: Managed,
     selections: Any,
     named: dict[str, Any],
@@ -69,7 +70,7 @@ def _follow(
             continue
         visited.add((managed.moid, id(step)))
         for reference in _references(properties.read(managed, step.path)):
-            reached = vcenter.objects.get(reference._moId)
+            reached = vcenter.objects.get(moid_of(reference))
             if reached is None:
                 continue
             if not step.skip:

@@ -5,17 +5,15 @@
 from __future__ import annotations
 
 import fnmatch
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyVmomi import vim
 
 from vmsnap_lab.vcenter import faults
 from vmsnap_lab.vcenter.datastore_files import Entry, split
 from vmsnap_lab.vcenter.managed import Managed, operation
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.soap.call import Call
-    from vmsnap_lab.vcenter.vcenter import VCenter
+from vmsnap_lab.vcenter.services.call import Call
+from vmsnap_lab.vcenter.services.hub import ServiceHub
 
 _KINDS = {
     ".vmx": vim.host.DatastoreBrowser.VmConfigInfo,
@@ -31,7 +29,7 @@ class DatastoreBrowser(Managed):
 
     TYPE = vim.host.DatastoreBrowser
 
-    def __init__(self, vcenter: VCenter, moid: str, datastore: list[Any]) -> None:
+    def __init__(self, vcenter: ServiceHub, moid: str, datastore: list[Any]) -> None:
         super().__init__(vcenter, moid)
         self.datastore = datastore
 
@@ -86,8 +84,8 @@ def _matches(entry: Entry, spec: Any) -> bool:
     patterns = spec.matchPattern or ["*"]
     if not any(fnmatch.fnmatchcase(fold(entry.name), fold(pattern)) for pattern in patterns):
         return False
-    wanted = [_of_query(query) for query in spec.query]
-    return not wanted or any(issubclass(_kind(entry), kind) for kind in wanted)
+    kinds = [_of_query(query) for query in spec.query]
+    return not kinds or any(issubclass(_kind(entry), kind) for kind in kinds)
 
 
 def _of_query(query: Any) -> Any:

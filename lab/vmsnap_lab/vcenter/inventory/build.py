@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from vmsnap_lab.vcenter.inventory.compute import (
     ClusterComputeResource,
@@ -20,19 +19,17 @@ from vmsnap_lab.vcenter.inventory.networks import (
     DistributedVirtualSwitch,
     Network,
 )
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.vcenter import VCenter
+from vmsnap_lab.vcenter.services.hub import ServiceHub
 
 REMOTE_DATASTORE = "remote1"
 
 
 def datastore_names(flavour: str, main: Sequence[str]) -> list[str]:
-    """All datastores an inventory has: the ones asked for and those of the second site."""
+    """All datastores an inventory has: those of the first site and of the second one."""
     return [*main, REMOTE_DATASTORE] if flavour == "vcenter" else list(main)
 
 
-def vcenter_inventory(vcenter: VCenter, datastores: Sequence[str]) -> DatacenterFolder:
+def vcenter_inventory(vcenter: ServiceHub, datastores: Sequence[str]) -> DatacenterFolder:
     """Two datacenters, one of them in folders with a `/` in a name.
 
     `Lab` has a host of its own, a cluster of two with a resource pool and a vApp, folders of
@@ -58,14 +55,14 @@ def vcenter_inventory(vcenter: VCenter, datastores: Sequence[str]) -> Datacenter
     return root
 
 
-def _pools(vcenter: VCenter, cluster: ClusterComputeResource, lab: Datacenter) -> None:
+def _pools(vcenter: ServiceHub, cluster: ClusterComputeResource, lab: Datacenter) -> None:
     top = cluster.resourcePool
     top.resourcePool.append(ResourcePool(vcenter, "Pool", top, cluster))
     vapp = VirtualApp(vcenter, "vApp", top, cluster, lab.vmFolder)
     top.resourcePool.append(vapp)
 
 
-def _remote(vcenter: VCenter, folder: DatacenterFolder) -> None:
+def _remote(vcenter: ServiceHub, folder: DatacenterFolder) -> None:
     remote = Datacenter(vcenter, "Remote", folder)
     store = Datastore(vcenter, REMOTE_DATASTORE, remote.datastoreFolder)
     network = Network(vcenter, "VM Network", remote.networkFolder)
@@ -73,7 +70,7 @@ def _remote(vcenter: VCenter, folder: DatacenterFolder) -> None:
     single.add_host("esx9.remote", [store], [network])
 
 
-def esxi_inventory(vcenter: VCenter, datastores: Sequence[str]) -> DatacenterFolder:
+def esxi_inventory(vcenter: ServiceHub, datastores: Sequence[str]) -> DatacenterFolder:
     """What a host without vCenter shows: one datacenter of a fixed name."""
     root = DatacenterFolder(vcenter, "ha-folder-root", None, moid="ha-folder-root")
     datacenter = Datacenter(vcenter, "ha-datacenter", root, moid="ha-datacenter")

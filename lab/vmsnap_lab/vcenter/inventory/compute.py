@@ -5,20 +5,19 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from pyVmomi import vim
 
-from vmsnap_lab.vcenter.inventory import names
+from vmsnap_lab.vcenter import entity_names
+from vmsnap_lab.vcenter.entity import Entity, check_free
 from vmsnap_lab.vcenter.inventory.browser import DatastoreBrowser
-from vmsnap_lab.vcenter.inventory.entity import ManagedEntity, check_free
+from vmsnap_lab.vcenter.inventory.folders import Folder
+from vmsnap_lab.vcenter.inventory.managed_entity import ManagedEntity
 from vmsnap_lab.vcenter.managed import operation
-from vmsnap_lab.vcenter.vm import creation
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.inventory.folders import Folder
-    from vmsnap_lab.vcenter.soap.call import Call
-    from vmsnap_lab.vcenter.vcenter import VCenter
+from vmsnap_lab.vcenter.services.call import Call
+from vmsnap_lab.vcenter.services.hub import ServiceHub
+from vmsnap_lab.vcenter.services.service import host_about
 
 GIB = 1 << 30
 HOST_MEMORY = 256 * GIB
@@ -34,7 +33,7 @@ class ComputeResource(ManagedEntity):
     TYPE = vim.ComputeResource
     prefix = "domain-s"
 
-    def __init__(self, vcenter: VCenter, name: str, parent: Folder) -> None:
+    def __init__(self, vcenter: ServiceHub, name: str, parent: Folder) -> None:
         super().__init__(vcenter, vcenter.objects.new_moid(self.prefix), name, parent)
         self.host: list[HostSystem] = []
         self.resourcePool = ResourcePool(vcenter, "Resources", self, self)
@@ -45,7 +44,7 @@ class ComputeResource(ManagedEntity):
         self.host.append(host)
         return host
 
-    def children(self) -> list[ManagedEntity]:
+    def children(self) -> list[Entity]:
         return [self.resourcePool, *self.host]
 
     @property
@@ -87,7 +86,7 @@ class HostSystem(ManagedEntity):
 
     def __init__(
         self,
-        vcenter: VCenter,
+        vcenter: ServiceHub,
         name: str,
         parent: ComputeResource,
         datastores: list[Any],
@@ -134,7 +133,7 @@ class HostSystem(ManagedEntity):
             config=vim.host.Summary.ConfigSummary(
                 name=self.name,
                 port=443,
-                product=self.vcenter.service.host_about,
+                product=host_about(),
                 vmotionEnabled=True,
                 faultToleranceEnabled=False,
             ),
@@ -152,13 +151,13 @@ class ResourcePool(ManagedEntity):
     prefix = "resgroup-"
 
     def __init__(
-        self, vcenter: VCenter, name: str, parent: ManagedEntity, owner: ComputeResource
+        self, vcenter: ServiceHub, name: str, parent: Entity, owner: ComputeResource
     ) -> None:
         super().__init__(vcenter, vcenter.objects.new_moid(self.prefix), name, parent)
         self.owner = owner
         self.resourcePool: list[ResourcePool] = []
 
-    def children(self) -> list[ManagedEntity]:
+    def children(self) -> list[Entity]:
         return list(self.resourcePool)
 
     @property
@@ -184,7 +183,7 @@ class ResourcePool(ManagedEntity):
 
     @operation("CreateResourcePool")
     def create_resource_pool(self, call: Call, name: str, spec: Any) -> ResourcePool:
-        escaped = names.checked(name)
+        escaped = entity_names.checked(name)
         check_free(self, escaped)
         pool = ResourcePool(self.vcenter, escaped, self, self.owner)
         self.resourcePool.append(pool)
@@ -194,7 +193,7 @@ class ResourcePool(ManagedEntity):
     def create_vapp(
         self, call: Call, name: str, resources: Any, config: Any, folder: Optional[Folder]
     ) -> VirtualApp:
-        escaped = names.checked(name)
+        escaped = entity_names.checked(name)
         check_free(self, escaped)
         if folder is not None:
             check_free(folder, escaped)
@@ -224,9 +223,9 @@ class VirtualApp(ResourcePool):
 
     def __init__(
         self,
-        vcenter: VCenter,
+        vcenter: ServiceHub,
         name: str,
-        parent: ManagedEntity,
+        parent: Entity,
         owner: ComputeResource,
         folder: Optional[Folder],
     ) -> None:
@@ -235,7 +234,7 @@ class VirtualApp(ResourcePool):
         if folder is not None:
             folder.add(self)
 
-    def children(self) -> list[ManagedEntity]:
+    def children(self) -> list[Entity]:
         return [*self.resourcePool, *self.vm]
 
     @property
@@ -265,13 +264,6 @@ class VirtualApp(ResourcePool):
             super()._destroy()
             if self.parentFolder is not None:
                 self.parentFolder.remove(self)
-
-    @operation("CreateChildVM_Task")
-    def create_child_vm_task(self, call: Call, spec: Any, host: Optional[HostSystem]) -> Any:
-        creation.check_privileges(call, self, self, spec)
-        return call.start(
-            self, lambda task: creation.create(None, spec, self, host, user=call.user)
-        )
 
 
 def _distinct(items: Any) -> list[Any]:

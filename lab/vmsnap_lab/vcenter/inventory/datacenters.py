@@ -4,25 +4,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from pyVmomi import vim
 
-from vmsnap_lab.vcenter.inventory import names
-from vmsnap_lab.vcenter.inventory.entity import ManagedEntity, check_free
+from vmsnap_lab.vcenter import entity_names
+from vmsnap_lab.vcenter.entity import Entity, check_free
+from vmsnap_lab.vcenter.inventory.datastores import Datastore
 from vmsnap_lab.vcenter.inventory.folders import (
     DatastoreFolder,
     Folder,
     HostFolder,
     NetworkFolder,
+    VmFolder,
 )
+from vmsnap_lab.vcenter.inventory.managed_entity import ManagedEntity
 from vmsnap_lab.vcenter.managed import operation
-from vmsnap_lab.vcenter.vm.folder import VmFolder
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.inventory.datastores import Datastore
-    from vmsnap_lab.vcenter.soap.call import Call
-    from vmsnap_lab.vcenter.vcenter import VCenter
+from vmsnap_lab.vcenter.services.call import Call
+from vmsnap_lab.vcenter.services.hub import ServiceHub
 
 
 class DatacenterFolder(Folder):
@@ -33,7 +32,7 @@ class DatacenterFolder(Folder):
 
     @operation("CreateDatacenter")
     def create_datacenter(self, call: Call, name: str) -> Datacenter:
-        escaped = names.checked(name)
+        escaped = entity_names.checked(name)
         check_free(self, escaped)
         return Datacenter(self.vcenter, escaped, self)
 
@@ -45,7 +44,7 @@ class Datacenter(ManagedEntity):
     rename_privilege = "Datacenter.Rename"
 
     def __init__(
-        self, vcenter: VCenter, name: str, parent: Folder, moid: Optional[str] = None
+        self, vcenter: ServiceHub, name: str, parent: Folder, moid: Optional[str] = None
     ) -> None:
         super().__init__(vcenter, moid or vcenter.objects.new_moid("datacenter-"), name, parent)
         self.vmFolder = VmFolder(vcenter, "vm", self)
@@ -54,7 +53,7 @@ class Datacenter(ManagedEntity):
         self.networkFolder = NetworkFolder(vcenter, "network", self)
         parent.add(self)
 
-    def children(self) -> list[ManagedEntity]:
+    def children(self) -> list[Entity]:
         return [self.vmFolder, self.hostFolder, self.datastoreFolder, self.networkFolder]
 
     @property
@@ -95,5 +94,5 @@ class Datacenter(ManagedEntity):
                 self.vcenter.objects.remove(gone)
 
 
-def _of_type(folder: ManagedEntity, kind: Any) -> list[ManagedEntity]:
+def _of_type(folder: Entity, kind: Any) -> list[Entity]:
     return [entity for entity in folder.descendants() if issubclass(entity.TYPE, kind)]

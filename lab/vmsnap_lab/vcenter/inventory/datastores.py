@@ -4,21 +4,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyVmomi import vim
 
+from vmsnap_lab.vcenter import datastore_files
+from vmsnap_lab.vcenter.entity import Entity
 from vmsnap_lab.vcenter.inventory.browser import DatastoreBrowser
-from vmsnap_lab.vcenter.inventory.entity import ManagedEntity
+from vmsnap_lab.vcenter.inventory.folders import Folder
+from vmsnap_lab.vcenter.inventory.managed_entity import ManagedEntity
 from vmsnap_lab.vcenter.managed import operation
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.inventory.folders import Folder
-    from vmsnap_lab.vcenter.soap.call import Call
-    from vmsnap_lab.vcenter.vcenter import VCenter
+from vmsnap_lab.vcenter.services.call import Call
+from vmsnap_lab.vcenter.services.hub import ServiceHub
+from vmsnap_lab.vcenter.world import World
 
 TIB = 1 << 40
-CAPACITY = 10 * TIB  # claimed, whatever the lab's own disk holds
+CAPACITY = 10 * TIB  # shown, independent of the lab's own disk
 LARGEST_FILE = 62 * TIB
 
 
@@ -30,10 +31,10 @@ class Datastore(ManagedEntity):
 
     TYPE = vim.Datastore
 
-    def __init__(self, vcenter: VCenter, name: str, parent: Folder) -> None:
+    def __init__(self, vcenter: ServiceHub, name: str, parent: Folder) -> None:
         super().__init__(vcenter, vcenter.objects.new_moid("datastore-"), name, parent)
         self.browser = DatastoreBrowser(vcenter, f"datastoreBrowser-{self.moid}", [self])
-        self.hosts: list[ManagedEntity] = []
+        self.hosts: list[Entity] = []
         parent.add(self)
 
     @property
@@ -103,3 +104,12 @@ class Datastore(ManagedEntity):
     @operation("RefreshDatastoreStorageInfo")
     def refresh_storage_info(self, call: Call) -> None:
         """Nothing is ever out of date here."""
+
+
+def datastore_of(vcenter: World, path: str) -> Datastore:
+    """The datastore of a file. Raises InvalidDatastorePath."""
+    name, _ = datastore_files.split(path)
+    for datastore in vcenter.objects.of_kind(Datastore):
+        if datastore.name == name:
+            return datastore
+    raise ValueError(f"there is no datastore {name!r}")

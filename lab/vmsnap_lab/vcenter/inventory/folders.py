@@ -4,17 +4,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Optional, TypeVar
+from typing import Any, ClassVar, Optional, TypeVar
 
 from pyVmomi import vim, vmodl
 
-from vmsnap_lab.vcenter.inventory import names
-from vmsnap_lab.vcenter.inventory.entity import ManagedEntity, check_free
+from vmsnap_lab.vcenter import entity_names
+from vmsnap_lab.vcenter.entity import Entity, check_free
+from vmsnap_lab.vcenter.inventory.managed_entity import ManagedEntity
 from vmsnap_lab.vcenter.managed import operation
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.soap.call import Call
-    from vmsnap_lab.vcenter.vcenter import VCenter
+from vmsnap_lab.vcenter.services.call import Call
+from vmsnap_lab.vcenter.services.hub import ServiceHub
 
 Kind = TypeVar("Kind", bound="Folder")
 
@@ -32,30 +31,30 @@ class Folder(ManagedEntity):
 
     def __init__(
         self,
-        vcenter: VCenter,
+        vcenter: ServiceHub,
         name: str,
-        parent: Optional[ManagedEntity],
+        parent: Optional[Entity],
         moid: Optional[str] = None,
     ) -> None:
         super().__init__(vcenter, moid or vcenter.objects.new_moid(self.prefix), name, parent)
-        self.childEntity: list[ManagedEntity] = []
+        self.childEntity: list[Entity] = []
 
     @property
     def childType(self) -> list[Any]:
         return list(self.holds)
 
-    def children(self) -> list[ManagedEntity]:
+    def children(self) -> list[Entity]:
         return list(self.childEntity)
 
-    def add(self, entity: ManagedEntity) -> None:
+    def add(self, entity: Entity) -> None:
         self.childEntity.append(entity)
 
-    def remove(self, entity: ManagedEntity) -> None:
+    def remove(self, entity: Entity) -> None:
         self.childEntity.remove(entity)
 
     def subfolder(self: Kind, name: str) -> Kind:
         """A new folder of the same kind. Raises InvalidName, DuplicateName."""
-        escaped = names.checked(name)
+        escaped = entity_names.checked(name)
         check_free(self, escaped)
         folder = type(self)(self.vcenter, escaped, self)
         self.add(folder)
@@ -66,13 +65,13 @@ class Folder(ManagedEntity):
         return self.subfolder(name)
 
     @operation("MoveIntoFolder_Task")
-    def move_into_task(self, call: Call, entities: list[ManagedEntity]) -> Any:
+    def move_into_task(self, call: Call, entities: list[Entity]) -> Any:
         for entity in entities:
             kind = "VirtualMachine.Inventory" if entity.TYPE is vim.VirtualMachine else "Folder"
             call.require(f"{kind}.Move", entity)
         return call.start(self, lambda task: self._move_into(entities))
 
-    def _move_into(self, entities: list[ManagedEntity]) -> None:
+    def _move_into(self, entities: list[Entity]) -> None:
         with self.vcenter.lock:
             for entity in entities:
                 same_kind = not isinstance(entity, Folder) or type(entity) is type(self)
@@ -107,6 +106,11 @@ class Folder(ManagedEntity):
                 )
             self.parent.remove(self)
             self.vcenter.objects.remove(self)
+
+
+class VmFolder(Folder):
+    holds = (vim.Folder, vim.VirtualMachine, vim.VirtualApp)
+    prefix = "group-v"
 
 
 class HostFolder(Folder):

@@ -5,15 +5,14 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyVmomi import vim
 
-from vmsnap_lab.vcenter.inventory.entity import ManagedEntity
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.inventory.folders import Folder
-    from vmsnap_lab.vcenter.vcenter import VCenter
+from vmsnap_lab.vcenter.entity import Entity
+from vmsnap_lab.vcenter.inventory.folders import Folder
+from vmsnap_lab.vcenter.inventory.managed_entity import ManagedEntity
+from vmsnap_lab.vcenter.services.hub import ServiceHub
 
 
 class Network(ManagedEntity):
@@ -21,9 +20,9 @@ class Network(ManagedEntity):
     rename_privilege = "Network.Config"
     prefix = "network-"
 
-    def __init__(self, vcenter: VCenter, name: str, parent: Folder) -> None:
+    def __init__(self, vcenter: ServiceHub, name: str, parent: Folder) -> None:
         super().__init__(vcenter, vcenter.objects.new_moid(self.prefix), name, parent)
-        self.host: list[ManagedEntity] = []
+        self.host: list[Entity] = []
         parent.add(self)
 
     @property
@@ -40,7 +39,7 @@ class DistributedVirtualSwitch(ManagedEntity):
 
     TYPE = vim.dvs.VmwareDistributedVirtualSwitch
 
-    def __init__(self, vcenter: VCenter, name: str, parent: Folder) -> None:
+    def __init__(self, vcenter: ServiceHub, name: str, parent: Folder) -> None:
         super().__init__(vcenter, vcenter.objects.new_moid("dvs-"), name, parent)
         self.uuid = _switch_uuid()
         self.portgroup: list[DistributedVirtualPortgroup] = []
@@ -64,7 +63,7 @@ class DistributedVirtualPortgroup(Network):
     ports = 8
 
     def __init__(
-        self, vcenter: VCenter, name: str, parent: Folder, switch: DistributedVirtualSwitch
+        self, vcenter: ServiceHub, name: str, parent: Folder, switch: DistributedVirtualSwitch
     ) -> None:
         super().__init__(vcenter, name, parent)
         self.switch = switch

@@ -1,3 +1,3 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The managed objects of vCenter that are not part of the inventory."""
+"""What all objects of the inventory rely on: sessions, rights, events, tasks; and views of it."""

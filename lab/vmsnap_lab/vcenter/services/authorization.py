@@ -4,20 +4,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from pyVmomi import vim
 
 from vmsnap_lab.vcenter import faults
-from vmsnap_lab.vcenter.inventory.entity import ManagedEntity
+from vmsnap_lab.vcenter.entity import Entity
 from vmsnap_lab.vcenter.managed import Managed, operation
 from vmsnap_lab.vcenter.services import privileges
+from vmsnap_lab.vcenter.services.call import Call
 from vmsnap_lab.vcenter.services.permissions import Permissions
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.services.sessions import Session
-    from vmsnap_lab.vcenter.soap.call import Call
-    from vmsnap_lab.vcenter.vcenter import VCenter
+from vmsnap_lab.vcenter.services.session import Session
+from vmsnap_lab.vcenter.services.sessions import SessionManager
+from vmsnap_lab.vcenter.world import World
 
 
 class AuthorizationManager(Managed):
@@ -27,8 +26,10 @@ class AuthorizationManager(Managed):
 
     TYPE = vim.AuthorizationManager
 
-    def __init__(self, vcenter: VCenter, moid: str) -> None:
+    def __init__(self, vcenter: World, moid: str, sessions: SessionManager, root: Entity) -> None:
         super().__init__(vcenter, moid)
+        self._sessions = sessions
+        self._root = root
         self.permissions = Permissions()
 
     # The check
@@ -36,12 +37,12 @@ class AuthorizationManager(Managed):
     def require(
         self, session: Optional[Session], privilege: Optional[str], managed: Managed
     ) -> None:
-        """Raises NoPermission; no privilege asked for means: nothing to check."""
+        """Raises NoPermission; a privilege of None needs no check."""
         if privilege is None or privilege == privileges.ANONYMOUS:
             return
         user = session.user if session is not None else ""
         if not self.has(user, privilege, managed):
-            entity = self._place(managed) or self.vcenter.root
+            entity = self._place(managed) or self._root
             raise vim.fault.NoPermission(
                 object=entity.ref,
                 privilegeId=privilege,
@@ -55,18 +56,18 @@ class AuthorizationManager(Managed):
             )
 
     def has(self, user: str, privilege: str, managed: Managed) -> bool:
-        """Whatever belongs to no entity (services, tasks, views) everybody may see."""
+        """What belongs to no entity (services, tasks, views) is visible to everybody."""
         entity = self._place(managed)
         if entity is None and privilege in privileges.SYSTEM:
             return True
-        role = self.permissions.role_on(user, entity or self.vcenter.root)
+        role = self.permissions.role_on(user, entity or self._root)
         return role is not None and role.grants(privilege)
 
-    def _place(self, managed: Managed) -> Optional[ManagedEntity]:
+    def _place(self, managed: Managed) -> Optional[Entity]:
         """The entity on which rights to an object are looked up: for a snapshot, its VM."""
         owner = getattr(managed, "vm", None)
         for candidate in (managed, owner):
-            if isinstance(candidate, ManagedEntity):
+            if isinstance(candidate, Entity):
                 return candidate
         return None
 
@@ -97,7 +98,7 @@ class AuthorizationManager(Managed):
             for role in self.permissions.roles.values()
         ]
 
-    def permissions_on(self, entity: ManagedEntity) -> list[Any]:
+    def permissions_on(self, entity: Entity) -> list[Any]:
         return [
             vim.AuthorizationManager.Permission(
                 entity=entity.ref,
@@ -110,11 +111,9 @@ class AuthorizationManager(Managed):
         ]
 
     @operation("RetrieveEntityPermissions")
-    def retrieve_entity_permissions(
-        self, call: Call, entity: ManagedEntity, inherited: bool
-    ) -> list[Any]:
+    def retrieve_entity_permissions(self, call: Call, entity: Entity, inherited: bool) -> list[Any]:
         found = []
-        place: Optional[ManagedEntity] = entity
+        place: Optional[Entity] = entity
         while place is not None:
             found += self.permissions_on(place)
             place = place.container if inherited else None
@@ -135,9 +134,9 @@ class AuthorizationManager(Managed):
         self.permissions.remove_role(number, only_if_unused)
 
     @operation("SetEntityPermissions")
-    def set_entity_permissions(self, call: Call, entity: ManagedEntity, given: list[Any]) -> None:
-        for permission in given:
-            if permission.group or not self.vcenter.sessions.knows(permission.principal):
+    def set_entity_permissions(self, call: Call, entity: Entity, permissions: list[Any]) -> None:
+        for permission in permissions:
+            if permission.group or not self._sessions.knows(permission.principal):
                 raise vim.fault.UserNotFound(
                     principal=permission.principal,
                     unresolved=True,
@@ -148,37 +147,33 @@ class AuthorizationManager(Managed):
             )
 
     @operation("RemoveEntityPermission")
-    def remove_entity_permission(
-        self, call: Call, entity: ManagedEntity, user: str, group: bool
-    ) -> None:
+    def remove_entity_permission(self, call: Call, entity: Entity, user: str, group: bool) -> None:
         self.permissions.remove(entity, user)
 
     # Questions
 
     @operation("HasPrivilegeOnEntities")
     def has_privilege_on_entities(
-        self, call: Call, entities: list[ManagedEntity], session_id: str, wanted: list[str]
+        self, call: Call, entities: list[Entity], session_id: str, privilege_ids: list[str]
     ) -> list[Any]:
         user = self._user_of(session_id)
-        return [self._availability(entity, user, wanted) for entity in entities]
+        return [self._availability(entity, user, privilege_ids) for entity in entities]
 
     @operation("HasPrivilegeOnEntity")
     def has_privilege_on_entity(
-        self, call: Call, entity: ManagedEntity, session_id: str, wanted: list[str]
+        self, call: Call, entity: Entity, session_id: str, privilege_ids: list[str]
     ) -> list[bool]:
         user = self._user_of(session_id)
-        return [self.has(user, privilege, entity) for privilege in wanted]
+        return [self.has(user, privilege, entity) for privilege in privilege_ids]
 
     @operation("HasUserPrivilegeOnEntities")
     def has_user_privilege_on_entities(
-        self, call: Call, entities: list[Managed], user: str, wanted: list[str]
+        self, call: Call, entities: list[Managed], user: str, privilege_ids: list[str]
     ) -> list[Any]:
-        return [self._availability(entity, user, wanted) for entity in entities]
+        return [self._availability(entity, user, privilege_ids) for entity in entities]
 
     @operation("FetchUserPrivilegeOnEntities")
-    def fetch_user_privileges(
-        self, call: Call, entities: list[ManagedEntity], user: str
-    ) -> list[Any]:
+    def fetch_user_privileges(self, call: Call, entities: list[Entity], user: str) -> list[Any]:
         results = []
         for entity in entities:
             role = self.permissions.role_on(user, entity)
@@ -189,19 +184,19 @@ class AuthorizationManager(Managed):
             )
         return results
 
-    def _availability(self, managed: Managed, user: str, wanted: list[str]) -> Any:
+    def _availability(self, managed: Managed, user: str, privilege_ids: list[str]) -> Any:
         return vim.AuthorizationManager.EntityPrivilege(
             entity=managed.ref,
             privAvailability=[
                 vim.AuthorizationManager.PrivilegeAvailability(
                     privId=privilege, isGranted=self.has(user, privilege, managed)
                 )
-                for privilege in wanted
+                for privilege in privilege_ids
             ],
         )
 
     def _user_of(self, session_id: str) -> str:
-        for session in self.vcenter.sessions.sessionList:
+        for session in self._sessions.sessionList:
             if session.key == session_id:
                 return session.userName
         raise faults.invalid_argument("sessionId", f"There is no session {session_id}")

@@ -4,20 +4,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from pyVmomi import vim
 
-from vmsnap_lab.vcenter.inventory import entity as entities
+from vmsnap_lab.vcenter import entity as entities
+from vmsnap_lab.vcenter.entity import Entity
 from vmsnap_lab.vcenter.managed import Managed, operation
+from vmsnap_lab.vcenter.registry import moid_of
 from vmsnap_lab.vcenter.services import history
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.inventory.entity import ManagedEntity
-    from vmsnap_lab.vcenter.services.sessions import Session
-    from vmsnap_lab.vcenter.services.tasks import Task
-    from vmsnap_lab.vcenter.soap.call import Call
-    from vmsnap_lab.vcenter.vcenter import VCenter
+from vmsnap_lab.vcenter.services.call import Call
+from vmsnap_lab.vcenter.world import World
 
 MOST = 1000  # events in one answer of QueryEvents
 
@@ -28,7 +25,7 @@ class EventManager(Managed):
     TYPE = vim.event.EventManager
     maxCollector = 32
 
-    def __init__(self, vcenter: VCenter, moid: str) -> None:
+    def __init__(self, vcenter: World, moid: str) -> None:
         super().__init__(vcenter, moid)
         self.log: list[Any] = []
         self.next_key = 1
@@ -47,7 +44,7 @@ class EventManager(Managed):
         message: str,
         *,
         user: str = "",
-        entity: Optional[ManagedEntity] = None,
+        entity: Optional[Entity] = None,
         chain: Optional[int] = None,
     ) -> Any:
         """Fill in an event's common fields and log it."""
@@ -69,8 +66,8 @@ class EventManager(Managed):
         with self.vcenter.lock:
             self.log.clear()
 
-    def _place(self, event: Any, entity: ManagedEntity) -> None:
-        """Where the event happened: datastore or VM, host, datacenter."""
+    def _place(self, event: Any, entity: Entity) -> None:
+        """The event's place: datastore or VM, host, datacenter."""
         if entity.TYPE is vim.Datastore:
             event.ds = vim.event.DatastoreEventArgument(name=entity.name, datastore=entity.ref)
         elif entity.TYPE is vim.VirtualMachine:
@@ -83,48 +80,6 @@ class EventManager(Managed):
             event.datacenter = vim.event.DatacenterEventArgument(
                 name=datacenter.name, datacenter=datacenter.ref
             )
-
-    # Events that no operation of the inventory posts
-
-    def logged_in(self, session: Session) -> None:
-        self.post(
-            vim.event.UserLoginSessionEvent(
-                ipAddress=session.caller.address,
-                userAgent=session.caller.user_agent,
-                locale="en",
-                sessionId=session.key,
-            ),
-            f"User {session.user}@{session.caller.address} logged in",
-            user=session.user,
-        )
-
-    def logged_out(self, session: Session) -> None:
-        self.post(
-            vim.event.UserLogoutSessionEvent(
-                ipAddress=session.caller.address,
-                callCount=session.calls,
-                sessionId=session.key,
-                loginTime=session.login_time,
-            ),
-            f"User {session.user}@{session.caller.address} logged out",
-            user=session.user,
-        )
-
-    def bad_login(self, user: str, address: str) -> None:
-        self.post(
-            vim.event.BadUsernameSessionEvent(ipAddress=address),
-            f"Cannot login {user}@{address}",
-            user=user,
-        )
-
-    def task_started(self, task: Task, entity: Optional[ManagedEntity]) -> None:
-        self.post(
-            vim.event.TaskEvent(info=task.info),
-            f"Task: {task.info.descriptionId}",
-            user=task.info.reason.userName,
-            entity=entity,
-            chain=task.info.eventChainId,
-        )
 
     # Queries
 
@@ -152,10 +107,10 @@ class EventManager(Managed):
         reference = None
         for name in ("vm", "host", "datastore", "datacenter"):
             reference = reference or getattr(argument, name, None)
-        entity = self.vcenter.entity(reference)
+        entity = entities.find(self.vcenter, reference)
         if entity is None:  # gone since
-            return reference is not None and reference._moId == spec.entity.entity._moId
-        return history.within(entity, spec.entity, self.vcenter)
+            return reference is not None and moid_of(reference) == moid_of(spec.entity.entity)
+        return history.within(entity, spec.entity)
 
     @operation("QueryEvents")
     def query_events(self, call: Call, spec: Any, view: Any) -> list[Any]:
@@ -164,10 +119,10 @@ class EventManager(Managed):
 
     @operation("CreateCollectorForEvents")
     def create_collector(self, call: Call, spec: Any) -> EventHistoryCollector:
-        return EventHistoryCollector.create(self.vcenter, call, spec)
+        return EventHistoryCollector(self, call, spec)
 
     @operation("LogUserEvent")
-    def log_user_event(self, call: Call, entity: ManagedEntity, message: str) -> None:
+    def log_user_event(self, call: Call, entity: Entity, message: str) -> None:
         self.post(
             vim.event.GeneralUserEvent(message=message), message, user=call.user, entity=entity
         )
@@ -177,8 +132,12 @@ class EventHistoryCollector(history.HistoryCollector):
     TYPE = vim.event.EventHistoryCollector
     initialized = True
 
+    def __init__(self, events: EventManager, call: Call, spec: Any) -> None:
+        super().__init__(events.vcenter, call, spec)
+        self._events = events
+
     def items(self) -> list[Any]:
-        return self.vcenter.events.matching(self.filter)
+        return self._events.matching(self.filter)
 
     @operation("ReadNextEvents")
     def read_next_events(self, call: Call, count: int) -> list[Any]:

@@ -5,38 +5,34 @@
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING, Any, Optional, TypeVar
+from typing import Any, Optional
 
 from pyVmomi import vim
 
 from vmsnap_lab.vcenter import faults
+from vmsnap_lab.vcenter.entity import Entity
 from vmsnap_lab.vcenter.managed import Managed, operation
+from vmsnap_lab.vcenter.registry import moid_of
+from vmsnap_lab.vcenter.services.call import Call
+from vmsnap_lab.vcenter.world import World
 
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.inventory.entity import ManagedEntity
-    from vmsnap_lab.vcenter.soap.call import Call
-    from vmsnap_lab.vcenter.vcenter import VCenter
-
-Kind = TypeVar("Kind", bound="HistoryCollector")
 PAGE = 10
 MOST = 1000  # items in one answer
 
 
 class HistoryCollector(Managed):
-    """A position in the list of matching items, oldest first; items that come later follow."""
+    """A position in the list of matching items, oldest first; items that come later follow.
 
-    def __init__(self, vcenter: VCenter, moid: str, spec: Any) -> None:
-        super().__init__(vcenter, moid)
+    It belongs to the session of the call that made it.
+    """
+
+    def __init__(self, vcenter: World, call: Call, spec: Any) -> None:
+        assert call.session is not None
+        super().__init__(vcenter, f"session[{call.session.key}]{vcenter.objects.new_moid('')}")
         self.filter = spec
         self._page = PAGE
         self._position: Optional[int] = None  # None: behind the newest
-
-    @classmethod
-    def create(cls: type[Kind], vcenter: VCenter, call: Call, spec: Any) -> Kind:
-        assert call.session is not None
-        collector = cls(vcenter, f"session[{call.session.key}]{vcenter.objects.new_moid('')}", spec)
-        call.session.owned.append(collector)
-        return collector
+        call.session.owned.append(self)
 
     def items(self) -> list[Any]:
         """All items matching the filter, oldest first."""
@@ -86,20 +82,20 @@ def _checked(count: int) -> int:
     return count
 
 
-def within(entity: Optional[ManagedEntity], spec: Any, vcenter: VCenter) -> bool:
+def within(entity: Optional[Entity], spec: Any) -> bool:
     """Whether an entity matches the `entity` part of a filter (None: no such part)."""
     if spec is None:
         return True
     if entity is None:
         return False
-    wanted = spec.entity._moId
-    itself = entity.moid == wanted
+    target = moid_of(spec.entity)
+    itself = entity.moid == target
     recursion = vim.event.EventFilterSpec.RecursionOption
     if spec.recursion == recursion.self:
         return itself
     below, place = False, entity.container
     while place is not None and not below:
-        below = place.moid == wanted
+        below = place.moid == target
         place = place.container if spec.recursion == recursion.all else None
     return below if spec.recursion == recursion.children else (itself or below)
 

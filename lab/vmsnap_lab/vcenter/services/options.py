@@ -4,15 +4,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from pyVmomi import vim
 
 from vmsnap_lab.vcenter.managed import Managed, operation
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.soap.call import Call
-    from vmsnap_lab.vcenter.vcenter import VCenter
+from vmsnap_lab.vcenter.services.call import Call
+from vmsnap_lab.vcenter.world import World
 
 
 class OptionManager(Managed):
@@ -20,7 +18,7 @@ class OptionManager(Managed):
 
     TYPE = vim.option.OptionManager
 
-    def __init__(self, vcenter: VCenter, moid: str) -> None:
+    def __init__(self, vcenter: World, moid: str) -> None:
         super().__init__(vcenter, moid)
         self._values: dict[str, Any] = {
             "VirtualCenter.InstanceName": "bareos-vmsnap lab",

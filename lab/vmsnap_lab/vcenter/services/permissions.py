@@ -10,7 +10,7 @@ from typing import NamedTuple, Optional
 from pyVmomi import vim
 
 from vmsnap_lab.vcenter import faults
-from vmsnap_lab.vcenter.inventory.entity import ManagedEntity
+from vmsnap_lab.vcenter.entity import Entity
 from vmsnap_lab.vcenter.services import privileges
 
 FIRST_ROLE = 101  # of those that clients make
@@ -23,7 +23,7 @@ class Role:
         self.privileges = set(granted)
 
     def grants(self, privilege: str) -> bool:
-        """An administrator has all privileges, those nobody listed included."""
+        """An administrator has all privileges, those not listed included."""
         return self.number == privileges.ADMIN_ROLE or privilege in self.privileges
 
 
@@ -47,9 +47,9 @@ class Permissions:
         }
         self._by_entity: dict[str, list[Permission]] = {}
 
-    def role_on(self, user: str, entity: ManagedEntity) -> Optional[Role]:
+    def role_on(self, user: str, entity: Entity) -> Optional[Role]:
         """The role a user has on an entity, its own or one inherited; None: none."""
-        place: Optional[ManagedEntity] = entity
+        place: Optional[Entity] = entity
         while place is not None:
             for permission in self.on(place):
                 if permission.user == user.lower() and (permission.propagate or place is entity):
@@ -57,17 +57,17 @@ class Permissions:
             place = place.container
         return None
 
-    def on(self, entity: ManagedEntity) -> list[Permission]:
+    def on(self, entity: Entity) -> list[Permission]:
         return self._by_entity.get(entity.moid, [])
 
-    def set(self, entity: ManagedEntity, user: str, role: int, propagate: bool = True) -> None:
+    def set(self, entity: Entity, user: str, role: int, propagate: bool = True) -> None:
         """Raises NotFound for an unknown role."""
         self.role(role)
         kept = [known for known in self.on(entity) if known.user != user.lower()]
         self._by_entity[entity.moid] = [*kept, Permission(user.lower(), role, propagate)]
 
-    def remove(self, entity: ManagedEntity, user: str) -> None:
-        """Raises NotFound where the user has none there."""
+    def remove(self, entity: Entity, user: str) -> None:
+        """Raises NotFound if the user has none on the entity."""
         kept = [known for known in self.on(entity) if known.user != user.lower()]
         if len(kept) == len(self.on(entity)):
             raise vim.fault.NotFound(msg=f"{user} has no permission on {entity.name}")

@@ -5,26 +5,25 @@
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyVmomi import vim
 
 from vmsnap_lab.vcenter.managed import Managed, operation
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.soap.call import Call
-    from vmsnap_lab.vcenter.vcenter import VCenter
+from vmsnap_lab.vcenter.services.call import Call
+from vmsnap_lab.vcenter.world import World
 
 VERSION, BUILD, API_VERSION = "8.0.3", "24022515", "8.0.3.0"
 
 
 class ServiceInstance(Managed):
-    """Not simulated: service content beyond what is listed here."""
+    """Not simulated: service content beyond what `publish` gets."""
 
     TYPE = vim.ServiceInstance
 
-    def __init__(self, vcenter: VCenter, moid: str) -> None:
+    def __init__(self, vcenter: World, moid: str) -> None:
         super().__init__(vcenter, moid)
+        self.content: Any = None
 
     @property
     def serverClock(self) -> datetime.datetime:
@@ -41,7 +40,7 @@ class ServiceInstance(Managed):
     @property
     def about(self) -> Any:
         if not self.vcenter.is_vcenter:
-            return self.host_about
+            return host_about()
         return vim.AboutInfo(
             name="VMware vCenter Server",
             fullName=f"VMware vCenter Server {VERSION} build-{BUILD}",
@@ -57,38 +56,9 @@ class ServiceInstance(Managed):
             instanceUuid=self.vcenter.instance_uuid,
         )
 
-    @property
-    def host_about(self) -> Any:
-        return vim.AboutInfo(
-            name="VMware ESXi",
-            fullName=f"VMware ESXi {VERSION} build-{BUILD}",
-            vendor="VMware, Inc.",
-            version=VERSION,
-            build=BUILD,
-            localeVersion="INTL",
-            localeBuild="000",
-            osType="vmnix-x86",
-            productLineId="embeddedEsx",
-            apiType="HostAgent",
-            apiVersion=API_VERSION,
-        )
-
-    @property
-    def content(self) -> Any:
-        vcenter = self.vcenter
-        return vim.ServiceInstanceContent(
-            rootFolder=vcenter.root.ref,
-            propertyCollector=vcenter.collector.ref,
-            viewManager=vcenter.views.ref,
-            about=self.about,
-            setting=vcenter.options.ref,
-            sessionManager=vcenter.sessions.ref,
-            authorizationManager=vcenter.authorization.ref,
-            eventManager=vcenter.events.ref,
-            taskManager=vcenter.tasks.ref,
-            searchIndex=vcenter.search.ref,
-            fileManager=vcenter.file_manager.ref,
-        )
+    def publish(self, **references: Any) -> None:
+        """Fill in the service content: what clients begin with."""
+        self.content = vim.ServiceInstanceContent(about=self.about, **references)
 
     @operation("RetrieveServiceContent")
     def retrieve_content(self, call: Call) -> Any:
@@ -97,3 +67,19 @@ class ServiceInstance(Managed):
     @operation("CurrentTime")
     def current_time(self, call: Call) -> datetime.datetime:
         return self.vcenter.now()
+
+
+def host_about() -> Any:
+    return vim.AboutInfo(
+        name="VMware ESXi",
+        fullName=f"VMware ESXi {VERSION} build-{BUILD}",
+        vendor="VMware, Inc.",
+        version=VERSION,
+        build=BUILD,
+        localeVersion="INTL",
+        localeBuild="000",
+        osType="vmnix-x86",
+        productLineId="embeddedEsx",
+        apiType="HostAgent",
+        apiVersion=API_VERSION,
+    )

@@ -6,55 +6,23 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import datetime
 import hmac
 import secrets
-import uuid
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from pyVmomi import vim
 
 from vmsnap_lab.vcenter import faults
 from vmsnap_lab.vcenter.managed import Managed, operation
+from vmsnap_lab.vcenter.services.call import Call
+from vmsnap_lab.vcenter.services.events import EventManager
+from vmsnap_lab.vcenter.services.session import LOCALE, Session
+from vmsnap_lab.vcenter.world import World
 
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.soap.call import Call, Caller
-    from vmsnap_lab.vcenter.vcenter import VCenter
-
-LOCALE = "en_US"
 _serving: contextvars.ContextVar[Optional[Session]] = contextvars.ContextVar(
     "session", default=None
 )
-
-
-class Session:
-    """A logged in client. What it made for itself (filters, views) ends with it."""
-
-    def __init__(self, user: str, caller: Caller, now: datetime.datetime) -> None:
-        self.key = str(uuid.uuid4())
-        self.cookie = secrets.token_hex(20)
-        self.user = user
-        self.caller = caller
-        self.login_time = now
-        self.last_active = now
-        self.calls = 0
-        self.owned: list[Managed] = []
-
-    def describe(self) -> Any:
-        return vim.UserSession(
-            key=self.key,
-            userName=self.user,
-            fullName=self.user.rpartition("\\")[2],
-            loginTime=self.login_time,
-            lastActiveTime=self.last_active,
-            locale=LOCALE,
-            messageLocale=LOCALE,
-            extensionSession=False,
-            ipAddress=self.caller.address,
-            userAgent=self.caller.user_agent,
-            callCount=self.calls,
-        )
 
 
 class SessionManager(Managed):
@@ -65,8 +33,9 @@ class SessionManager(Managed):
     supportedLocaleList = [LOCALE]
     defaultLocale = LOCALE
 
-    def __init__(self, vcenter: VCenter, moid: str) -> None:
+    def __init__(self, vcenter: World, moid: str, events: EventManager) -> None:
         super().__init__(vcenter, moid)
+        self._events = events
         self.message = ""
         self._passwords: dict[str, str] = {}
         self._sessions: dict[str, Session] = {}  # by cookie
@@ -83,7 +52,7 @@ class SessionManager(Managed):
         return known is not None and hmac.compare_digest(known.encode(), password.encode())
 
     def find(self, cookie: str) -> Optional[Session]:
-        """The session of a cookie, its call counted; None where it is unknown or expired."""
+        """The session of a cookie, its call counted; None if it is unknown or expired."""
         with self.vcenter.lock:
             session = self._sessions.get(cookie)
             if session is None:
@@ -100,7 +69,7 @@ class SessionManager(Managed):
         return self._sessions.get(session.cookie) is session
 
     def check(self, session: Optional[Session], reference: Any, privilege: str) -> None:
-        """Raises NotAuthenticated where nobody is logged in."""
+        """Raises NotAuthenticated if there is no session."""
         if session is None:
             raise vim.fault.NotAuthenticated(
                 object=reference,
@@ -110,7 +79,7 @@ class SessionManager(Managed):
 
     @contextlib.contextmanager
     def serving(self, session: Optional[Session]) -> Iterator[None]:
-        """Within, `currentSession` is that of the request being answered."""
+        """Inside, `currentSession` is that of the request being answered."""
         token = _serving.set(session)
         try:
             yield
@@ -150,7 +119,11 @@ class SessionManager(Managed):
         if locale is not None and locale.partition("_")[0] != "en":
             raise vim.fault.InvalidLocale(msg=f"The locale {locale} is not supported")
         if call.session is not None or not self.is_password(user, password):
-            self.vcenter.events.bad_login(user, call.caller.address)
+            self._events.post(
+                vim.event.BadUsernameSessionEvent(ipAddress=call.caller.address),
+                f"Cannot login {user}@{call.caller.address}",
+                user=user,
+            )
             raise vim.fault.InvalidLogin(
                 msg="Cannot complete login due to an incorrect user name or password."
             )
@@ -160,14 +133,33 @@ class SessionManager(Managed):
         session = Session(user, call.caller, self.vcenter.now())
         self._sessions[session.cookie] = session
         call.session = session
-        self.vcenter.events.logged_in(session)
+        self._events.post(
+            vim.event.UserLoginSessionEvent(
+                ipAddress=session.caller.address,
+                userAgent=session.caller.user_agent,
+                locale="en",
+                sessionId=session.key,
+            ),
+            f"User {session.user}@{session.caller.address} logged in",
+            user=session.user,
+        )
         return session
 
     @operation("Logout")
     def logout(self, call: Call) -> None:
-        assert call.session is not None
-        self.end(call.session)
-        self.vcenter.events.logged_out(call.session)
+        session = call.session
+        assert session is not None
+        self.end(session)
+        self._events.post(
+            vim.event.UserLogoutSessionEvent(
+                ipAddress=session.caller.address,
+                callCount=session.calls,
+                sessionId=session.key,
+                loginTime=session.login_time,
+            ),
+            f"User {session.user}@{session.caller.address} logged out",
+            user=session.user,
+        )
 
     @operation("SessionIsActive")
     def session_is_active(self, call: Call, key: str, user: str) -> bool:

@@ -4,16 +4,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from pyVmomi import vim
 
+from vmsnap_lab.vcenter import entity as entities
 from vmsnap_lab.vcenter.managed import operation
 from vmsnap_lab.vcenter.services import history
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.services.tasks import Task
-    from vmsnap_lab.vcenter.soap.call import Call
+from vmsnap_lab.vcenter.services.call import Call
+from vmsnap_lab.vcenter.services.task import Task
+from vmsnap_lab.vcenter.world import World
 
 _TIMES = {
     vim.TaskFilterSpec.TimeOption.queuedTime: "queueTime",
@@ -27,12 +28,17 @@ class TaskHistoryCollector(history.HistoryCollector):
 
     TYPE = vim.TaskHistoryCollector
 
+    def __init__(self, vcenter: World, call: Call, spec: Any, tasks: Sequence[Task]) -> None:
+        """`tasks`: all there are, oldest first; it may grow."""
+        super().__init__(vcenter, call, spec)
+        self._tasks = tasks
+
     def items(self) -> list[Any]:
-        return [task.info for task in self.vcenter.tasks.all if self._matches(task)]
+        return [task.info for task in self._tasks if self._matches(task)]
 
     def _matches(self, task: Task) -> bool:
         spec, info = self.filter, task.info
-        entity = self.vcenter.entity(info.entity)
+        entity = entities.find(self.vcenter, info.entity)
         if spec.state and info.state not in spec.state:
             return False
         if spec.eventChainId and info.eventChainId not in spec.eventChainId:
@@ -43,7 +49,7 @@ class TaskHistoryCollector(history.HistoryCollector):
             moment = getattr(info, _TIMES[spec.time.timeType])
             if moment is None or not history.at_time(moment, spec.time):
                 return False
-        return history.within(entity, spec.entity, self.vcenter)
+        return history.within(entity, spec.entity)
 
     @operation("ReadNextTasks")
     def read_next_tasks(self, call: Call, count: int) -> list[Any]:

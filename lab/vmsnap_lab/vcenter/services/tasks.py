@@ -1,120 +1,29 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Tasks: work that runs behind a call and reports on itself."""
+"""TaskManager: starts tasks, and remembers them."""
 
 from __future__ import annotations
 
-import copy
-import logging
-import threading
 import time
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import Any, Callable, Optional, Protocol
 
-from pyVmomi import vim, vmodl
+from pyVmomi import vim
 
-from vmsnap_lab.storage import StorageError
-from vmsnap_lab.vcenter import faults, properties
-from vmsnap_lab.vcenter.inventory.entity import ManagedEntity
+from vmsnap_lab.vcenter.entity import Entity
 from vmsnap_lab.vcenter.managed import Managed, operation
+from vmsnap_lab.vcenter.services.call import Call
+from vmsnap_lab.vcenter.services.events import EventManager
+from vmsnap_lab.vcenter.services.task import State, Task, in_progress
 from vmsnap_lab.vcenter.services.task_history import TaskHistoryCollector
+from vmsnap_lab.vcenter.world import World
 
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.soap.call import Call
-    from vmsnap_lab.vcenter.vcenter import VCenter
-    from vmsnap_lab.vcenter.vm.machine import VirtualMachine
-
-log = logging.getLogger(__name__)
-
-State = vim.TaskInfo.State
 RECENT = 10  # tasks in `recentTask`
-STEPS = 10  # of progress while a slow task waits
 
 
-class Task(Managed):
-    """Its `info` is replaced, never changed, so that what was read stays as it was."""
+class Exclusive(Protocol):
+    """What takes one task at a time: a VM. busy: the task that works on it."""
 
-    TYPE = vim.Task
-
-    def __init__(self, vcenter: VCenter, moid: str, info: Any) -> None:
-        super().__init__(vcenter, moid)
-        info.task = self.ref
-        info.key = moid
-        self.info = info
-        self._thread: Optional[threading.Thread] = None
-
-    @property
-    def is_over(self) -> bool:
-        return self.info.state in (State.success, State.error)
-
-    def update(self, **changes: Any) -> None:
-        with self.vcenter.lock:
-            info = copy.copy(self.info)
-            for name, value in changes.items():
-                setattr(info, name, value)
-            self.info = info
-        self.vcenter.notify()
-
-    def progress(self, percent: int) -> None:
-        self.update(progress=percent)
-
-    def check_cancelled(self) -> None:
-        """Raises RequestCanceled after somebody cancelled the task."""
-        if self.info.cancelled:
-            raise vmodl.fault.RequestCanceled(msg="The task was canceled by a user.")
-
-    def run(self, work: Callable[[Task], Any], method: str, release: Callable[[], None]) -> None:
-        """Do the work, call `release`, and settle the task with its result or its fault."""
-        outcome: dict[str, Any]
-        try:
-            self.update(state=State.running, startTime=self.vcenter.now())
-            self._linger(self.vcenter.habits.seconds_of(method))
-            failure = self.vcenter.habits.next_failure(method, connection=False)
-            if failure is not None and not failure.after:
-                raise failure.fault
-            result = work(self)
-            if failure is not None:
-                raise failure.fault
-            outcome = {"state": State.success, "result": properties.typed(result, object)}
-        except vmodl.MethodFault as fault:
-            outcome = {"state": State.error, "error": fault}
-        except StorageError as error:
-            outcome = {"state": State.error, "error": faults.from_storage(error)}
-        except Exception as error:
-            log.exception("The simulation failed in %s", method)
-            outcome = {"state": State.error, "error": faults.internal(error)}
-        release()  # first: who sees the end of a task may start the next one
-        self.settle(**outcome)
-
-    def settle(self, **outcome: Any) -> None:
-        self.update(completeTime=self.vcenter.now(), progress=None, cancelable=False, **outcome)
-
-    def _linger(self, seconds: float) -> None:
-        if seconds <= 0:
-            return
-        for step in range(STEPS):
-            if self.vcenter.closing.is_set():
-                raise vmodl.fault.RequestCanceled(msg="The service is shutting down")
-            self.check_cancelled()
-            self.progress(step * 100 // STEPS)
-            self.vcenter.closing.wait(seconds / STEPS)
-        self.check_cancelled()
-
-    @operation("CancelTask")
-    def cancel(self, call: Call) -> None:
-        call.require("Global.CancelTask", self)
-        if self.is_over:
-            raise vim.fault.InvalidState(msg="The task is over")
-        if not self.info.cancelable:
-            raise vmodl.fault.NotSupported(msg="The task cannot be canceled")
-        self.update(cancelled=True)
-
-    def wait(self, timeout: float) -> bool:
-        """Wait until the task is over, at most `timeout` seconds."""
-        deadline = time.monotonic() + timeout
-        with self.vcenter.lock:
-            while not self.is_over and time.monotonic() < deadline:
-                self.vcenter.changed.wait(deadline - time.monotonic())
-        return self.is_over
+    busy: Optional[Task]
 
 
 class TaskManager(Managed):
@@ -127,8 +36,9 @@ class TaskManager(Managed):
     TYPE = vim.TaskManager
     maxCollector = 32
 
-    def __init__(self, vcenter: VCenter, moid: str) -> None:
+    def __init__(self, vcenter: World, moid: str, events: EventManager) -> None:
         super().__init__(vcenter, moid)
+        self._events = events
         self.all: list[Task] = []
 
     @property
@@ -146,12 +56,11 @@ class TaskManager(Managed):
         work: Callable[[Task], Any],
         *,
         cancelable: bool,
-        exclusive: Optional[VirtualMachine],
+        exclusive: Optional[Exclusive],
     ) -> Task:
         """Begin a task of the call's method on `entity`; `work(task)` gives its result.
 
-        `exclusive` is an object (a VM) that takes one task at a time: a second one fails with
-        TaskInProgress.
+        A second task on an `exclusive` object fails with TaskInProgress.
         """
         with self.vcenter.lock:
             task = self._create(call, entity, cancelable)
@@ -161,19 +70,12 @@ class TaskManager(Managed):
         if busy is not None:
             task.settle(state=State.error, error=in_progress(busy))
             return task
-        thread = threading.Thread(
-            target=task.run,
-            args=(work, call.method.wsdlName, lambda: self._release(task, exclusive)),
-            name=task.moid,
-            daemon=True,
-        )
-        task._thread = thread
-        thread.start()
+        task.start(work, call.method.wsdlName, lambda: self._release(task, exclusive))
         return task
 
     def _create(self, call: Call, entity: Optional[Managed], cancelable: bool) -> Task:
         method = call.method
-        named = entity if isinstance(entity, ManagedEntity) else None
+        named = entity if isinstance(entity, Entity) else None
         info = vim.TaskInfo(
             name=getattr(method.type, method.wsdlName),
             descriptionId=description_id(method),
@@ -184,14 +86,20 @@ class TaskManager(Managed):
             cancelable=cancelable,
             reason=vim.TaskReasonUser(userName=call.user),
             queueTime=self.vcenter.now(),
-            eventChainId=self.vcenter.events.next_key,
+            eventChainId=self._events.next_key,
         )
         task = Task(self.vcenter, self.vcenter.objects.new_moid("task-"), info)
         self.all.append(task)
-        self.vcenter.events.task_started(task, named)
+        self._events.post(
+            vim.event.TaskEvent(info=info),
+            f"Task: {info.descriptionId}",
+            user=call.user,
+            entity=named,
+            chain=info.eventChainId,
+        )
         return task
 
-    def _release(self, task: Task, exclusive: Optional[Any]) -> None:
+    def _release(self, task: Task, exclusive: Optional[Exclusive]) -> None:
         with self.vcenter.lock:
             if exclusive is not None and exclusive.busy is task:
                 exclusive.busy = None
@@ -200,18 +108,11 @@ class TaskManager(Managed):
         """Wait for the threads of tasks still running."""
         deadline = time.monotonic() + timeout
         for task in self.all:
-            if task._thread is not None and task._thread is not threading.current_thread():
-                task._thread.join(max(0.0, deadline - time.monotonic()))
+            task.join(max(0.0, deadline - time.monotonic()))
 
     @operation("CreateCollectorForTasks")
     def create_collector(self, call: Call, spec: Any) -> TaskHistoryCollector:
-        return TaskHistoryCollector.create(self.vcenter, call, spec)
-
-
-def in_progress(busy: Task) -> Any:
-    return vim.fault.TaskInProgress(
-        task=busy.ref, msg="The operation is not allowed: another task is already in progress."
-    )
+        return TaskHistoryCollector(self.vcenter, call, spec, self.all)
 
 
 def description_id(method: Any) -> str:

@@ -5,19 +5,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyVmomi import vim
 
 from vmsnap_lab.vcenter import faults
-from vmsnap_lab.vcenter.inventory.entity import ManagedEntity
+from vmsnap_lab.vcenter.entity import Entity
 from vmsnap_lab.vcenter.managed import Managed, operation
 from vmsnap_lab.vcenter.services import privileges
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.services.sessions import Session
-    from vmsnap_lab.vcenter.soap.call import Call
-    from vmsnap_lab.vcenter.vcenter import VCenter
+from vmsnap_lab.vcenter.services.call import Call
+from vmsnap_lab.vcenter.services.hub import ServiceHub
+from vmsnap_lab.vcenter.services.session import Session
 
 _CONTAINERS = (
     vim.Folder,
@@ -30,8 +28,9 @@ _CONTAINERS = (
 
 class View(Managed):
     TYPE = vim.view.ManagedObjectView
+    vcenter: ServiceHub
 
-    def __init__(self, vcenter: VCenter, session: Session) -> None:
+    def __init__(self, vcenter: ServiceHub, session: Session) -> None:
         super().__init__(vcenter, f"session[{session.key}]{vcenter.objects.new_moid('')}")
         self._session = session
         session.owned.append(self)
@@ -50,9 +49,9 @@ class ContainerView(View):
 
     def __init__(
         self,
-        vcenter: VCenter,
+        vcenter: ServiceHub,
         session: Session,
-        container: ManagedEntity,
+        container: Entity,
         kinds: list[Any],
         recursive: bool,
     ) -> None:
@@ -77,7 +76,7 @@ class ContainerView(View):
 class ListView(View):
     TYPE = vim.view.ListView
 
-    def __init__(self, vcenter: VCenter, session: Session, members: list[Managed]) -> None:
+    def __init__(self, vcenter: ServiceHub, session: Session, members: list[Managed]) -> None:
         super().__init__(vcenter, session)
         self._members = list(dict.fromkeys(members))
 
@@ -101,10 +100,11 @@ class ViewManager(Managed):
     """Not simulated: inventory views."""
 
     TYPE = vim.view.ViewManager
+    vcenter: ServiceHub
 
     @operation("CreateContainerView")
     def create_container_view(
-        self, call: Call, container: ManagedEntity, kinds: list[Any], recursive: bool
+        self, call: Call, container: Entity, kinds: list[Any], recursive: bool
     ) -> ContainerView:
         assert call.session is not None
         if not issubclass(container.TYPE, _CONTAINERS):
@@ -117,14 +117,14 @@ class ViewManager(Managed):
         return ListView(self.vcenter, call.session, members)
 
 
-def _below(container: ManagedEntity, recursive: bool) -> Iterator[ManagedEntity]:
+def _below(container: Entity, recursive: bool) -> Iterator[Entity]:
     for entity in _members(container):
         yield entity
         if recursive:
             yield from _below(entity, recursive)
 
 
-def _members(container: ManagedEntity) -> list[ManagedEntity]:
+def _members(container: Entity) -> list[Entity]:
     """Children, and the VMs that pools and hosts have without being their parents."""
     holds_vms = issubclass(container.TYPE, (vim.ResourcePool, vim.HostSystem))
     return [*container.children(), *(getattr(container, "vm", []) if holds_vms else [])]

@@ -1,3 +1,3 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Snapshots: the tree, and the operations on it."""
+"""Snapshots are created, deleted, renamed and reverted to."""

@@ -4,26 +4,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from pyVmomi import vim, vmodl
 
 from vmsnap_lab.storage import StorageError
 from vmsnap_lab.vcenter import datastore_files, faults
 from vmsnap_lab.vcenter.snapshots import rename
-from vmsnap_lab.vcenter.snapshots.tree import Snapshot
 from vmsnap_lab.vcenter.vm import (
     buses,
     config,
     disk_devices,
+    disk_doors,
     disk_files,
+    file_paths,
     files,
     power,
     tracking,
 )
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.vm.machine import VirtualMachine
+from vmsnap_lab.vcenter.vm.machine import Machine
+from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
 
 Device = vim.vm.device
 Sharing = Device.VirtualSCSIController.Sharing
@@ -32,11 +32,11 @@ DEEPEST = 32  # snapshots in a line, and deltas in a chain
 
 
 def create(
-    vm: VirtualMachine, name: str, description: Optional[str], memory: bool, quiesce: bool
+    vm: Machine, name: str, description: Optional[str], memory: bool, quiesce: bool
 ) -> Snapshot:
     """Freeze the disks and the configuration, and let the VM go on in new deltas.
 
-    Raises NotSupported (template), InvalidName, SnapshotFault and its kin, FileLocked,
+    Raises NotSupported (template), InvalidName, SnapshotFault and its subclasses, FileLocked,
     NoDiskSpace.
     """
     with vm.vcenter.lock:
@@ -62,20 +62,20 @@ def create(
         vm.tree.add(snapshot)
         vm.replace_config(config.with_disk_paths(frozen, paths))
         vm.disk_files.update(paths.values())
-        vm.vcenter.files.write(files.snapshot_data_path(vm, snapshot), b"")
+        vm.vcenter.files.write(file_paths.snapshot_data_path(vm.live, snapshot.id), b"")
         files.write_snapshot_list(vm)
-        vm.vcenter.doors.sync(vm)
+        disk_doors.sync(vm)
         return snapshot
 
 
-def _state(vm: VirtualMachine, memory: bool) -> str:
+def _state(vm: Machine, memory: bool) -> str:
     """The power state a revert brings back: without memory there is nothing to run on."""
     if vm.powerState == power.SUSPENDED:
         return power.SUSPENDED
     return power.ON if memory and vm.powerState == power.ON else power.OFF
 
 
-def _check(vm: VirtualMachine, name: str, memory: bool) -> None:
+def _check(vm: Machine, name: str, memory: bool) -> None:
     live = vm.live
     if live.template:
         raise vmodl.fault.NotSupported(
@@ -100,8 +100,8 @@ def _check(vm: VirtualMachine, name: str, memory: bool) -> None:
         )
 
 
-def _depth(vm: VirtualMachine) -> int:
-    """Levels of the tree, or deltas of the longest chain where hidden links make it longer."""
+def _depth(vm: Machine) -> int:
+    """Levels of the tree, or deltas of the longest chain, which hidden links may make longer."""
     levels = vm.tree.current.depth if vm.tree.current is not None else 0
     store = vm.vcenter.store
     deltas = [
@@ -141,7 +141,7 @@ def _incompatibility(live: Any, device: Any) -> Any:
     return None
 
 
-def _make_deltas(vm: VirtualMachine) -> dict[str, str]:
+def _make_deltas(vm: Machine) -> dict[str, str]:
     """A delta on every disk that takes part: frozen path to new leaf."""
     store = vm.vcenter.store
     made: dict[str, str] = {}
@@ -167,5 +167,5 @@ def _fault(error: Any, path: str) -> Any:
     return faults.from_storage(error, path) if isinstance(error, StorageError) else error
 
 
-def _disks(vm: VirtualMachine) -> list[Any]:
+def _disks(vm: Machine) -> list[Any]:
     return buses.disks(vm.live.hardware.device)

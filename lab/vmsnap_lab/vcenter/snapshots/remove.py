@@ -4,20 +4,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable
+from typing import Callable
 
-from vmsnap_lab.vcenter.snapshots import consolidation
-from vmsnap_lab.vcenter.vm import disk_files, files
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.snapshots.tree import Snapshot
-    from vmsnap_lab.vcenter.vm.machine import VirtualMachine
+from vmsnap_lab.vcenter.vm import consolidation, disk_doors, disk_files, file_paths, files
+from vmsnap_lab.vcenter.vm.machine import Machine
+from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
 
 Progress = Callable[[int], None]
 
 
 def remove(
-    vm: VirtualMachine,
+    vm: Machine,
     snapshot: Snapshot,
     with_children: bool,
     consolidate: bool,
@@ -25,29 +22,27 @@ def remove(
 ) -> None:
     """Delete one snapshot, or it and all below it. The other snapshots keep their content.
 
-    Raises FileLocked where its disks cannot be merged: the snapshot is gone all the same, and
+    Raises FileLocked if its disks cannot be merged: the snapshot is gone all the same, and
     the VM needs consolidation.
     """
     doomed = list(snapshot.branch()) if with_children else [snapshot]
     _remove(vm, doomed, consolidate, progress)
 
 
-def remove_all(vm: VirtualMachine, consolidate: bool, progress: Progress) -> None:
+def remove_all(vm: Machine, consolidate: bool, progress: Progress) -> None:
     _remove(vm, vm.tree.all(), consolidate, progress)
 
 
-def _remove(
-    vm: VirtualMachine, doomed: list[Snapshot], consolidate: bool, progress: Progress
-) -> None:
+def _remove(vm: Machine, doomed: list[Snapshot], consolidate: bool, progress: Progress) -> None:
     with vm.vcenter.lock:
         paths: list[str] = []
         for snapshot in reversed(doomed):  # children before their parents
             vm.tree.remove(snapshot)
             vm.vcenter.objects.remove(snapshot)
             paths += disk_files.config_paths(snapshot.frozen)
-            vm.vcenter.files.delete_if_there(files.snapshot_data_path(vm, snapshot))
+            vm.vcenter.files.delete_if_there(file_paths.snapshot_data_path(vm.live, snapshot.id))
         files.write_snapshot_list(vm)
-        vm.vcenter.doors.sync(vm)
+        disk_doors.sync(vm)
         if not consolidate:
             vm.needs_consolidation = bool(consolidation.redundant(vm))
     if consolidate:

@@ -4,28 +4,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Optional
+from typing import Optional
 
 from pyVmomi import vim
 
-from vmsnap_lab.vcenter.services import tasks
+from vmsnap_lab.vcenter.services import task
 from vmsnap_lab.vcenter.vm import files
+from vmsnap_lab.vcenter.vm.machine import Machine
+from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
 
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.snapshots.tree import Snapshot
 
-
-def rename(snapshot: Snapshot, name: Optional[str], description: Optional[str]) -> None:
+def rename(
+    vm: Machine, snapshot: Snapshot, name: Optional[str], description: Optional[str]
+) -> None:
     """Raises InvalidName, TaskInProgress."""
-    busy = snapshot.vm.busy
+    busy = vm.busy
     if busy is not None:
-        raise tasks.in_progress(busy)
+        raise task.in_progress(busy)
     if name is not None:
         check_name(name)
         snapshot.name = name
     if description is not None:
         snapshot.description = description
-    files.write_snapshot_list(snapshot.vm)
+    files.write_snapshot_list(vm)
 
 
 def check_name(name: str) -> None:

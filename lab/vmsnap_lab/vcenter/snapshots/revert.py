@@ -5,30 +5,30 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyVmomi import vim, vmodl
 
 from vmsnap_lab.storage import StorageError
 from vmsnap_lab.vcenter import datastore_files, faults
-from vmsnap_lab.vcenter.snapshots import consolidation
 from vmsnap_lab.vcenter.vm import (
     buses,
     config,
+    consolidation,
     disk_devices,
+    disk_doors,
     disk_files,
+    file_paths,
     files,
     locks,
     power,
     tracking,
 )
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.snapshots.tree import Snapshot
-    from vmsnap_lab.vcenter.vm.machine import VirtualMachine
+from vmsnap_lab.vcenter.vm.machine import Machine
+from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
 
 
-def revert(vm: VirtualMachine, snapshot: Snapshot, suppress_power_on: bool, *, user: str) -> None:
+def revert(vm: Machine, snapshot: Snapshot, suppress_power_on: bool, *, user: str) -> None:
     """Bring disks, configuration, NVRAM and power state back; the state until now is lost.
 
     The name of the VM and where its files are stay. A disk the snapshot does not have is
@@ -51,14 +51,14 @@ def revert(vm: VirtualMachine, snapshot: Snapshot, suppress_power_on: bool, *, u
         vm.tree.current = snapshot
         tracking.apply(vm)
         if snapshot.nvram is not None:
-            vm.vcenter.files.write(files.nvram_path(vm.live), snapshot.nvram)
+            vm.vcenter.files.write(file_paths.nvram_path(vm.live), snapshot.nvram)
         files.write_config(vm)
         vm.needs_consolidation = bool(consolidation.redundant(vm))
         _restore_power(vm, snapshot.state, suppress_power_on, user)
-        vm.vcenter.doors.sync(vm)
+        disk_doors.sync(vm)
 
 
-def _given_up(vm: VirtualMachine) -> list[str]:
+def _given_up(vm: Machine) -> list[str]:
     """The deltas of the current state, which nothing refers to after the revert."""
     store = vm.vcenter.store
     return [
@@ -70,7 +70,7 @@ def _given_up(vm: VirtualMachine) -> list[str]:
     ]
 
 
-def _make_deltas(vm: VirtualMachine, frozen: Any) -> dict[str, str]:
+def _make_deltas(vm: Machine, frozen: Any) -> dict[str, str]:
     """A new leaf on every frozen disk of the snapshot: frozen path to leaf."""
     store = vm.vcenter.store
     made: dict[str, str] = {}
@@ -96,7 +96,7 @@ def _make_deltas(vm: VirtualMachine, frozen: Any) -> dict[str, str]:
     return made
 
 
-def _detach(vm: VirtualMachine, frozen: Any, given_up: list[str]) -> None:
+def _detach(vm: Machine, frozen: Any, given_up: list[str]) -> None:
     """Disks that the snapshot does not have leave the VM with their files in place."""
     kept = {*given_up, *disk_files.config_paths(frozen)}
     for disk in buses.disks(vm.live.hardware.device):
@@ -104,7 +104,7 @@ def _detach(vm: VirtualMachine, frozen: Any, given_up: list[str]) -> None:
             vm.release(disk)
 
 
-def _rolled_back(vm: VirtualMachine, snapshot: Snapshot, paths: dict[str, str]) -> Any:
+def _rolled_back(vm: Machine, snapshot: Snapshot, paths: dict[str, str]) -> Any:
     back = copy.copy(config.with_disk_paths(snapshot.frozen, paths))
     back.name = vm.name
     back.files = vm.live.files
@@ -114,7 +114,7 @@ def _rolled_back(vm: VirtualMachine, snapshot: Snapshot, paths: dict[str, str]) 
     return back
 
 
-def _restore_power(vm: VirtualMachine, state: str, suppress_power_on: bool, user: str) -> None:
+def _restore_power(vm: Machine, state: str, suppress_power_on: bool, user: str) -> None:
     if state == power.ON and suppress_power_on:
         state = power.OFF
     if state != vm.powerState:

@@ -7,23 +7,22 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 from pyVmomi import VmomiSupport, vmodl
 
 from vmsnap_lab.storage import StorageError
 from vmsnap_lab.vcenter import faults, properties
 from vmsnap_lab.vcenter.managed import Managed
+from vmsnap_lab.vcenter.services.call import Call
+from vmsnap_lab.vcenter.services.hub import ServiceHub
+from vmsnap_lab.vcenter.services.session import Caller
 from vmsnap_lab.vcenter.soap import request, response
-from vmsnap_lab.vcenter.soap.call import Call, Caller
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.vcenter import VCenter
 
 log = logging.getLogger(__name__)
 
 OK, FAULT = 200, 500
-# Methods after which nobody who waits for changes needs to look.
+# Methods that change nothing: who waits for changes is not woken.
 _READING = ("Retrieve", "Continue", "Query", "Find", "Has", "Read", "Check", "Wait", "Current")
 
 
@@ -36,17 +35,23 @@ class Answer(NamedTuple):
 class Dispatcher:
     """Answers SOAP requests: session, receiver, privilege, operation, in this order."""
 
-    def __init__(self, vcenter: VCenter) -> None:
+    def __init__(self, vcenter: ServiceHub) -> None:
         self._vcenter = vcenter
 
     def answer(self, body: bytes, soap_action: str, cookie: str, caller: Caller) -> Answer:
-        """Raises ConnectionError where a habit wants the connection to break."""
+        """Raises ConnectionError if a habit lets the connection break."""
         version = VmomiSupport.newestVersions.GetName("vim")
         try:
             decoded = request.decode(body, soap_action)
             version = decoded.version
             session = self._vcenter.sessions.find(cookie)
-            call = Call(self._vcenter, session, caller, decoded.method)
+            call = Call(
+                self._vcenter.authorization,
+                self._vcenter.tasks,
+                session,
+                caller,
+                decoded.method,
+            )
             with self._vcenter.sessions.serving(session):
                 encoded = self._run(call, decoded)
             opened = call.session if call.session is not session else None
@@ -62,7 +67,7 @@ class Dispatcher:
             log.exception("The simulation failed")
             return Answer(FAULT, response.encode_fault(faults.internal(error), version), None)
 
-    def _run(self, call: Call, decoded: request.Request) -> bytes:
+    def _run(self, call: Call, decoded: request.SoapRequest) -> bytes:
         if decoded.method is request.FETCH:
             return self._fetch(call, decoded)
         method = decoded.method
@@ -81,7 +86,7 @@ class Dispatcher:
             method.wsdlName, value, method.result, method.resultFlags, decoded.version
         )
 
-    def _fetch(self, call: Call, decoded: request.Request) -> bytes:
+    def _fetch(self, call: Call, decoded: request.SoapRequest) -> bytes:
         """One property: what pyVmomi asks for when an attribute is read."""
         name = decoded.arguments[0]
         info = _property_info(decoded.target, name)
@@ -94,7 +99,7 @@ class Dispatcher:
 
     @contextlib.contextmanager
     def _failing(self, method: Any) -> Iterator[None]:
-        """Fail as the habits want, before or after what is done within.
+        """Fail as the habits demand, before or after what is done within.
 
         A task's work meets its failures later, in the task.
         """

@@ -15,10 +15,10 @@ SEPARATOR = SoapAdapter.NS_SEP
 BODY_DEPTH = 2
 
 
-class Request(NamedTuple):
+class SoapRequest(NamedTuple):
     target: Any  # reference to the receiver
     method: Any  # pyVmomi's description of the method
-    arguments: list[Any]  # one per parameter, None where unset
+    arguments: list[Any]  # one per parameter, None if unset
     version: str  # vmodl version of the client
 
 
@@ -34,7 +34,7 @@ FETCH = VmomiSupport.Object(
 )
 
 
-def decode(body: bytes, soap_action: str) -> Request:
+def decode(body: bytes, soap_action: str) -> SoapRequest:
     """Raises vmodl.fault.InvalidRequest for anything that is not a call of a known method."""
     envelope = _Envelope()
     try:
@@ -68,21 +68,21 @@ class _Envelope(SoapAdapter.ExpatDeserializerNSHandlers):
         SoapAdapter.SetHandlers(self._parser, SoapAdapter.GetHandlers(self))
         self._parser.Parse(body, True)
 
-    def request(self, version: str) -> Request:
+    def request(self, version: str) -> SoapRequest:
         if self._method is None:
             raise vmodl.fault.InvalidRequest(msg="The request has no method")
-        given: dict[str, list[Any]] = {}
+        received: dict[str, list[Any]] = {}
         for tag, deserializer in self._values:
-            given.setdefault(tag, []).append(deserializer.GetResult())
-        targets = given.pop("_this", [])
+            received.setdefault(tag, []).append(deserializer.GetResult())
+        targets = received.pop("_this", [])
         if len(targets) != 1:
             raise vmodl.fault.InvalidRequest(msg="The request has no receiver")
-        arguments = [_argument(parameter, given) for parameter in self._method.params]
-        if given:
+        arguments = [_argument(parameter, received) for parameter in self._method.params]
+        if received:
             raise vmodl.fault.InvalidRequest(
-                msg=f"{self._method.wsdlName} has no parameter {sorted(given)[0]}"
+                msg=f"{self._method.wsdlName} has no parameter {sorted(received)[0]}"
             )
-        return Request(targets[0], self._method, arguments, version)
+        return SoapRequest(targets[0], self._method, arguments, version)
 
     def StartElementHandler(self, tag: str, attributes: dict[str, str]) -> None:
         namespace, _, name = tag.rpartition(SEPARATOR)
@@ -131,8 +131,8 @@ def _parameter_type(method: Any, name: str) -> Any:
     raise vmodl.fault.InvalidRequest(msg=f"{method.wsdlName} has no parameter {name}")
 
 
-def _argument(parameter: Any, given: dict[str, list[Any]]) -> Any:
-    values = given.pop(parameter.name, [])
+def _argument(parameter: Any, received: dict[str, list[Any]]) -> Any:
+    values = received.pop(parameter.name, [])
     if issubclass(parameter.type, list):
         return parameter.type(values)
     if not values:

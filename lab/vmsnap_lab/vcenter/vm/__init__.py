@@ -1,3 +1,3 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Virtual machines: configuration, hardware, files, life."""
+"""Virtual machines: configuration, hardware, files, snapshot trees; what becomes of them."""

@@ -99,7 +99,7 @@ def units_in_use(devices: Iterable[Any], controller_key: int) -> list[int]:
 
 
 def free_unit(devices: Iterable[Any], controller_key: int, bus: Bus) -> Optional[int]:
-    """The lowest unit free on a controller, None where it is full."""
+    """The lowest unit free on a controller, None if it is full."""
     used = set(units_in_use(devices, controller_key)) | bus.reserved
     return next((unit for unit in range(bus.units) if unit not in used), None)
 

@@ -8,17 +8,15 @@ driver lists them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from pyVmomi import vim, vmodl
 
 from vmsnap_lab.storage import StorageError
 from vmsnap_lab.vcenter import faults
-from vmsnap_lab.vcenter.snapshots.tree import Snapshot
 from vmsnap_lab.vcenter.vm import buses, disk_devices, power
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.vm.machine import VirtualMachine
+from vmsnap_lab.vcenter.vm.machine import Machine
+from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
 
 DiskChangeInfo = vim.VirtualMachine.DiskChangeInfo
 _KEYS = {
@@ -30,9 +28,7 @@ _KEYS = {
 _ARGUMENTS = {"bad-change-id": "changeId", "bad-offset": "startOffset"}
 
 
-def query(
-    vm: VirtualMachine, snapshot: Optional[Snapshot], key: int, start: int, change_id: str
-) -> Any:
+def query(vm: Machine, snapshot: Optional[Snapshot], key: int, start: int, change_id: str) -> Any:
     """One page of what changed on a disk, from byte `start` on.
 
     Raises InvalidArgument (snapshot, deviceKey, startOffset, changeId), FileFault.
@@ -51,7 +47,7 @@ def query(
     return _page(vm, areas, start, capacity)
 
 
-def _device(vm: VirtualMachine, snapshot: Optional[Snapshot], key: int) -> Any:
+def _device(vm: Machine, snapshot: Optional[Snapshot], key: int) -> Any:
     if snapshot is not None and snapshot.vm is not vm:
         raise faults.invalid_argument("snapshotId")
     config = vm.live if snapshot is None else snapshot.frozen
@@ -61,8 +57,8 @@ def _device(vm: VirtualMachine, snapshot: Optional[Snapshot], key: int) -> Any:
     return device
 
 
-def _page(vm: VirtualMachine, areas: Any, start: int, capacity: int) -> Any:
-    """As many areas, and as much of the disk, as the habits let one answer hold."""
+def _page(vm: Machine, areas: Any, start: int, capacity: int) -> Any:
+    """As many areas, and as much of the disk, as the habits allow in one answer."""
     habits = vm.vcenter.habits
     end = capacity
     if habits.page_bytes is not None:
@@ -79,7 +75,7 @@ def _page(vm: VirtualMachine, areas: Any, start: int, capacity: int) -> Any:
         length = min(area.length, end - area.start)
         shown.append(DiskChangeInfo.DiskChangeExtent(start=area.start, length=length))
     if len(shown) == habits.page_areas:
-        # The page ends with its last area, as far as the caller can tell.
+        # The page ends with its last area, as the caller sees it.
         end = min(end, shown[-1].start + shown[-1].length)
     return DiskChangeInfo(startOffset=start, length=end - start, changedArea=shown)
 

@@ -6,44 +6,43 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyVmomi import vim, vmodl
 
 from vmsnap_lab.storage import StorageError
-from vmsnap_lab.vcenter import datastore_files, faults
-from vmsnap_lab.vcenter.inventory import entity, names
+from vmsnap_lab.vcenter import datastore_files, entity, entity_names, faults
+from vmsnap_lab.vcenter.inventory.datastores import datastore_of
+from vmsnap_lab.vcenter.inventory.folders import VmFolder
+from vmsnap_lab.vcenter.services.hub import ServiceHub
 from vmsnap_lab.vcenter.vm import (
     buses,
     config,
     creation,
     disk_devices,
+    disk_doors,
     disk_files,
+    file_paths,
     files,
-    machine,
     nics,
     power,
     reconfiguration,
     tracking,
 )
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.vcenter import VCenter
-    from vmsnap_lab.vcenter.vm.folder import VmFolder
+from vmsnap_lab.vcenter.vm.machine import Machine
+from vmsnap_lab.vcenter.vm.virtual_machine import VirtualMachine
 
 
-def clone(
-    source: machine.VirtualMachine, folder: VmFolder, name: str, spec: Any, *, user: str
-) -> machine.VirtualMachine:
+def clone(source: Machine, folder: VmFolder, name: str, spec: Any, *, user: str) -> VirtualMachine:
     """A new VM with the content of another one and no snapshots.
 
-    Raises InvalidName, DuplicateName, InvalidArgument, FileFault and its kin, NotSupported.
+    Raises InvalidName, DuplicateName, InvalidArgument, FileFault and its subclasses, NotSupported.
     Not simulated: linked clones, customization, disks on different datastores.
     """
     vcenter = source.vcenter
     _check_supported(spec)
     with vcenter.lock:
-        escaped = names.checked(name)
+        escaped = entity_names.checked(name)
         entity.check_free(folder, escaped)
         origin = source.live
         if spec.snapshot is not None:
@@ -63,19 +62,19 @@ def clone(
     paths = _copy_disks(source, origin, home, base)
     with vcenter.lock:
         if any(child.name == escaped for child in folder.children()):
-            _discard(vcenter, paths.values(), home)  # somebody took the name meanwhile
+            _discard(vcenter, paths.values(), home)  # another client took the name meanwhile
             entity.check_free(folder, escaped)
         live = _configuration(source, origin, home, base, paths)
         live.name = escaped
         host: Any = pool.owner.host[0]
         if spec.location.host is not None:
             host = vcenter.objects.find(spec.location.host)
-        vm = machine.VirtualMachine(vcenter, vcenter.vm_moid(), escaped, folder, live, pool, host)
+        vm = VirtualMachine(vcenter, vcenter.vm_moid(), escaped, folder, live, pool, host)
         vm.disk_files.update(paths.values())
-        vcenter.files.write(files.nvram_path(live), files.new_nvram(live.uuid, live.firmware))
+        vcenter.files.write(file_paths.nvram_path(live), files.new_nvram(live.uuid, live.firmware))
         files.write_config(vm)
         tracking.apply(vm)
-        vcenter.doors.sync(vm)
+        disk_doors.sync(vm)
         vcenter.events.post(
             vim.event.VmCreatedEvent(template=bool(spec.template)),
             f"Cloned {source.name} to {vm.name}",
@@ -93,20 +92,18 @@ def clone(
 
 def _check_supported(spec: Any) -> None:
     linked = spec.location.diskMoveType not in (None, "moveAllDiskBackingsAndDisallowSharing")
-    for name, given in (
+    for name, value in (
         ("customization", spec.customization),
         ("memory", spec.memory),
         ("location.disk", spec.location.disk),
         ("location.deviceChange", spec.location.deviceChange),
         ("location.diskMoveType", linked),
     ):
-        if given:
+        if value:
             raise vmodl.fault.NotSupported(msg=f"The simulation does not have spec.{name}")
 
 
-def _copy_disks(
-    source: machine.VirtualMachine, origin: Any, home: str, base: str
-) -> dict[str, str]:
+def _copy_disks(source: Machine, origin: Any, home: str, base: str) -> dict[str, str]:
     """Full copies: old path to new path. Takes long, and holds no lock."""
     store = source.vcenter.store
     paths: dict[str, str] = {}
@@ -122,14 +119,14 @@ def _copy_disks(
     return paths
 
 
-def _discard(vcenter: VCenter, paths: Iterable[str], home: str) -> None:
+def _discard(vcenter: ServiceHub, paths: Iterable[str], home: str) -> None:
     for path in paths:
         vcenter.store.delete(path)
     vcenter.files.delete_folder_if_empty(home)
 
 
 def _configuration(
-    source: machine.VirtualMachine, origin: Any, home: str, base: str, paths: dict[str, str]
+    source: Machine, origin: Any, home: str, base: str, paths: dict[str, str]
 ) -> Any:
     vcenter = source.vcenter
     vmx_path = f"{home}/{base}.vmx"
@@ -145,19 +142,19 @@ def _configuration(
     return live
 
 
-def _device(source: machine.VirtualMachine, device: Any) -> Any:
+def _device(source: Machine, device: Any) -> Any:
     """Disks and NICs get identities of their own."""
     cloned = copy.copy(device)
     if isinstance(device, vim.vm.device.VirtualDisk):
         cloned.backing = copy.copy(device.backing)
         cloned.backing.uuid = disk_devices.new_uuid()
-        cloned.backing.datastore = source.vcenter.datastore_of(cloned.backing.fileName).ref
+        cloned.backing.datastore = datastore_of(source.vcenter, cloned.backing.fileName).ref
     elif nics.is_nic(device):
         cloned.macAddress = None
         nics.complete(source.site(), cloned, 0)
     return cloned
 
 
-def privileges(source: machine.VirtualMachine) -> list[str]:
+def privileges(source: Machine) -> list[str]:
     kind = "DeployTemplate" if source.live.template else "Clone"
     return [f"VirtualMachine.Provisioning.{kind}"]

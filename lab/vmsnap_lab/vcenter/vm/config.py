@@ -84,7 +84,7 @@ _HARDWARE = {
 
 
 def new_config(name: str, vmx_path: str, now: datetime.datetime) -> Any:
-    """The configuration of a VM nothing was said about, without devices."""
+    """The configuration that an empty spec gives, without devices."""
     allocation = vim.ResourceAllocationInfo(
         reservation=0,
         expandableReservation=False,
@@ -191,7 +191,7 @@ def with_disk_paths(
 ) -> Any:
     """The configuration with its disks on other files: old path to new path.
 
-    `datastores` has the reference for each new path where they may be others than before.
+    `datastores` has the reference for each new path, if they may differ from those before.
     """
     if not any(
         getattr(device.backing, "fileName", None) in paths for device in config.hardware.device

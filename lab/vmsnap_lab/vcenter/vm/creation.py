@@ -4,35 +4,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from pyVmomi import vim, vmodl
 
-from vmsnap_lab.vcenter import datastore_files, faults
-from vmsnap_lab.vcenter.inventory import entity, names
+from vmsnap_lab.vcenter import datastore_files, entity, entity_names, faults
+from vmsnap_lab.vcenter.inventory.compute import HostSystem, ResourcePool
+from vmsnap_lab.vcenter.inventory.folders import VmFolder
+from vmsnap_lab.vcenter.services.call import Call
 from vmsnap_lab.vcenter.vm import (
     config,
     devices,
+    disk_doors,
     disk_files,
+    file_paths,
     files,
     hardware,
-    machine,
     reconfiguration,
     tracking,
 )
 from vmsnap_lab.vcenter.vm.site import Site
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.inventory.compute import HostSystem, ResourcePool
-    from vmsnap_lab.vcenter.soap.call import Call
-    from vmsnap_lab.vcenter.vm.folder import VmFolder
-
+from vmsnap_lab.vcenter.vm.virtual_machine import VirtualMachine
 
 LONGEST_FILE_NAME = 150  # bytes, which leaves room for the suffixes of disks
 
 
 def check_privileges(call: Call, target: Any, pool: ResourcePool, spec: Any) -> None:
-    """Raises NoPermission. `target` is the folder, or the vApp where there is none."""
+    """Raises NoPermission. `target` is the folder, or the vApp if there is none."""
     call.require("Resource.AssignVMToPool", pool)
     for change in spec.deviceChange:
         for privilege in reconfiguration.device_privileges(change):
@@ -46,7 +44,7 @@ def create(
     host: Optional[HostSystem],
     *,
     user: str,
-) -> machine.VirtualMachine:
+) -> VirtualMachine:
     """A new VM in `folder`, or without one in the vApp `pool`.
 
     Raises InvalidName, DuplicateName, InvalidDatastore, InvalidArgument and all that a
@@ -54,7 +52,7 @@ def create(
     """
     place: Any = folder if folder is not None else pool
     with place.vcenter.lock:
-        name = names.checked(spec.name or "")
+        name = entity_names.checked(spec.name or "")
         entity.check_free(place, name)
         site = _site(place, name, spec)
         made_folder = not place.vcenter.files.is_folder(site.home)
@@ -76,7 +74,7 @@ def _create(
     pool: ResourcePool,
     host: Optional[HostSystem],
     user: str,
-) -> machine.VirtualMachine:
+) -> VirtualMachine:
     vcenter = place.vcenter
     vmx_path = f"{site.home}/{site.base}.vmx"
     host = _host(pool, host)
@@ -85,19 +83,19 @@ def _create(
     if config.option(live, "nvram") is None:
         nvram = vim.option.OptionValue(key="nvram", value=f"{site.base}.nvram")
         live.extraConfig = config.with_options(live.extraConfig, [nvram])
-    datastore_files.split(files.nvram_path(live))  # before disks are made
+    datastore_files.split(file_paths.nvram_path(live))  # before disks are made
     editor = devices.DeviceEditor(site, [])
     editor.apply(spec.deviceChange)
     editor.devices += _labelled(hardware.default_devices(editor.devices))
     live.hardware.device = editor.finish()
     live.extraConfig = tracking.options(live)
     editor.files.carry_out(vcenter)
-    vm = machine.VirtualMachine(vcenter, vcenter.vm_moid(), name, place, live, pool, host)
+    vm = VirtualMachine(vcenter, vcenter.vm_moid(), name, place, live, pool, host)
     vm.disk_files.update(disk_files.config_paths(live))
-    vcenter.files.write(files.nvram_path(live), files.new_nvram(live.uuid, live.firmware))
+    vcenter.files.write(file_paths.nvram_path(live), files.new_nvram(live.uuid, live.firmware))
     files.write_config(vm)
     tracking.apply(vm)
-    vcenter.doors.sync(vm)
+    disk_doors.sync(vm)
     vcenter.events.post(
         vim.event.VmCreatedEvent(template=False), f"Created {name}", user=user, entity=vm
     )
@@ -111,7 +109,7 @@ def _labelled(default: list[Any]) -> list[Any]:
 
 
 def _site(place: Any, name: str, spec: Any) -> Site:
-    """Where the VM is going to live: its folder is named by custom unless the spec says."""
+    """The place of the new VM; its folder is named after it unless the spec has a name."""
     path = spec.files.vmPathName if spec.files is not None else None
     if not path:
         raise faults.invalid_argument("configSpec.files.vmPathName")
@@ -125,7 +123,7 @@ def _site(place: Any, name: str, spec: Any) -> Site:
         if "/" not in inner:
             raise faults.invalid_argument("configSpec.files.vmPathName", "A VM needs a folder")
         site.home = datastore_files.folder_of(path)
-        site.base = files.base_of(path)
+        site.base = file_paths.base_of(path)
         if vcenter.files.exists(path):
             raise faults.already_exists(path)
         return site
@@ -139,18 +137,18 @@ def file_name(name: str) -> str:
     return "_" + short.lstrip(".") if short.startswith(".") else short
 
 
-def free_folder(vcenter: Any, datastore: str, wanted: str) -> str:
+def free_folder(vcenter: Any, datastore: str, name: str) -> str:
     """A folder that is not there yet: `vm`, `vm_1`, ..."""
     number = 0
     while True:
-        path = datastore_files.join(datastore, f"{wanted}_{number}" if number else wanted)
+        path = datastore_files.join(datastore, f"{name}_{number}" if number else name)
         if not vcenter.files.exists(path):
             return path
         number += 1
 
 
 def _host(pool: ResourcePool, host: Optional[HostSystem]) -> HostSystem:
-    """The host asked for, or one of the pool's. Raises InvalidArgument."""
+    """The call's host, or one of the pool's. Raises InvalidArgument."""
     hosts = pool.owner.host
     if host is None:
         return hosts[0]

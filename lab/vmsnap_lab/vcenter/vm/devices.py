@@ -23,8 +23,8 @@ class DeviceEditor:
     """Applies the `deviceChange` of one configuration spec.
 
     `devices` is the new list; devices of the old one are replaced, never changed. `files`
-    says what has to be done to disk files. Kinds of devices the simulation has no rules for
-    are kept as they are given. Not simulated: device options of hardware versions, hot-plug
+    is what has to be done to disk files. Kinds of devices the simulation has no rules for
+    are kept as the client sent them. Not simulated: device options of hardware versions, hot-plug
     rules beyond CPU and memory.
     """
 
@@ -35,7 +35,7 @@ class DeviceEditor:
         self._keys: dict[int, int] = {}  # of new controllers: key in the spec, key assigned
 
     def apply(self, specs: list[Any]) -> None:
-        """Raises InvalidDeviceSpec and its kin; file faults."""
+        """Raises InvalidDeviceSpec and its subclasses; file faults."""
         numbered = list(enumerate(specs))
         for index, spec in numbered:
             if spec.operation == Operation.remove:
@@ -100,7 +100,7 @@ class DeviceEditor:
 
     def _add(self, spec: Any, index: int) -> None:
         device = spec.device
-        asked = device.key
+        spec_key = device.key
         device.deviceInfo = None
         single = _single_key(device)
         if single is not None:
@@ -118,7 +118,7 @@ class DeviceEditor:
         elif nics.is_nic(device):
             nics.complete(self._site, device, index)
         if _is_controller(device):
-            self._keys[asked] = device.key
+            self._keys[spec_key] = device.key
         device.deviceInfo = vim.Description(label=hardware.label(device, self.devices), summary="")
         self.devices.append(device)
 
@@ -142,10 +142,10 @@ class DeviceEditor:
             device.hotAddRemove = True
 
     def _place_on_bus(self, device: Any, index: int) -> None:
-        asked = device.controllerKey
-        controller = self._controller(asked)
+        controller_key = device.controllerKey
+        controller = self._controller(controller_key)
         bus = buses.bus_of(controller)
-        if asked is None:
+        if controller_key is None:
             raise vim.fault.MissingController(
                 deviceIndex=index,
                 property="virtualDeviceSpec.device.controllerKey",
@@ -154,9 +154,9 @@ class DeviceEditor:
         if bus is None:
             raise vim.fault.InvalidController(
                 deviceIndex=index,
-                controllerKey=asked,
+                controllerKey=controller_key,
                 property="virtualDeviceSpec.device.controllerKey",
-                msg=f"Device '{index}' specifies invalid controller '{asked}'.",
+                msg=f"Device '{index}' specifies invalid controller '{controller_key}'.",
             )
         device.controllerKey = controller.key
         device.unitNumber = self._unit(device, controller, bus, index)
@@ -197,7 +197,7 @@ class DeviceEditor:
         if key is None:
             return None
         known = buses.find(self.devices, self._keys.get(key, key))
-        if known is None and key in (200, 201):  # of a VM being born: comes with it
+        if known is None and key in (200, 201):  # of a new VM, which has both IDE controllers
             known = Device.VirtualIDEController(key=key, busNumber=key - 200)
             self.devices.append(known)
         return known
@@ -214,30 +214,30 @@ class DeviceEditor:
     # Edit
 
     def _edit(self, spec: Any, index: int) -> None:
-        given = spec.device
-        old = self._find(given.key, index)
-        if type(given) is not type(old) and not isinstance(given, type(old)):
+        changes = spec.device
+        old = self._find(changes.key, index)
+        if type(changes) is not type(old) and not isinstance(changes, type(old)):
             raise spec_fault(index, "device", "a device keeps its type")
         position = self.devices.index(old)
         if isinstance(old, Device.VirtualDisk):
-            new = disk_devices.edited(self._site, self.files, old, given, index)
+            new = disk_devices.edited(self._site, self.files, old, changes, index)
         else:
-            new = _merged(old, given)
+            new = _merged(old, changes)
             if nics.is_nic(new):
                 nics.complete(self._site, new, index)
         self.devices[position] = new
-        self._move_on_bus(old, new, given, index)
+        self._move_on_bus(old, new, changes, index)
 
-    def _move_on_bus(self, old: Any, new: Any, given: Any, index: int) -> None:
-        if not _takes_unit(old) or given.controllerKey is None:
+    def _move_on_bus(self, old: Any, new: Any, changes: Any, index: int) -> None:
+        if not _takes_unit(old) or changes.controllerKey is None:
             return
-        if (given.controllerKey, given.unitNumber) in (
+        if (changes.controllerKey, changes.unitNumber) in (
             (old.controllerKey, old.unitNumber),
             (old.controllerKey, None),
         ):
             return
         self.devices.remove(new)
-        new.controllerKey, new.unitNumber = given.controllerKey, given.unitNumber
+        new.controllerKey, new.unitNumber = changes.controllerKey, changes.unitNumber
         self._place_on_bus(new, index)
         self.devices.append(new)
 

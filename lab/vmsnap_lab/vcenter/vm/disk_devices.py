@@ -15,13 +15,13 @@ from vmsnap_lab.vcenter.vm import disk_files
 from vmsnap_lab.vcenter.vm.disk_files import FilePlan
 from vmsnap_lab.vcenter.vm.site import Site
 
-Disk = vim.vm.device.VirtualDisk
+VirtualDisk = vim.vm.device.VirtualDisk
 Operation = vim.vm.device.VirtualDeviceSpec.Operation
 FileOperation = vim.vm.device.VirtualDeviceSpec.FileOperation
 BACKINGS = (
-    Disk.FlatVer2BackingInfo,
-    Disk.SeSparseBackingInfo,
-    Disk.RawDiskMappingVer1BackingInfo,
+    VirtualDisk.FlatVer2BackingInfo,
+    VirtualDisk.SeSparseBackingInfo,
+    VirtualDisk.RawDiskMappingVer1BackingInfo,
 )
 MODES = vim.vm.device.VirtualDiskOption.DiskMode.values
 SECTOR = 512
@@ -36,7 +36,7 @@ def is_independent(device: Any) -> bool:
 def is_physical_rdm(device: Any) -> bool:
     backing = device.backing
     return (
-        isinstance(backing, Disk.RawDiskMappingVer1BackingInfo)
+        isinstance(backing, VirtualDisk.RawDiskMappingVer1BackingInfo)
         and backing.compatibilityMode == "physicalMode"
     )
 
@@ -62,9 +62,9 @@ def operation_fault(index: int, operation: str, message: str) -> Any:
 
 
 def complete_new(site: Site, plan: FilePlan, spec: Any, index: int) -> None:
-    """Settle file and size of a disk that is being added; `plan` learns what is to be done.
+    """Settle file and size of a disk that is being added; what is to be done goes into `plan`.
 
-    Raises InvalidDeviceSpec and its kin, FileAlreadyExists, FileNotFound, NoDiskSpace.
+    Raises InvalidDeviceSpec and its subclasses, FileAlreadyExists, FileNotFound, NoDiskSpace.
     """
     device, backing = spec.device, spec.device.backing
     if not isinstance(backing, BACKINGS):
@@ -89,7 +89,7 @@ def complete_new(site: Site, plan: FilePlan, spec: Any, index: int) -> None:
 
 def _create(site: Site, plan: FilePlan, device: Any, index: int) -> None:
     backing = device.backing
-    capacity = _wanted_capacity(device, index)
+    capacity = _new_capacity(device, index)
     path = _path(site, plan, backing)
     if plan.is_taken(site.vcenter, path):
         raise faults.already_exists(path)
@@ -114,13 +114,13 @@ def _attach(site: Site, plan: FilePlan, device: Any, index: int) -> None:
 
 
 def _path(site: Site, plan: FilePlan, backing: Any) -> str:
-    """The file a new disk gets: the one asked for, or one named by the VM's custom."""
-    wanted = backing.fileName or ""
-    if not wanted and backing.datastore is not None:
-        wanted = f"[{site.vcenter.objects.find(backing.datastore).name}]"
-    if not wanted:
-        wanted = site.home
-    datastore, inner = datastore_files.split(wanted)
+    """The file of a new disk: that of its backing, or one named after the VM."""
+    target = backing.fileName or ""
+    if not target and backing.datastore is not None:
+        target = f"[{site.vcenter.objects.find(backing.datastore).name}]"
+    if not target:
+        target = site.home
+    datastore, inner = datastore_files.split(target)
     site.datastore(datastore)
     if inner.endswith(".vmdk"):
         return datastore_files.join(datastore, inner)
@@ -132,10 +132,10 @@ def _path(site: Site, plan: FilePlan, backing: Any) -> str:
     )
 
 
-def _wanted_capacity(device: Any, index: int) -> int:
+def _new_capacity(device: Any, index: int) -> int:
     """In bytes. Raises InvalidDeviceSpec."""
     capacity = device.capacityInBytes or device.capacityInKB * 1024
-    if isinstance(device.backing, Disk.RawDiskMappingVer1BackingInfo):
+    if isinstance(device.backing, VirtualDisk.RawDiskMappingVer1BackingInfo):
         capacity = capacity or LUN_SIZE
     disagree = device.capacityInKB and device.capacityInKB != capacity // 1024
     if not 0 < capacity <= LARGEST or capacity % SECTOR or disagree:
@@ -153,7 +153,7 @@ def new_uuid() -> str:
 
 
 def edited(site: Site, plan: FilePlan, old: Any, new: Any, index: int) -> Any:
-    """The disk `old` with the changes of `new`; raises InvalidDeviceSpec and its kin."""
+    """The disk `old` with the changes of `new`; raises InvalidDeviceSpec and its subclasses."""
     device = copy.copy(old)
     backing = device.backing = copy.copy(old.backing)
     changes = new.backing
@@ -176,13 +176,13 @@ def edited(site: Site, plan: FilePlan, old: Any, new: Any, index: int) -> Any:
 
 def _edited_capacity(old: Any, new: Any, index: int) -> Optional[int]:
     """The capacity an edit asks for in bytes, None for the old one."""
-    given_bytes = new.capacityInBytes
-    bytes_changed = given_bytes is not None and given_bytes != old.capacityInBytes
+    new_bytes = new.capacityInBytes
+    bytes_changed = new_bytes is not None and new_bytes != old.capacityInBytes
     kilobytes_changed = new.capacityInKB and new.capacityInKB != old.capacityInKB
-    if bytes_changed and kilobytes_changed and given_bytes // 1024 != new.capacityInKB:
+    if bytes_changed and kilobytes_changed and new_bytes // 1024 != new.capacityInKB:
         raise spec_fault(index, "device.capacityInKB", "its two capacities disagree")
     if bytes_changed:
-        return given_bytes
+        return new_bytes
     return new.capacityInKB * 1024 if kilobytes_changed else None
 
 

@@ -6,13 +6,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Callable
+from typing import Any, Callable
 
 from vmsnap_lab.storage import StorageError
 from vmsnap_lab.vcenter import faults
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.vcenter import VCenter
+from vmsnap_lab.vcenter.world import World
 
 _DELTA = re.compile(r"^(?P<base>.*?)(-\d{6})?\.vmdk$", re.DOTALL)
 
@@ -53,12 +51,12 @@ class FilePlan:
     release: list[str] = field(default_factory=list)
     attach: list[str] = field(default_factory=list)
 
-    def is_taken(self, vcenter: VCenter, path: str) -> bool:
+    def is_taken(self, vcenter: World, path: str) -> bool:
         planned = any(path == created for created, _, _ in self.create)
         return planned or vcenter.store.exists(path)
 
-    def carry_out(self, vcenter: VCenter) -> None:
-        """Create and grow; where that fails nothing is left behind but disks already grown.
+    def carry_out(self, vcenter: World) -> None:
+        """Create and grow; if that fails, nothing is left behind but disks already grown.
 
         Raises the fault for what the storage refused.
         """

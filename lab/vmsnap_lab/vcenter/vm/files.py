@@ -5,32 +5,13 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from vmsnap_lab.vcenter import datastore_files
-from vmsnap_lab.vcenter.vm import buses
-from vmsnap_lab.vcenter.vm.config import option
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.snapshots.tree import Snapshot
-    from vmsnap_lab.vcenter.vm.machine import VirtualMachine
+from vmsnap_lab.vcenter.vm import buses, file_paths
+from vmsnap_lab.vcenter.vm.machine import Machine
 
 BIOS_NVRAM_SIZE, EFI_NVRAM_SIZE = 8684, 270840  # bytes, as ESXi makes them
-
-
-def base_of(vmx_path: str) -> str:
-    """`vm` for `[datastore1] vm/vm.vmx`."""
-    return datastore_files.name_of(vmx_path).rpartition(".")[0]
-
-
-def sibling(vmx_path: str, suffix: str) -> str:
-    """A file beside the configuration file: `[datastore1] vm/vm.nvram` for `.nvram`."""
-    return vmx_path.rpartition(".")[0] + suffix
-
-
-def nvram_path(config: Any) -> str:
-    folder = datastore_files.folder_of(config.files.vmPathName)
-    return f"{folder}/{option(config, 'nvram')}"
 
 
 def new_nvram(seed: str, firmware: str) -> bytes:
@@ -39,22 +20,24 @@ def new_nvram(seed: str, firmware: str) -> bytes:
     return b"MRVN" + hashlib.shake_128(seed.encode()).digest(size - 4)
 
 
-def read_nvram(vm: VirtualMachine) -> Optional[bytes]:
-    """None where the file was deleted."""
-    path = nvram_path(vm.live)
+def read_nvram(vm: Machine) -> Optional[bytes]:
+    """None if the file was deleted."""
+    path = file_paths.nvram_path(vm.live)
     return vm.vcenter.files.read(path) if vm.vcenter.files.exists(path) else None
 
 
-def write_config(vm: VirtualMachine) -> None:
+def write_config(vm: Machine) -> None:
     """The .vmx, .vmsd and .vmxf files. Nothing reads them back: see `vm.registration`."""
     config = vm.live
     path = config.files.vmPathName
     vm.vcenter.files.write(path, "\n".join([*_vmx_lines(config), ""]).encode())
-    vm.vcenter.files.write(sibling(path, ".vmxf"), b'<?xml version="1.0"?>\n<Foundry/>\n')
+    vm.vcenter.files.write(
+        file_paths.sibling(path, ".vmxf"), b'<?xml version="1.0"?>\n<Foundry/>\n'
+    )
     write_snapshot_list(vm)
 
 
-def write_snapshot_list(vm: VirtualMachine) -> None:
+def write_snapshot_list(vm: Machine) -> None:
     snapshots = vm.tree.all()
     lines = ['.encoding = "UTF-8"', f'snapshot.numSnapshots = "{len(snapshots)}"']
     if vm.tree.current is not None:
@@ -64,20 +47,16 @@ def write_snapshot_list(vm: VirtualMachine) -> None:
         lines.append(f'snapshot{number}.displayName = "{_quoted(snapshot.name)}"')
         if snapshot.parent is not None:
             lines.append(f'snapshot{number}.parent = "{snapshot.parent.id}"')
-    path = sibling(vm.live.files.vmPathName, ".vmsd")
+    path = file_paths.sibling(vm.live.files.vmPathName, ".vmsd")
     vm.vcenter.files.write(path, "\n".join([*lines, ""]).encode())
 
 
-def snapshot_data_path(vm: VirtualMachine, snapshot: Snapshot) -> str:
-    return sibling(vm.live.files.vmPathName, f"-Snapshot{snapshot.id}.vmsn")
-
-
-def plain_names(vm: VirtualMachine) -> list[str]:
+def plain_names(vm: Machine) -> list[str]:
     """The names of the VM's plain files, those of its snapshots included."""
     path = vm.live.files.vmPathName
-    paths = [path, nvram_path(vm.live)]
-    paths += [sibling(path, suffix) for suffix in (".vmsd", ".vmxf")]
-    paths += [snapshot_data_path(vm, snapshot) for snapshot in vm.tree.all()]
+    paths = [path, file_paths.nvram_path(vm.live)]
+    paths += [file_paths.sibling(path, suffix) for suffix in (".vmsd", ".vmxf")]
+    paths += [file_paths.snapshot_data_path(vm.live, snapshot.id) for snapshot in vm.tree.all()]
     return [datastore_files.name_of(known) for known in paths]
 
 

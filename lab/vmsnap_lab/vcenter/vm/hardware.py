@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The hardware a VM is born with, and the labels devices get."""
+"""The hardware of a new VM, and the labels devices get."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def default_devices(devices: list[Any]) -> list[Any]:
     pointing = Device.VirtualPointingDevice.DeviceBackingInfo(
         deviceName="", useAutoDetect=False, hostPointingDevice="autodetect"
     )
-    wanted = [
+    defaults = [
         Device.VirtualIDEController(key=200, busNumber=0),
         Device.VirtualIDEController(key=201, busNumber=1),
         Device.VirtualPS2Controller(key=buses.PS2, busNumber=0),
@@ -79,7 +79,7 @@ def default_devices(devices: list[Any]) -> list[Any]:
         ),
     ]
     present = {device.key for device in devices}
-    return [device for device in wanted if device.key not in present]
+    return [device for device in defaults if device.key not in present]
 
 
 def label(device: Any, others: list[Any]) -> str:

@@ -4,24 +4,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyVmomi import vim
 
 from vmsnap_lab.vcenter import datastore_files
-from vmsnap_lab.vcenter.vm import buses, files
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.vm.machine import VirtualMachine
+from vmsnap_lab.vcenter.vm import buses, file_paths
+from vmsnap_lab.vcenter.vm.machine import Machine
 
 Layout = vim.vm.FileLayoutEx
 _NO_MEMORY = -1  # key of the memory file of a snapshot without memory
 
 
 class _Files:
-    """Numbers files as they come up; each is listed once."""
+    """Numbers files in the order of their use; each is listed once."""
 
-    def __init__(self, vm: VirtualMachine) -> None:
+    def __init__(self, vm: Machine) -> None:
         self._vm = vm
         self._keys: dict[str, int] = {}
         self.entries: list[Any] = []
@@ -53,18 +51,20 @@ class _Files:
         return key
 
 
-def layout_ex(vm: VirtualMachine) -> Any:
+def layout_ex(vm: Machine) -> Any:
     listed = _Files(vm)
     path = vm.live.files.vmPathName
     listed.plain(path, "config")
-    listed.plain(files.nvram_path(vm.live), "nvram")
-    listed.plain(files.sibling(path, ".vmsd"), "snapshotList")
-    listed.plain(files.sibling(path, ".vmxf"), "extendedConfig")
+    listed.plain(file_paths.nvram_path(vm.live), "nvram")
+    listed.plain(file_paths.sibling(path, ".vmsd"), "snapshotList")
+    listed.plain(file_paths.sibling(path, ".vmxf"), "extendedConfig")
     disks = _disks(vm, vm.live, listed)
     snapshots = [
         Layout.SnapshotLayout(
             key=snapshot.ref,
-            dataKey=listed.plain(files.snapshot_data_path(vm, snapshot), "snapshotData"),
+            dataKey=listed.plain(
+                file_paths.snapshot_data_path(vm.live, snapshot.id), "snapshotData"
+            ),
             memoryKey=_NO_MEMORY,
             disk=_disks(vm, snapshot.frozen, listed),
         )
@@ -73,7 +73,7 @@ def layout_ex(vm: VirtualMachine) -> Any:
     return Layout(file=listed.entries, disk=disks, snapshot=snapshots, timestamp=vm.vcenter.now())
 
 
-def _disks(vm: VirtualMachine, config: Any, listed: _Files) -> list[Any]:
+def _disks(vm: Machine, config: Any, listed: _Files) -> list[Any]:
     """The chains of a configuration's disks, base first."""
     return [
         Layout.DiskLayout(
@@ -87,17 +87,17 @@ def _disks(vm: VirtualMachine, config: Any, listed: _Files) -> list[Any]:
     ]
 
 
-def _chain(vm: VirtualMachine, path: str) -> list[str]:
+def _chain(vm: Machine, path: str) -> list[str]:
     store = vm.vcenter.store
     return store.chain(path) if store.exists(path) else [path]
 
 
-def layout(vm: VirtualMachine) -> Any:
+def layout(vm: Machine) -> Any:
     """The older form, without sizes."""
     path = vm.live.files.vmPathName
     return vim.vm.FileLayout(
         configFile=[
-            datastore_files.name_of(files.sibling(path, suffix))
+            datastore_files.name_of(file_paths.sibling(path, suffix))
             for suffix in (".vmx", ".vmsd", ".vmxf")
         ],
         logFile=[],
@@ -109,29 +109,29 @@ def layout(vm: VirtualMachine) -> Any:
         ],
         snapshot=[
             vim.vm.FileLayout.SnapshotLayout(
-                key=snapshot.ref, snapshotFile=[files.snapshot_data_path(vm, snapshot)]
+                key=snapshot.ref, snapshotFile=[file_paths.snapshot_data_path(vm.live, snapshot.id)]
             )
             for snapshot in vm.tree.all()
         ],
     )
 
 
-def storage(vm: VirtualMachine) -> Any:
+def storage(vm: Machine) -> Any:
     """Space taken and still to be taken, per datastore."""
     taken: dict[str, int] = {}
     for path in vm.disk_files:
         if vm.vcenter.store.exists(path):
             name = datastore_files.split(path)[0]
             taken[name] = taken.get(name, 0) + vm.vcenter.store.size_on_datastore(path)
-    wanted: dict[str, int] = {}
+    provisioned: dict[str, int] = {}
     for disk in buses.disks(vm.live.hardware.device):
         name = datastore_files.split(disk.backing.fileName)[0]
-        wanted[name] = wanted.get(name, 0) + disk.capacityInBytes
+        provisioned[name] = provisioned.get(name, 0) + disk.capacityInBytes
     usage = [
         vim.vm.StorageInfo.UsageOnDatastore(
             datastore=datastore.ref,
             committed=taken.get(datastore.name, 0),
-            uncommitted=max(0, wanted.get(datastore.name, 0) - taken.get(datastore.name, 0)),
+            uncommitted=max(0, provisioned.get(datastore.name, 0) - taken.get(datastore.name, 0)),
             unshared=taken.get(datastore.name, 0),
         )
         for datastore in vm.datastore

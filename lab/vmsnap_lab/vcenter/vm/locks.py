@@ -6,20 +6,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from vmsnap_lab.vcenter import faults
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.vm.machine import VirtualMachine
+from vmsnap_lab.vcenter.vm.machine import Machine
 
 PATIENCE = 1.0  # seconds a client may need to go
 _STEP = 0.01
 _CLOSING = 30.0  # seconds a server may need to close a disk once its client has gone
 
 
-def check_closed(vm: VirtualMachine, paths: Iterable[str]) -> None:
-    """Raises FileLocked where one of the disk files stays open.
+def check_closed(vm: Machine, paths: Iterable[str]) -> None:
+    """Raises FileLocked if one of the disk files stays open.
 
     To be called without the simulation's lock, as it waits.
     """

@@ -61,16 +61,16 @@ def network_name(site: Site, device: Any) -> str:
 
 
 def _address(device: Any, index: int) -> None:
-    given: Optional[str] = device.macAddress or None
-    if given is not None and _MAC.fullmatch(given) is None:
+    address: Optional[str] = device.macAddress or None
+    if address is not None and _MAC.fullmatch(address) is None:
         raise vim.fault.InvalidDeviceSpec(
             deviceIndex=index,
             property="virtualDeviceSpec.device.macAddress",
-            msg=f"Invalid configuration for device '{index}': {given} is no MAC address.",
+            msg=f"Invalid configuration for device '{index}': {address} is no MAC address.",
         )
-    if given is None or (device.addressType or "").lower() == "generated":
+    if address is None or (device.addressType or "").lower() == "generated":
         device.addressType = "assigned"
         tail = [random.randrange(0x80, 0xC0), random.randrange(256), random.randrange(256)]
-        given = _ASSIGNED + "".join(f":{byte:02x}" for byte in tail)
-    device.macAddress = given.lower()
+        address = _ASSIGNED + "".join(f":{byte:02x}" for byte in tail)
+    device.macAddress = address.lower()
     device.addressType = device.addressType or "manual"

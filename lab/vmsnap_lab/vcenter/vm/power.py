@@ -4,17 +4,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyVmomi import vim, vmodl
 
 from vmsnap_lab.vcenter import faults
 from vmsnap_lab.vcenter.vm import buses, locks, tracking
+from vmsnap_lab.vcenter.vm.machine import POWERED_OFF, Machine
 
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.vm.machine import VirtualMachine
-
-ON, OFF, SUSPENDED = "poweredOn", "poweredOff", "suspended"
+ON, OFF, SUSPENDED = "poweredOn", POWERED_OFF, "suspended"
 
 _EVENTS = {
     ON: (vim.event.VmPoweredOnEvent, "is powered on"),
@@ -23,25 +21,25 @@ _EVENTS = {
 }
 
 
-def check(vm: VirtualMachine, *allowed: str, wanted: str = "") -> None:
+def check(vm: Machine, *allowed: str, requested: str = "") -> None:
     """Raises InvalidPowerState unless the VM is in one of the states."""
     if vm.powerState not in allowed:
         raise vim.fault.InvalidPowerState(
             existingState=vm.powerState,
-            requestedState=wanted or allowed[0],
+            requestedState=requested or allowed[0],
             msg="The attempted operation cannot be performed in the current state "
             f"({vm.powerState}).",
         )
 
 
-def power_on(vm: VirtualMachine, *, user: str) -> None:
+def power_on(vm: Machine, *, user: str) -> None:
     """Raises InvalidPowerState, NotSupported (template), FileNotFound, FileLocked."""
-    check(vm, OFF, SUSPENDED, wanted=ON)
+    check(vm, OFF, SUSPENDED, requested=ON)
     locks.check_closed(vm, [disk.backing.fileName for disk in buses.disks(vm.live.hardware.device)])
     with vm.vcenter.lock:
         if vm.live.template:
             raise vmodl.fault.NotSupported(msg=f"{vm.name} is a template")
-        check(vm, OFF, SUSPENDED, wanted=ON)
+        check(vm, OFF, SUSPENDED, requested=ON)
         for disk in buses.disks(vm.live.hardware.device):
             if not vm.vcenter.store.exists(disk.backing.fileName):
                 raise faults.not_found(disk.backing.fileName)
@@ -49,19 +47,19 @@ def power_on(vm: VirtualMachine, *, user: str) -> None:
         settle(vm, ON, user=user)
 
 
-def power_off(vm: VirtualMachine, *, user: str) -> None:
+def power_off(vm: Machine, *, user: str) -> None:
     with vm.vcenter.lock:
-        check(vm, ON, SUSPENDED, wanted=OFF)
+        check(vm, ON, SUSPENDED, requested=OFF)
         settle(vm, OFF, user=user)
 
 
-def suspend(vm: VirtualMachine, *, user: str) -> None:
+def suspend(vm: Machine, *, user: str) -> None:
     with vm.vcenter.lock:
-        check(vm, ON, wanted=SUSPENDED)
+        check(vm, ON, requested=SUSPENDED)
         settle(vm, SUSPENDED, user=user)
 
 
-def reset(vm: VirtualMachine, *, user: str) -> None:
+def reset(vm: Machine, *, user: str) -> None:
     with vm.vcenter.lock:
         check(vm, ON)
         vm.boot_time = vm.vcenter.now()
@@ -73,7 +71,7 @@ def reset(vm: VirtualMachine, *, user: str) -> None:
         )
 
 
-def settle(vm: VirtualMachine, state: str, *, user: str) -> Any:
+def settle(vm: Machine, state: str, *, user: str) -> Any:
     """Enter a power state and log it; no checks."""
     vm.powerState = state
     vm.boot_time = vm.vcenter.now() if state == ON else None

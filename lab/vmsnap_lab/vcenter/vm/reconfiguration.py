@@ -5,29 +5,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyVmomi import vim, vmodl
 
 from vmsnap_lab.storage import StorageError
 from vmsnap_lab.vcenter import faults
-from vmsnap_lab.vcenter.snapshots import consolidation
+from vmsnap_lab.vcenter.services.call import Call
 from vmsnap_lab.vcenter.vm import (
     buses,
     config,
+    consolidation,
     devices,
+    disk_doors,
     disk_files,
     files,
     locks,
     power,
     tracking,
 )
+from vmsnap_lab.vcenter.vm.machine import Machine
 
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.soap.call import Call
-    from vmsnap_lab.vcenter.vm.machine import VirtualMachine
-
-Disk = vim.vm.device.VirtualDisk
+VirtualDisk = vim.vm.device.VirtualDisk
 Operation = vim.vm.device.VirtualDeviceSpec.Operation
 
 _PRIVILEGES = (
@@ -50,7 +49,7 @@ _PRIVILEGES = (
 )
 
 
-def check_privileges(call: Call, vm: VirtualMachine, spec: Any) -> None:
+def check_privileges(call: Call, vm: Machine, spec: Any) -> None:
     """What a spec needs depends on what is in it. Raises NoPermission."""
     for name, privilege in _PRIVILEGES:
         if getattr(spec, name) not in (None, []):
@@ -62,14 +61,14 @@ def check_privileges(call: Call, vm: VirtualMachine, spec: Any) -> None:
 
 def device_privileges(change: Any) -> Iterator[str]:
     """The privileges that one device change needs on the VM or its folder."""
-    if not isinstance(change.device, Disk):
+    if not isinstance(change.device, VirtualDisk):
         edit = change.operation == Operation.edit
         yield f"VirtualMachine.Config.{'EditDevice' if edit else 'AddRemoveDevice'}"
     elif change.operation == Operation.remove:
         yield "VirtualMachine.Config.RemoveDisk"
     elif change.operation == Operation.edit:
         yield "VirtualMachine.Config.DiskExtend"
-    elif isinstance(change.device.backing, Disk.RawDiskMappingVer1BackingInfo):
+    elif isinstance(change.device.backing, VirtualDisk.RawDiskMappingVer1BackingInfo):
         yield "VirtualMachine.Config.RawDevice"
     elif change.fileOperation is None:
         yield "VirtualMachine.Config.AddExistingDisk"
@@ -77,12 +76,12 @@ def device_privileges(change: Any) -> Iterator[str]:
         yield "VirtualMachine.Config.AddNewDisk"
 
 
-def reconfigure(vm: VirtualMachine, spec: Any, *, user: str) -> None:
+def reconfigure(vm: Machine, spec: Any, *, user: str) -> None:
     """All of a spec, or nothing of it.
 
     Raises ConcurrentAccess, InvalidArgument, InvalidName, DuplicateName, InvalidPowerState,
-    CpuHotPlugNotSupported, MemoryHotPlugNotSupported, InvalidDeviceSpec and its kin, FileFault
-    and its kin.
+    CpuHotPlugNotSupported, MemoryHotPlugNotSupported, InvalidDeviceSpec and FileFault with their
+    subclasses.
     """
     locks.check_closed(vm, _doomed(vm, spec))
     with vm.vcenter.lock:
@@ -105,7 +104,7 @@ def reconfigure(vm: VirtualMachine, spec: Any, *, user: str) -> None:
         if vm.powerState == power.OFF:
             _apply_tracking(vm)
         files.write_config(vm)
-        vm.vcenter.doors.sync(vm)
+        disk_doors.sync(vm)
         vm.vcenter.events.post(
             vim.event.VmReconfiguredEvent(template=bool(new.template), configSpec=spec),
             f"Reconfigured {vm.name}",
@@ -114,8 +113,8 @@ def reconfigure(vm: VirtualMachine, spec: Any, *, user: str) -> None:
         )
 
 
-def _doomed(vm: VirtualMachine, spec: Any) -> Iterator[str]:
-    """Files of disks that the spec wants destroyed."""
+def _doomed(vm: Machine, spec: Any) -> Iterator[str]:
+    """Files of disks that the spec destroys."""
     for change in spec.deviceChange:
         if change.operation == Operation.remove and change.fileOperation is not None:
             disk = buses.find(buses.disks(vm.live.hardware.device), change.device.key)
@@ -123,7 +122,7 @@ def _doomed(vm: VirtualMachine, spec: Any) -> Iterator[str]:
                 yield disk.backing.fileName
 
 
-def _check(vm: VirtualMachine, spec: Any) -> None:
+def _check(vm: Machine, spec: Any) -> None:
     live = vm.live
     if spec.changeVersion and spec.changeVersion != live.changeVersion:
         raise vim.fault.ConcurrentAccess(
@@ -150,15 +149,15 @@ def _check(vm: VirtualMachine, spec: Any) -> None:
         power.check(vm, power.OFF)
 
 
-def _apply_tracking(vm: VirtualMachine) -> None:
+def _apply_tracking(vm: Machine) -> None:
     try:
         tracking.apply(vm)
     except StorageError as error:
         raise faults.from_storage(error, vm.live.files.vmPathName) from error
 
 
-def _drop_disks(vm: VirtualMachine, old: Any, plan: disk_files.FilePlan) -> None:
-    """Let go of the files of disks that were taken away, or delete them."""
+def _drop_disks(vm: Machine, old: Any, plan: disk_files.FilePlan) -> None:
+    """Release the files of disks that were removed, or delete them."""
     for device in old.hardware.device:
         if getattr(device.backing, "fileName", None) in plan.release:
             vm.release(device)

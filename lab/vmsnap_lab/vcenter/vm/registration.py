@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """Registering VMs, taking them out of the inventory, destroying them.
 
-A VM that leaves the inventory is kept aside under the path of its configuration file, with
+A VM that leaves the inventory is kept under the path of its configuration file, with
 its configuration and its snapshots, and comes back from there: configuration files are written
 for people to look at, and never read. So only what this vCenter had before can be registered.
 """
@@ -10,19 +10,18 @@ for people to look at, and never read. So only what this vCenter had before can 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from pyVmomi import vim, vmodl
 
 from vmsnap_lab.storage import StorageError
-from vmsnap_lab.vcenter import datastore_files, faults
-from vmsnap_lab.vcenter.inventory import entity, names
-from vmsnap_lab.vcenter.snapshots.tree import Snapshot, SnapshotTree
-from vmsnap_lab.vcenter.vm import files, locks, machine, power
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.inventory.compute import HostSystem, ResourcePool
-    from vmsnap_lab.vcenter.vm.folder import VmFolder
+from vmsnap_lab.vcenter import datastore_files, entity, entity_names, faults
+from vmsnap_lab.vcenter.inventory.compute import HostSystem, ResourcePool
+from vmsnap_lab.vcenter.inventory.folders import VmFolder
+from vmsnap_lab.vcenter.vm import disk_doors, files, locks, power
+from vmsnap_lab.vcenter.vm.machine import Machine
+from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot, SnapshotTree
+from vmsnap_lab.vcenter.vm.virtual_machine import VirtualMachine
 
 
 @dataclass
@@ -35,7 +34,7 @@ class Shelved:
     needs_consolidation: bool
 
 
-def unregister(vm: machine.VirtualMachine, *, user: str) -> None:
+def unregister(vm: Machine, *, user: str) -> None:
     """Raises InvalidPowerState unless the VM is off."""
     with vm.vcenter.lock:
         power.check(vm, power.OFF)
@@ -54,7 +53,7 @@ def register(
     host: Optional[HostSystem],
     *,
     user: str,
-) -> machine.VirtualMachine:
+) -> VirtualMachine:
     """The VM of a configuration file, under new ids for itself and its snapshots.
 
     Raises InvalidDatastore, FileNotFound, AlreadyExists, DuplicateName, InvalidName,
@@ -72,11 +71,11 @@ def register(
             raise vmodl.fault.NotSupported(
                 msg=f"The simulation only registers what it had before, and not {path}"
             )
-        escaped = names.checked(name or shelved.live.name)
+        escaped = entity_names.checked(name or shelved.live.name)
         entity.check_free(folder, escaped)
         del vcenter.shelf[path]
         owner = pool.owner if pool is not None else _any_owner(folder)
-        vm = machine.VirtualMachine(
+        vm = VirtualMachine(
             vcenter,
             vcenter.vm_moid(),
             escaped,
@@ -90,7 +89,7 @@ def register(
         _adopt(vm, shelved.tree)
         vm.set_template(as_template, pool)
         files.write_config(vm)
-        vcenter.doors.sync(vm)
+        disk_doors.sync(vm)
         vcenter.events.post(
             vim.event.VmRegisteredEvent(template=as_template),
             f"Registered {vm.name}",
@@ -100,7 +99,7 @@ def register(
         return vm
 
 
-def destroy(vm: machine.VirtualMachine, *, user: str) -> None:
+def destroy(vm: Machine, *, user: str) -> None:
     """Delete a VM with its files. Raises InvalidPowerState, FileLocked."""
     power.check(vm, power.OFF)
     locks.check_closed(vm, sorted(vm.disk_files))
@@ -115,7 +114,7 @@ def destroy(vm: machine.VirtualMachine, *, user: str) -> None:
         vm.vcenter.files.delete_folder_if_empty(folder)
 
 
-def _delete_disks(vm: machine.VirtualMachine) -> None:
+def _delete_disks(vm: Machine) -> None:
     """Leaves first. What others build on stays on the datastore."""
     store = vm.vcenter.store
     left = {path for path in vm.disk_files if store.exists(path)}
@@ -131,7 +130,7 @@ def _delete_disks(vm: machine.VirtualMachine) -> None:
             left.discard(path)
 
 
-def _leave(vm: machine.VirtualMachine, user: str) -> None:
+def _leave(vm: Machine, user: str) -> None:
     vm.vcenter.events.post(
         vim.event.VmRemovedEvent(template=bool(vm.live.template)),
         f"Removed {vm.name}",
@@ -142,10 +141,10 @@ def _leave(vm: machine.VirtualMachine, user: str) -> None:
         vm.vcenter.objects.remove(snapshot)
     vm.leave_folder()
     vm.vcenter.objects.remove(vm)
-    vm.vcenter.doors.close(vm)
+    vm.vcenter.doors.close(vm.moid)
 
 
-def _adopt(vm: machine.VirtualMachine, old: SnapshotTree) -> None:
+def _adopt(vm: Machine, old: SnapshotTree) -> None:
     """The same tree, as objects of the VM that was registered."""
     vm.tree = SnapshotTree.continuing(old)
     anew: dict[Snapshot, Snapshot] = {}

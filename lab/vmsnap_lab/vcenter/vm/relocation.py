@@ -4,21 +4,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyVmomi import vim, vmodl
 
 from vmsnap_lab.storage import StorageError
-from vmsnap_lab.vcenter import datastore_files, faults
-from vmsnap_lab.vcenter.inventory import entity
-from vmsnap_lab.vcenter.vm import buses, files, power
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.vm.machine import VirtualMachine
+from vmsnap_lab.vcenter import datastore_files, entity, faults
+from vmsnap_lab.vcenter.inventory.datastores import datastore_of
+from vmsnap_lab.vcenter.vm import buses, disk_doors, files, power
+from vmsnap_lab.vcenter.vm.machine import Machine
 
 
-def check_enabled(vm: VirtualMachine) -> None:
-    """Raises MethodDisabled where VDDK's PrepareForAccess was called and EndAccess was not."""
+def check_enabled(vm: Machine) -> None:
+    """Raises MethodDisabled if VDDK's PrepareForAccess was called and EndAccess was not."""
     if vm.migration_disabled_by:
         source = vm.migration_disabled_by[0]
         raise vim.fault.MethodDisabled(
@@ -26,7 +24,7 @@ def check_enabled(vm: VirtualMachine) -> None:
         )
 
 
-def relocate(vm: VirtualMachine, spec: Any, *, user: str) -> None:
+def relocate(vm: Machine, spec: Any, *, user: str) -> None:
     """Raises NotSupported, InvalidDatastore, FileLocked, InvalidArgument.
 
     Not simulated: moving between vCenters, changing the format of disks or devices on the way.
@@ -50,11 +48,11 @@ def relocate(vm: VirtualMachine, spec: Any, *, user: str) -> None:
         if moves and vm.vcenter.habits.relocate_resets_tracking:
             _reset_tracking(vm)
         files.write_config(vm)
-        vm.vcenter.doors.sync(vm)
+        disk_doors.sync(vm)
         _log(vm, source, user)
 
 
-def _move_disks(vm: VirtualMachine, paths: list[str], datastore: str) -> None:
+def _move_disks(vm: Machine, paths: list[str], datastore: str) -> None:
     targets = {
         path: datastore_files.join(datastore, datastore_files.split(path)[1]) for path in paths
     }
@@ -76,7 +74,7 @@ def _check_supported(spec: Any) -> None:
             raise vmodl.fault.NotSupported(msg=f"The simulation does not have spec.{name}")
 
 
-def _moves(vm: VirtualMachine, spec: Any) -> dict[str, set[str]]:
+def _moves(vm: Machine, spec: Any) -> dict[str, set[str]]:
     """Which disk files go to which datastore."""
     targets: dict[str, str] = {}  # file, datastore
     if spec.datastore is not None:
@@ -99,13 +97,13 @@ def _moves(vm: VirtualMachine, spec: Any) -> dict[str, set[str]]:
     return moves
 
 
-def _family(vm: VirtualMachine, path: str) -> list[str]:
+def _family(vm: Machine, path: str) -> list[str]:
     """All files that share a base disk with a leaf."""
     base = vm.vcenter.store.chain(path)[-1]
     return [known for known in vm.disk_files if vm.vcenter.store.chain(known)[-1] == base]
 
 
-def _move_home(vm: VirtualMachine, datastore: str) -> None:
+def _move_home(vm: Machine, datastore: str) -> None:
     old = vm.live.files.vmPathName
     source, inner = datastore_files.split(old)
     if source == datastore:
@@ -119,7 +117,7 @@ def _move_home(vm: VirtualMachine, datastore: str) -> None:
     vm.vcenter.files.delete_folder_if_empty(home)
 
 
-def _move_in_inventory(vm: VirtualMachine, spec: Any, folder: Any) -> None:
+def _move_in_inventory(vm: Machine, spec: Any, folder: Any) -> None:
     if spec.host is not None:
         vm.host = vm.vcenter.objects.find(spec.host)
     if spec.pool is not None:
@@ -130,15 +128,15 @@ def _move_in_inventory(vm: VirtualMachine, spec: Any, folder: Any) -> None:
         folder.add(vm)
 
 
-def _reset_tracking(vm: VirtualMachine) -> None:
+def _reset_tracking(vm: Machine) -> None:
     for disk in buses.disks(vm.live.hardware.device):
         if vm.vcenter.store.change_id(disk.backing.fileName) is not None:
             vm.vcenter.store.reset_tracking(disk.backing.fileName)
 
 
-def _source(vm: VirtualMachine) -> dict[str, Any]:
-    """The fields in which events tell where a VM came from."""
-    datastore = vm.vcenter.datastore_of(vm.live.files.vmPathName)
+def _source(vm: Machine) -> dict[str, Any]:
+    """The fields of events for the place that a VM came from."""
+    datastore = datastore_of(vm.vcenter, vm.live.files.vmPathName)
     datacenter = entity.datacenter_of(vm)
     return {
         "sourceHost": vim.event.HostEventArgument(name=vm.host.name, host=vm.host.ref),
@@ -151,7 +149,7 @@ def _source(vm: VirtualMachine) -> dict[str, Any]:
     }
 
 
-def _log(vm: VirtualMachine, source: dict[str, Any], user: str) -> None:
+def _log(vm: Machine, source: dict[str, Any], user: str) -> None:
     """A running VM migrates, one that is off is relocated."""
     running = vm.powerState == power.ON
     kind = vim.event.VmMigratedEvent if running else vim.event.VmRelocatedEvent

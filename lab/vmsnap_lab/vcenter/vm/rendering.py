@@ -5,19 +5,18 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyVmomi import vim
 
+from vmsnap_lab.vcenter.inventory.datastores import datastore_of
 from vmsnap_lab.vcenter.vm import buses
+from vmsnap_lab.vcenter.world import World
 
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.vcenter import VCenter
-
-Disk = vim.vm.device.VirtualDisk
+VirtualDisk = vim.vm.device.VirtualDisk
 
 
-def rendered(vcenter: VCenter, moid: str, config: Any) -> Any:
+def rendered(vcenter: World, moid: str, config: Any) -> Any:
     """A configuration with what only the storage knows of its disks.
 
     `moid` is the VM's. The configuration itself stays as it is.
@@ -25,11 +24,11 @@ def rendered(vcenter: VCenter, moid: str, config: Any) -> Any:
     shown = copy.copy(config)
     shown.hardware = copy.copy(config.hardware)
     shown.hardware.device = [
-        _disk(vcenter, moid, device) if isinstance(device, Disk) else device
+        _disk(vcenter, moid, device) if isinstance(device, VirtualDisk) else device
         for device in config.hardware.device
     ]
     datastores = {
-        vcenter.datastore_of(disk.backing.fileName) for disk in buses.disks(config.hardware.device)
+        datastore_of(vcenter, disk.backing.fileName) for disk in buses.disks(config.hardware.device)
     }
     shown.datastoreUrl = [
         vim.vm.ConfigInfo.DatastoreUrlPair(name=datastore.name, url=datastore.url)
@@ -38,14 +37,14 @@ def rendered(vcenter: VCenter, moid: str, config: Any) -> Any:
     return shown
 
 
-def _disk(vcenter: VCenter, moid: str, device: Any) -> Any:
+def _disk(vcenter: World, moid: str, device: Any) -> Any:
     shown = copy.copy(device)
     shown.backing = chain(vcenter, device.backing)
     shown.diskObjectId = f"{moid.rpartition('-')[2]}-{device.key}"
     return shown
 
 
-def chain(vcenter: VCenter, backing: Any) -> Any:
+def chain(vcenter: World, backing: Any) -> Any:
     """The backing of a disk with its parents, each with its change id."""
     store = vcenter.store
     leaf = vcenter.disk_path(backing.fileName)
@@ -55,7 +54,7 @@ def chain(vcenter: VCenter, backing: Any) -> Any:
     for path in reversed(store.chain(leaf)):
         link = copy.copy(backing)
         link.fileName = path
-        link.datastore = vcenter.datastore_of(path).ref
+        link.datastore = datastore_of(vcenter, path).ref
         link.changeId = store.change_id(path)
         link.parent = shown
         if hasattr(link, "thinProvisioned") and shown is not None:

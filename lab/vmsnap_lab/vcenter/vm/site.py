@@ -5,22 +5,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from pyVmomi import vim
 
 from vmsnap_lab.vcenter import datastore_files, faults
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.inventory.datacenters import Datacenter
-    from vmsnap_lab.vcenter.vcenter import VCenter
+from vmsnap_lab.vcenter.inventory.datacenters import Datacenter
+from vmsnap_lab.vcenter.world import World
 
 
 @dataclass
 class Site:
     """home: folder of the configuration file, `[datastore1] vm`. base: its name, `vm`."""
 
-    vcenter: VCenter
+    vcenter: World
     datacenter: Optional[Datacenter]
     home: str
     base: str
@@ -39,7 +37,7 @@ class Site:
         return self.datastore(datastore_files.split(path)[0])
 
     def check_space(self, path: str) -> None:
-        """Raises NoDiskSpace where the habits say that the datastore is full."""
+        """Raises NoDiskSpace if the habits make the datastore a full one."""
         if datastore_files.split(path)[0] in self.vcenter.habits.full_datastores:
             raise faults.no_space(path)
 

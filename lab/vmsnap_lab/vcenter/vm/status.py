@@ -4,17 +4,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyVmomi import vim
 
 from vmsnap_lab.vcenter.vm import buses, layout, nics, power
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.vm.machine import VirtualMachine
+from vmsnap_lab.vcenter.vm.machine import Machine
 
 
-def capability(vm: VirtualMachine) -> Any:
+def capability(vm: Machine) -> Any:
     return vim.vm.Capability(
         snapshotOperationsSupported=not vm.live.template,
         multipleSnapshotsSupported=True,
@@ -35,7 +33,7 @@ def capability(vm: VirtualMachine) -> Any:
     )
 
 
-def runtime(vm: VirtualMachine) -> Any:
+def runtime(vm: Machine) -> Any:
     return vim.vm.RuntimeInfo(
         host=vm.host.ref,
         connectionState="connected",
@@ -52,7 +50,7 @@ def runtime(vm: VirtualMachine) -> Any:
     )
 
 
-def guest(vm: VirtualMachine) -> Any:
+def guest(vm: Machine) -> Any:
     running = vm.powerState == power.ON
     return vim.vm.GuestInfo(
         toolsStatus="toolsOk" if running else "toolsNotRunning",
@@ -64,7 +62,7 @@ def guest(vm: VirtualMachine) -> Any:
     )
 
 
-def summary(vm: VirtualMachine) -> Any:
+def summary(vm: Machine) -> Any:
     live = vm.live
     devices = live.hardware.device
     storage = layout.storage(vm)

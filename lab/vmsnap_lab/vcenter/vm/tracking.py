@@ -9,31 +9,29 @@ Tracking").
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyVmomi import vim
 
 from vmsnap_lab.vcenter.vm import buses, disk_devices
 from vmsnap_lab.vcenter.vm.config import option, with_options
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.vm.machine import VirtualMachine
+from vmsnap_lab.vcenter.vm.machine import Machine
 
 
-def apply(vm: VirtualMachine) -> None:
-    """Start or stop tracking on the leaf of every disk as the configuration says."""
+def apply(vm: Machine) -> None:
+    """Start or stop tracking on the leaf of every disk by the configuration."""
     store = vm.vcenter.store
     for device in buses.disks(vm.live.hardware.device):
         path = device.backing.fileName
-        wanted = is_wanted(vm.live, device)
+        enabled = is_enabled(vm.live, device)
         tracked = store.change_id(path) is not None
-        if wanted and not tracked:
+        if enabled and not tracked:
             store.enable_tracking(path)
-        elif tracked and not wanted:
+        elif tracked and not enabled:
             store.disable_tracking(path)
 
 
-def is_wanted(config: Any, device: Any) -> bool:
+def is_enabled(config: Any, device: Any) -> bool:
     """Whether a disk is to be tracked: the VM's setting, its own, and what its kind allows."""
     if not config.changeTrackingEnabled or disk_devices.is_physical_rdm(device):
         return False

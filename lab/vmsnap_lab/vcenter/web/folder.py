@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import html
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 from urllib.parse import quote, urlencode
 
 from pyVmomi import vim, vmodl
 
 from vmsnap_lab.storage import StorageError
 from vmsnap_lab.vcenter import datastore_files
-from vmsnap_lab.vcenter.services.file_manager import PRIVILEGE
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.vcenter import VCenter
+from vmsnap_lab.vcenter.inventory.file_manager import PRIVILEGE
+from vmsnap_lab.vcenter.vcenter import VCenter
 
 BROWSE = "Datastore.Browse"
 
@@ -83,9 +81,9 @@ def _answer(
         return Reply(HTTPStatus.NOT_FOUND, f"There is no datastore {name}".encode())
     path = datastore_files.join(name, inner)
     listing = method in ("GET", "HEAD") and vcenter.files.is_folder(path)
-    wanted = BROWSE if listing else PRIVILEGE
-    if not vcenter.authorization.has(user, wanted, datastore):
-        return Reply(HTTPStatus.FORBIDDEN, f"{wanted} is missing".encode())
+    privilege = BROWSE if listing else PRIVILEGE
+    if not vcenter.authorization.has(user, privilege, datastore):
+        return Reply(HTTPStatus.FORBIDDEN, f"{privilege} is missing".encode())
     if listing:
         return _folder(vcenter, path, query)
     return _file(vcenter, method, path, body)
@@ -113,7 +111,7 @@ def _folder(vcenter: VCenter, path: str, query: dict[str, str]) -> Reply:
 
 
 def _listing(entries: list[Any]) -> Reply:
-    """An index page: names and where they lead."""
+    """An index page: names with links."""
     rows = "".join(
         f'<tr><td><a href="{html.escape(target if target.startswith("/") else "/folder?" + target)}">'
         f"{html.escape(name)}</a></td></tr>"

@@ -9,16 +9,14 @@ import binascii
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from pyVmomi import VmomiSupport
 
-from vmsnap_lab.vcenter.soap.call import Caller
+from vmsnap_lab.vcenter.services.call import Caller
+from vmsnap_lab.vcenter.vcenter import VCenter
 from vmsnap_lab.vcenter.web import folder
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.vcenter import VCenter
 
 SDK, VERSIONS, FOLDER = "/sdk", "/sdk/vimServiceVersions.xml", "/folder"
 COOKIE = "vmware_soap_session"
@@ -44,7 +42,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         caller = Caller(self.client_address[0], self.headers.get("User-Agent", ""))
         try:
-            answer = self._vcenter.dispatcher.answer(
+            answer = self.server.dispatcher.answer(
                 body, self.headers.get("SOAPAction", ""), self._cookie(), caller
             )
         except ConnectionError:
@@ -110,7 +108,7 @@ class Handler(BaseHTTPRequestHandler):
         return cookies[COOKIE].value if COOKIE in cookies else ""
 
     def _body(self) -> Optional[bytes]:
-        """The body of the request; None where it was refused already."""
+        """The body of the request; None if it was refused already."""
         length = self.headers.get("Content-Length", "")
         if not length.isdigit() or int(length) > LARGEST_BODY:
             self.close_connection = True

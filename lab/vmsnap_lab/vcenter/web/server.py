@@ -11,12 +11,11 @@ import ssl
 import sys
 import threading
 from http.server import ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
+from vmsnap_lab.vcenter.soap.dispatch import Dispatcher
+from vmsnap_lab.vcenter.vcenter import VCenter
 from vmsnap_lab.vcenter.web.handler import Handler
-
-if TYPE_CHECKING:
-    from vmsnap_lab.vcenter.vcenter import VCenter
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +31,14 @@ class _Listener(ThreadingHTTPServer):
 
     def __init__(self, port: int, context: ssl.SSLContext, vcenter: VCenter) -> None:
         self.vcenter = vcenter
+        self.dispatcher = Dispatcher(vcenter)
         self._context = context
         self._connections: set[Any] = set()
         self._lock = threading.Lock()
         super().__init__((ADDRESS, port), Handler)
 
     def server_bind(self) -> None:
-        """Without asking for the name of the address: a bare system has nobody who knows it."""
+        """Without a look-up of the address' name, which fails on a bare system."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = ADDRESS, self.server_address[1]
 
@@ -73,7 +73,7 @@ class _Listener(ThreadingHTTPServer):
                 continue  # gone already
 
 
-class Server:
+class WebServer:
     """start and stop may be called again and again; the port stays the same."""
 
     def __init__(self, vcenter: VCenter, context: ssl.SSLContext, port: int = 0) -> None:
@@ -85,7 +85,7 @@ class Server:
         self.port = port
 
     def start(self) -> None:
-        """Raises OSError where the port is taken."""
+        """Raises OSError if the port is taken."""
         if self._listener is not None:
             return
         self._listener = _Listener(self.port, self._context, self._vcenter)

@@ -19,7 +19,7 @@ struct Disk {
   bool lost; /* idle for too long: nothing works any more */
   uint64_t links;
   char *transport;
-  char *parent; /* NULL where there is none */
+  char *parent; /* or NULL */
   char *uuid;
 };
 

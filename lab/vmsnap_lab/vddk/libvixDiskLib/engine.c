@@ -28,11 +28,11 @@ typedef struct Task {
 } Task;
 
 struct Engine {
-  struct nbd_handle *nbd; /* NULL where there is a file */
+  struct nbd_handle *nbd; /* NULL if there is a file */
   PlainFile *file;
   Ledger *ledger;
   uint64_t size;
-  int wake; /* an eventfd: there is something to do besides what the socket tells */
+  int wake; /* an eventfd: there is something to do besides the socket's events */
   pthread_t thread;
   pthread_mutex_t lock; /* of what follows; never held while libnbd is called */
   pthread_cond_t idle;
@@ -90,7 +90,7 @@ end(Task *task, VixError result)
     wake(engine);
 }
 
-/* Called by libnbd, with its lock held: only take note. */
+/* Called by libnbd, with its lock held: only note it. */
 static int
 complete(void *data, int *error)
 {
@@ -137,7 +137,7 @@ finish(Engine *engine, Task *task)
 {
   if (task->result != VIX_OK)
     count(&engine->ledger->failures, 1);
-  /* Before the callback: whoever waits for it may make the next request at once. */
+  /* Before the callback: a caller who waits for it may make the next request at once. */
   __atomic_fetch_sub(&engine->ledger->in_flight, 1, __ATOMIC_RELAXED);
   task->operation.callback(task->operation.data, task->result);
   free(task);
@@ -183,7 +183,7 @@ serve_socket(Engine *engine, int timeout)
   if (polled[0].revents) {
     uint64_t taken;
     ssize_t got = read(engine->wake, &taken, sizeof taken);
-    (void)got; /* nothing there: somebody else was faster */
+    (void)got; /* nothing there: another thread was faster */
   }
   /* A request may have moved the connection on since: then libnbd ignores what does not fit. */
   if (polled[1].revents & (POLLIN | POLLHUP | POLLERR))
@@ -222,7 +222,7 @@ connect_to(const char *socket)
 
   if (!nbd)
     return NULL;
-  /* Nobody looks at what a read that failed has left in the buffer. */
+  /* The buffer of a failed read is not used. */
   if (nbd_set_pread_initialize(nbd, false) == 0 && nbd_add_meta_context(nbd, DEPTH) == 0 &&
       nbd_connect_unix(nbd, socket) == 0 && nbd_can_meta_context(nbd, DEPTH) == 1)
     return nbd;
@@ -287,7 +287,7 @@ engine_stop(Engine *engine)
   wake(engine);
   pthread_join(engine->thread, NULL);
   if (engine->nbd)
-    nbd_shutdown(engine->nbd, 0); /* fails where the connection is lost already */
+    nbd_shutdown(engine->nbd, 0); /* fails if the connection is lost already */
   release(engine);
 }
 

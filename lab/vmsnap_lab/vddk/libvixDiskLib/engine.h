@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
  * SPDX-License-Identifier: AGPL-3.0-only
  */
-/* One NBD connection, or a plain file, and the thread that serves it: requests are sent by whoever
- * makes them and complete on that thread, or on one of the file's, as VDDK's do.
+/* One NBD connection, or a plain file, and the thread that serves it: requests are sent by the thread
+ * that makes them and complete on the serving one, or on one of the file's, as VDDK's do.
  */
 #ifndef LAB_ENGINE_H
 #define LAB_ENGINE_H
@@ -16,7 +16,7 @@ typedef struct Engine Engine;
 
 typedef enum { OP_READ, OP_WRITE, OP_FLUSH, OP_STATUS } Kind;
 
-/* Whoever asks for OP_STATUS gets extents here: lengths in bytes, allocated or not. */
+/* The extents of OP_STATUS: lengths in bytes, allocated or not. */
 typedef void StatusCB(void *data, uint64_t length, bool allocated);
 
 typedef struct {
@@ -31,7 +31,7 @@ typedef struct {
   void *data;
 } Operation;
 
-/* Open `file`, or where that is NULL connect to an NBD server at a unix socket; NULL where it cannot
+/* Open `file`, or if that is NULL connect to an NBD server at a unix socket; NULL if it cannot
  * be opened or the server turns us away.
  */
 Engine *engine_start(const char *socket, const char *file, bool writable, Ledger *ledger);

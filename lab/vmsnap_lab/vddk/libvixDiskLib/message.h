@@ -35,14 +35,14 @@ void request_add(Request *request, const char *name, const char *text);
 void request_add_number(Request *request, const char *name, uint64_t number);
 
 /* Send a request and wait for the answer, which is logged. Returns the answer's error, or
- * VIX_E_CANNOT_CONNECT_TO_HOST where the lab is gone.
+ * VIX_E_CANNOT_CONNECT_TO_HOST if the lab is gone.
  */
 VixError lab_ask(int socket, Request *request, Answer *answer);
-/* NULL where the answer has no such field. Lives as long as the answer. */
+/* NULL if the answer has no such field. Lives as long as the answer. */
 const char *answer_text(const Answer *answer, const char *name);
 uint64_t answer_number(const Answer *answer, const char *name);
 
-/* A connection to the lab whose address is in libdir; -1 where there is none. */
+/* A connection to the lab whose address is in libdir; -1 if there is none. */
 int lab_connect(const char *libdir);
 
 #endif

@@ -10,7 +10,7 @@
 
 #include "vixdisklib.h"
 
-/* A failure to come: after `skip` more calls, `times` calls in a row fail with `error`. */
+/* A future failure: after `skip` more calls, `times` calls in a row fail with `error`. */
 typedef struct {
   int64_t skip;
   int64_t times;
@@ -38,7 +38,7 @@ typedef struct {
   uint64_t write_error; /* set by the lab: writing this disk fails with it */
 } Ledger;
 
-/* Map a file of the lab; NULL where that fails. */
+/* Map a file of the lab; NULL if that fails. */
 void *page_map(const char *path);
 void page_unmap(void *page);
 

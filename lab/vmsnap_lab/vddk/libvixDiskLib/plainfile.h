@@ -20,7 +20,7 @@ typedef struct Job {
   struct Job *next;
 } Job;
 
-/* NULL where the file cannot be opened. */
+/* NULL if the file cannot be opened. */
 PlainFile *plainfile_open(const char *path, bool writable);
 /* Nothing may be under way any more. */
 void plainfile_close(PlainFile *file);

@@ -45,7 +45,7 @@ check_write(struct Disk *disk)
   return disk->writable ? disk->ledger->write_error : VIX_E_FILE_READ_ONLY;
 }
 
-/* What the server answers, since it does not look at data: VIX_OK, or an error to come. */
+/* What the server answers, since it does not look at data: VIX_OK, or a future error. */
 static VixError
 server_error(Failure *failure)
 {

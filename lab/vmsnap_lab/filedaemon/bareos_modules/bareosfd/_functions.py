@@ -64,7 +64,7 @@ def _text(value: Any) -> Optional[str]:
 
 
 def _answers_brc(function: Callable[..., int]) -> Callable[..., int]:
-    """Functions that answer with a bRC do so for a bad argument, too, and leave its exception behind."""
+    """Functions that return a bRC also do so for a bad argument, with the exception left behind."""
 
     @functools.wraps(function)
     def checked(*arguments: Any) -> int:
@@ -80,7 +80,7 @@ def _answers_brc(function: Callable[..., int]) -> Callable[..., int]:
 
 
 def GetValue(variable: int, /) -> Any:
-    """A value of the job, None where there is none."""
+    """A value of the job, or None."""
     variable = _int(variable)
     return _core().get_value(variable)
 
@@ -170,7 +170,7 @@ def _change_fileset(function: str, item: Optional[str]) -> int:
 
 @_answers_brc
 def CheckChanges(packet: _packets.SavePacket, /) -> int:
-    """bRC_OK: to be saved; bRC_Seen: unchanged. As in Bareos the packet's times are not looked at."""
+    """bRC_OK: to be saved; bRC_Seen: unchanged. As in Bareos the packet's times are ignored."""
     return _core().check_changes(packet)
 
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """The packets that travel between the file daemon and a plugin.
 
-Deviation: the real ones print every member in a form of their own; here repr() shows name=value pairs.
+Deviation: the real ones print every member in a form of their own; here repr() has name=value.
 """
 
 from __future__ import annotations
@@ -65,6 +65,11 @@ def make(kind: type[_PacketType], **values: Any) -> _PacketType:
     return packet
 
 
+def values_of(packet: Packet) -> dict[str, Any]:
+    """The values of all members, by name."""
+    return dict(packet._values)
+
+
 def _members(cls: type) -> dict[str, Member]:
     return {
         name: member
@@ -75,7 +80,7 @@ def _members(cls: type) -> dict[str, Member]:
 
 
 class StatPacket(Packet):
-    """What stat() tells of a file; sizes in bytes, times in whole seconds."""
+    """The fields of stat(); sizes in bytes, times in whole seconds."""
 
     __slots__ = ()
     st_dev = Integer(32, signed=False)
@@ -129,7 +134,7 @@ class SavePacket(Packet):
 
 
 class RestorePacket(Packet):
-    """One file of a restore. It does not tell which job the file comes from."""
+    """One file of a restore. It has nothing about the job that the file comes from."""
 
     __slots__ = ()
     stream = Integer()

@@ -1,0 +1,13 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""The whole disk is sent, without a base."""
+
+from __future__ import annotations
+
+from bareos_vmsnap.fd.methods.edge import DiskEdge, Reading
+from bareos_vmsnap.tree.ladder import Rung
+
+
+def find(edge: DiskEdge, rung: Rung) -> Reading:
+    """The mover leaves out what its server calls a hole."""
+    return Reading(rung, (), edge.disk.capacity)
