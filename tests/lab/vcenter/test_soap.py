@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import http.client
 import ssl
+import threading
 import time
 from typing import Any
 
@@ -15,7 +16,7 @@ from pyVmomi import SoapStubAdapter, vim, vmodl
 
 from vmsnap_lab.lab import Lab
 
-from .client import Client, service, vm_of
+from .client import Client, service, vm_of, wait
 
 ENVELOPE = (
     '<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" '
@@ -175,3 +176,22 @@ def test_a_simple_call_is_fast(client: Client) -> None:
         taken.append(time.perf_counter() - started)
     assert (time.process_time() - worked) / 200 < 0.005
     assert sorted(taken)[50] < 0.03
+
+
+def test_somebody_acts_before_calls(lab: Lab, client: Client) -> None:
+    guest, vm = client.vm()
+    met = []
+    acting = threading.Lock()
+
+    def act(method: str, session: Any) -> None:
+        if acting.acquire(blocking=False):  # not before its own calls
+            met.append(method)
+            assert vm.name
+            acting.release()
+
+    lab.habits.before_call = act
+    assert vm.runtime.powerState == "poweredOff"
+    wait(vm.CreateSnapshot_Task("s", None, False, False))
+    lab.habits.before_call = None
+    assert vm.name
+    assert met[:2] == ["Fetch", "CreateSnapshot_Task"]
