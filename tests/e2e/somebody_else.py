@@ -35,13 +35,14 @@ class SomebodyElse:
     @contextmanager
     def acting(self) -> Iterator[None]:
         """Watch the calls meanwhile."""
-        self._site.lab.habits.before_call = self._before
+        self._site.lab.habits.before_call = self.before
         try:
             yield
         finally:
             self._site.lab.habits.before_call = None
 
-    def _before(self, method: str) -> None:
+    def before(self, method: str) -> None:
+        """A call of this method is about to be carried out."""
         if self.done is not None:
             return
         machine = self._find()
