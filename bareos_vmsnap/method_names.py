@@ -12,3 +12,5 @@ LINK = "link"
 FULL = "full"
 # Not a segment's method: what an audit compares is discarded.
 AUDIT = "audit"
+
+ALL = (CBT, ALLOCATED, COMPARE, LINK, FULL, AUDIT)

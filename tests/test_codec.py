@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bareos_vmsnap import codec
+from bareos_vmsnap import codec, method_names
 from bareos_vmsnap.mover.child import plan_intake
 from bareos_vmsnap.mover.child.errors import PlanError
-from bareos_vmsnap.mover.plan import METHODS, Plan, ReadPlan, WritePlan
+from bareos_vmsnap.mover.plan import Plan, ReadPlan, WritePlan
+from bareos_vmsnap.mover.report import Admitted, Alive, Event, Failure, Queued, Ready, Report
 from bareos_vmsnap.relocation_block.plan import BlockPlan
 from bareos_vmsnap.transport.disks import ConnectionLimit, NbdDisk, Qcow2Disk, VddkDisk
 
@@ -47,7 +48,7 @@ def test_a_relocation_block_too(plan: BlockPlan) -> None:
 
 
 def _plan(**change: Any) -> dict[str, Any]:
-    plan = ReadPlan(Qcow2Disk("/disk"), {}, 512, METHODS[0])
+    plan = ReadPlan(Qcow2Disk("/disk"), {}, 512, method_names.CBT)
     return {**codec.encode(plan), **change}
 
 
@@ -79,6 +80,39 @@ def test_what_is_no_plan_is_refused(change: dict[str, Any], problem: str) -> Non
 def test_nor_is_any_other_value(value: Any) -> None:
     with pytest.raises(PlanError):
         plan_intake.parse(value)
+
+
+_texts, _numbers = st.text(), st.integers(0, 1 << 70)
+_events = st.one_of(
+    st.builds(Queued, _texts),
+    st.builds(Admitted, _texts, st.floats(0, 1e9)),
+    st.builds(Alive),
+    st.builds(Ready),
+    st.builds(Failure, _texts, _texts),
+    st.builds(Report, *[_numbers] * 5, _texts, st.tuples(_texts)),
+)
+
+
+@given(_events)
+def test_so_does_all_that_a_mover_reports(event: Event) -> None:
+    assert codec.decode(Event, json.loads(json.dumps(codec.encode(event))), strict=True) == event
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"event": "success", "frames": "1"},
+        {"event": "success"},
+        {"event": "failure", "message": "x"},
+        {"event": "ready", "more": 1},
+        {"event": "lunch"},
+        {"ready": True},
+        [],
+    ],
+)
+def test_what_is_no_report_is_refused(line: Any) -> None:
+    with pytest.raises(codec.MismatchError):
+        codec.decode(Event, line, strict=True)
 
 
 def test_messages_show_no_values() -> None:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from typing import Any
 
 from pyVmomi import vim
@@ -16,7 +15,7 @@ from bareos_vmsnap.mover.client import Launcher
 from bareos_vmsnap.mover.plan import ReadPlan
 from bareos_vmsnap.transport.access import Access, DiskAddress
 from bareos_vmsnap.transport.disks import DiskDescription
-from bareos_vmsnap.tree.segment_header import Disk
+from bareos_vmsnap.tree.segment_header import Disk, SegmentHeader
 from bareos_vmsnap.vsphere import cbt
 from bareos_vmsnap.vsphere.session import Session
 
@@ -65,12 +64,12 @@ class DiskReader:
         answer = self.changed_areas(snapshot, disk, change_id)
         self._answers[snapshot, disk.key, change_id] = answer
 
-    def plan(self, snapshot: str, disk: Disk, header: Mapping[str, Any], method: str) -> ReadPlan:
+    def plan(self, snapshot: str, disk: Disk, header: SegmentHeader, method: str) -> ReadPlan:
         """A plan to read the disk as the options say, without a base."""
         options = self.options
         return ReadPlan(
             source=self.describe(snapshot, disk),
-            header=header,
+            header=header.to_json(),
             capacity=disk.capacity,
             method=method,
             keep_zeros=method != method_names.ALLOCATED,

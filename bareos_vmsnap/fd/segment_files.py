@@ -58,11 +58,9 @@ class SegmentFiles:
         self, task: plan_backup.Task, rung: ladder.Rung, plan: plan_backup.BackupPlan
     ) -> items.SegmentFile:
         draft = plan_backup.sent(task.segment, rung)
-        found = METHODS[rung.method](
-            DiskEdge(task, plan.header(draft).to_json(), self._reader), rung
-        )
+        found = METHODS[rung.method](DiskEdge(task, plan.header(draft), self._reader), rung)
         segment = plan_backup.sent(task.segment, found.rung)
-        edge = DiskEdge(task, plan.header(segment).to_json(), self._reader)
+        edge = DiskEdge(task, plan.header(segment), self._reader)
         reads = [(task.snapshot, task.disk)]
         if found.base is not None and edge.base is not None:
             reads.append(edge.base)

@@ -15,14 +15,6 @@ from bareos_vmsnap import method_names
 from bareos_vmsnap.extents import CBT_BLOCK
 from bareos_vmsnap.transport.disks import DiskDescription
 
-METHODS = (
-    method_names.CBT,
-    method_names.ALLOCATED,
-    method_names.FULL,
-    method_names.COMPARE,
-    method_names.LINK,
-    method_names.AUDIT,
-)
 # VMware's guide suggests timeouts of three minutes for its NFC connections.
 KEEPALIVE = 60.0
 # Chunks in flight per disk: enough for 2 GB/s from a server that takes 5 ms for each.

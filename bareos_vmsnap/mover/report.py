@@ -4,26 +4,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal, Union
 
 from bareos_vmsnap.errors import VmsnapError
 from bareos_vmsnap.stream import layout
 
 
 @dataclass(frozen=True)
-class Queue:
-    """A mover waits, or has waited for `seconds`, for a connection to `scope`."""
+class Queued:
+    """The mover waits for a connection to `scope`: other movers have all of them."""
+
+    scope: str
+    event: Literal["queued"] = "queued"
+
+    def __str__(self) -> str:
+        return f"waiting for a free connection to {self.scope}: other jobs have all of them"
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """The mover no longer waits for a connection to `scope`; it did for `seconds`."""
 
     scope: str
     seconds: float
-    waiting: bool
+    event: Literal["admitted"] = "admitted"
 
     def __str__(self) -> str:
-        if self.waiting:
-            return f"waiting for a free connection to {self.scope}: other jobs have all of them"
         return f"waited {self.seconds:.0f} s for a connection to {self.scope}"
+
+
+@dataclass(frozen=True)
+class Alive:
+    """Opening the disks makes progress."""
+
+    event: Literal["alive"] = "alive"
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The disks are open and data can flow."""
+
+    event: Literal["ready"] = "ready"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What went wrong, in an admin's words, with the id of the message."""
+
+    message: str
+    id: str
+    event: Literal["failure"] = "failure"
 
 
 @dataclass(frozen=True)
@@ -40,25 +71,22 @@ class Report:
     stored_bytes: int
     stream_bytes: int
     digest: str
-    notes: list[str]
+    notes: tuple[str, ...] = ()
+    event: Literal["success"] = "success"
 
-    @classmethod
-    def parse(cls, line: Mapping[str, Any]) -> Report:
-        """Return the report of a success. Raises ValueError if it does not add up."""
-        names = [field.name for field in fields(cls)]
-        missing = [name for name in names if name not in line]
-        if missing:
-            raise ValueError(f"report lacks {', '.join(missing)}")
-        report = cls(**{name: line[name] for name in names})
-        least = layout.stream_size(0, report.frames, report.stored_bytes)
-        if not least < report.stream_bytes <= least + layout.MAX_HEADER:
+    def check(self) -> None:
+        """Raise ValueError if the totals do not add up."""
+        least = layout.stream_size(0, self.frames, self.stored_bytes)
+        if not least < self.stream_bytes <= least + layout.MAX_HEADER:
             raise ValueError(
-                f"segment of {report.stream_bytes} bytes with {report.frames} frames and"
-                f" {report.stored_bytes} stored bytes"
+                f"segment of {self.stream_bytes} bytes with {self.frames} frames and"
+                f" {self.stored_bytes} stored bytes"
             )
-        if report.stored_bytes > report.data_bytes or len(report.digest) != 32:
+        if self.stored_bytes > self.data_bytes or len(self.digest) != 32:
             raise ValueError("stored bytes exceed data bytes, or the digest is not one")
-        return report
+
+
+Event = Union[Queued, Admitted, Alive, Ready, Failure, Report]
 
 
 class MoverError(VmsnapError):

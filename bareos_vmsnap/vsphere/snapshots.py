@@ -155,7 +155,8 @@ def observe(session: Session, vm: Any, backup: Taken) -> Observed:
         )
     power = str(vm.runtime.powerState)
     chain = backup.event_chain
-    return Observed(identity(vm), tuple(user), state.parent, state, power, chain)
+    server = session.content.about.instanceUuid
+    return Observed(identity(vm), tuple(user), state.parent, state, power, chain, server)
 
 
 def observe_as_it_stands(session: Session, vm: Any) -> Observed:
@@ -209,7 +210,8 @@ def _describe_all(session: Session, vm: Any) -> Iterator[tuple[Item, Snapshot]]:
 
 
 def _describe(item: Item, config: Any) -> Snapshot:
-    tree = item.tree
+    tree, marked = item.tree, markers.backups(config)
+    markers.strip_backups(config)
     return Snapshot(
         moref=item.moref,
         id=tree.id,
@@ -225,6 +227,7 @@ def _describe(item: Item, config: Any) -> Snapshot:
         quiesced=bool(tree.quiesced),
         change_tracking=bool(config.changeTrackingEnabled),
         restored_by=markers.restored_by(config),
+        markers=marked,
     )
 
 

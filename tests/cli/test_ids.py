@@ -136,17 +136,17 @@ def test_verify(tmp_path: Path) -> None:
 def test_show(tmp_path: Path) -> None:
     file = tmp_path / "manifest.json"
     file.write_text("{")
-    assert output(show.command, file).endswith(" [manifest-damaged]\n")
+    assert output(show.command, file).endswith(" [manifest-foreign]\n")
 
 
 def test_show_when_the_disk_is_faulty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "manifest.json"
     file.touch()
 
-    def fail(path: Path) -> bytes:
+    def fail(source: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(Path, "read_bytes", fail)
+    monkeypatch.setattr(show.manifest, "read", fail)
     said = output(show.command, file)
     assert said.startswith(f"{file}: Input/output error. What to do: ")
     assert said.endswith(" [file-io-error]\n")

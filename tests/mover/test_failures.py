@@ -333,10 +333,16 @@ def test_a_mover_that_lies(local: DiskDescription, tmp_path: Path) -> None:
     """Neither words nor exit status count alone."""
     fake = tmp_path / "python"
     report = (
-        '{"ok": true, "frames": 1, "data_bytes": 512, "zero_bytes": 0, "stored_bytes": 512,'
-        ' "stream_bytes": %d, "digest": "' + 32 * "0" + '", "header": {}, "notes": []}'
+        '{"event": "success", "frames": 1, "data_bytes": 512, "zero_bytes": 0, "stored_bytes": 512,'
+        ' "stream_bytes": %s, "digest": "' + 32 * "0" + '", "notes": []}'
     )
-    for size, status, id in ((700, 0, ""), (700, 9, "mover-died"), (600, 0, "mover-report")):
+    lies: list[tuple[object, int, str]] = [
+        (700, 0, ""),
+        (700, 9, "mover-died"),
+        (600, 0, "mover-report"),
+        ('"700"', 0, "mover-report"),
+    ]
+    for size, status, id in lies:
         fake.write_text(
             f"""#!{sys.executable}
 import os, sys

@@ -51,7 +51,7 @@ def test_full(served: Any) -> None:
     assert report.frames == len(harness.frames(data))
     header = SegmentReader(io.BytesIO(data)).header
     assert header == {"node": "n1", "capacity": ODD, "chunk": MIB}
-    assert report.notes == []
+    assert report.notes == ()
 
 
 @pytest.mark.parametrize("keep_zeros", [False, True])

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Optional
+from typing import Optional
 
 from bareos_vmsnap.fd.disk_reader import DiskReader
 from bareos_vmsnap.mover.plan import ReadPlan
 from bareos_vmsnap.transport.disks import DiskDescription
 from bareos_vmsnap.tree import plan_backup
 from bareos_vmsnap.tree.ladder import Rung
-from bareos_vmsnap.tree.segment_header import Disk
+from bareos_vmsnap.tree.segment_header import Disk, SegmentHeader
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class DiskEdge:
     """A planned segment and the means to examine its disk. `header`: the segment's, so far."""
 
     task: plan_backup.Task
-    header: dict[str, Any]
+    header: SegmentHeader
     reader: DiskReader
 
     @property

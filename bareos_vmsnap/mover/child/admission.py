@@ -36,16 +36,16 @@ def admitted(disks: Sequence[DiskDescription], reporter: Reporter) -> Iterator[A
     held = slots.Slots()
     admission = Admission(disks, held)
     begun = time.monotonic()
-    waited = False
+    waited_for = ""
 
     def waiting(scope: ConnectionLimit) -> None:
-        nonlocal waited
-        waited = True
+        nonlocal waited_for
+        waited_for = scope.name
         reporter.queued(scope.name)
 
     held.take(admission.counts, waiting)
-    if waited:
-        reporter.admitted(time.monotonic() - begun)
+    if waited_for:
+        reporter.admitted(waited_for, time.monotonic() - begun)
     try:
         yield admission
     finally:

@@ -22,10 +22,10 @@ def run(plan_pipe: int, data: int, reporter: Reporter) -> int:
         plan, extents = plan_intake.receive(plan_pipe)
         if isinstance(plan, ReadPlan):
             memory.keep_freed_blocks(plan.chunk)
-            fields = read.run(plan, extents, data, reporter)
+            report = read.run(plan, extents, data, reporter)
         else:
             memory.keep_freed_blocks(ReadPlan.chunk)
-            fields = write.run(plan, data, reporter)
+            report = write.run(plan, data, reporter)
     except Exception as error:  # noqa: BLE001 - the client must learn of any error
         cause = _cause(error)
         reporter.failure(str(cause).rstrip(".") if cause.todo else cause.what, id=cause.id)
@@ -33,7 +33,7 @@ def run(plan_pipe: int, data: int, reporter: Reporter) -> int:
             # Bareos writes until the file ends, and would report a broken channel instead.
             intake.drain(data)
         return 1
-    reporter.success(fields)
+    reporter.success(report)
     return 0
 
 

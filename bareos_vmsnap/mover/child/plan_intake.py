@@ -8,7 +8,7 @@ import json
 import os
 from typing import Any, BinaryIO
 
-from bareos_vmsnap import codec
+from bareos_vmsnap import codec, method_names
 from bareos_vmsnap.mover import plan as plans
 from bareos_vmsnap.mover import wire
 from bareos_vmsnap.mover.child.errors import PlanError
@@ -48,14 +48,16 @@ def parse(value: Any) -> Plan:
 
 
 def _check_read(plan: ReadPlan) -> None:
-    _require(plan.method in plans.METHODS, f"unknown method {plan.method!r}")
+    _require(plan.method in method_names.ALL, f"unknown method {plan.method!r}")
     _require(plan.compression in layout.COMPRESSIONS, f"unknown compression {plan.compression!r}")
     _range("chunk", plan.chunk, _SECTOR, layout.MAX_CHUNK)
     _require(plan.chunk % _SECTOR == 0, "chunk is not a multiple of 512")
     _range("lz4_acceleration", plan.lz4_acceleration, 1, plans.MAX_LZ4_ACCELERATION)
     _range("connections", plan.connections, 1, plans.MAX_CONNECTIONS)
     _require((plan.base is not None) == plan.compares, "base goes with method compare or audit")
-    _require((plan.link is not None) == (plan.method == "link"), "link goes with method link")
+    _require(
+        (plan.link is not None) == (plan.method == method_names.LINK), "link goes with method link"
+    )
     if plan.compares:
         _check_granularity(plan.granularity, plan.chunk)
     _check_common(plan)

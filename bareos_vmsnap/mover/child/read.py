@@ -19,12 +19,13 @@ from bareos_vmsnap.mover.child.errors import AccountingError, NbdError, PlanErro
 from bareos_vmsnap.mover.child.rate_limiter import RateLimiter
 from bareos_vmsnap.mover.child.read_worker import ReadWorker, Selection
 from bareos_vmsnap.mover.child.record_spool import RecordSpool
-from bareos_vmsnap.mover.child.reporter import Reporter, totals_fields
+from bareos_vmsnap.mover.child.reporter import Reporter, report
 from bareos_vmsnap.mover.child.segment_channel import SegmentChannel
 from bareos_vmsnap.mover.child.selection import Different, Whole
 from bareos_vmsnap.mover.child.work import Work
 from bareos_vmsnap.mover.child.worker_threads import WorkerThreads
 from bareos_vmsnap.mover.plan import ReadPlan
+from bareos_vmsnap.mover.report import Report
 from bareos_vmsnap.mover.wire import PAIR
 from bareos_vmsnap.stream import payload
 from bareos_vmsnap.transport import Endpoint
@@ -35,8 +36,8 @@ WORTH_A_WORKER = 4
 TICK = 1.0  # seconds between checks of idle connections
 
 
-def run(plan: ReadPlan, planned: RecordSpool, data: int, reporter: Reporter) -> dict[str, Any]:
-    """Write the segment of a plan to the channel `data`, close it, and return the report's fields.
+def run(plan: ReadPlan, planned: RecordSpool, data: int, reporter: Reporter) -> Report:
+    """Write the segment of a plan to the channel `data`, close it, and return the report.
 
     Raises MoverChildError, TransportError, and ConnectionError if nobody reads any longer; then
     threads may still be busy, so the process must end.
@@ -70,7 +71,7 @@ def run(plan: ReadPlan, planned: RecordSpool, data: int, reporter: Reporter) -> 
         notes += [text for c in chain.from_iterable(per_worker) for text in c.recovered]
         totals, stream_bytes = segment.finish(total if plan.keeps_zeros else None)
         os.close(data)
-    return totals_fields(totals, stream_bytes, notes)
+    return report(totals, stream_bytes, notes)
 
 
 def _find_work(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from bareos_vmsnap import extents
+from bareos_vmsnap import extents, method_names
 from bareos_vmsnap.extents import Extent
 from bareos_vmsnap.mover.child.dispatcher import Piece
 from bareos_vmsnap.mover.plan import ReadPlan
@@ -29,18 +29,18 @@ class Work:
         self._plan = plan
         self._block = plan.granularity if plan.compares else block
         # Method full sends unallocated parts as zeros, so it needs no planned extents.
-        self._sources = [*allocated] if plan.method == "full" else [planned, *allocated]
+        self._sources = [*allocated] if plan.method == method_names.FULL else [planned, *allocated]
 
     def pieces(self) -> Iterator[Piece]:
         """Yield pieces in disk order, at most a chunk each unless known to be zero."""
         chunks = extents.split(self._to_read(), self._plan.chunk)
-        if self._plan.method != "full":
+        if self._plan.method != method_names.FULL:
             return (Piece(start, length, True) for start, length in chunks)
         return _with_gaps(chunks, self._plan.capacity)
 
     def total(self) -> int:
         """Return the number of bytes in all pieces."""
-        if self._plan.method == "full":
+        if self._plan.method == method_names.FULL:
             return self._plan.capacity
         return extents.total(self._to_read())
 

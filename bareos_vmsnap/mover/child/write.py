@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from contextlib import ExitStack
 from functools import partial
-from typing import Any, Callable, Optional
+from typing import Callable, Optional
 
 from bareos_vmsnap import transport
 from bareos_vmsnap.mover.child.admission import admitted
@@ -19,17 +19,18 @@ from bareos_vmsnap.mover.child.errors import NbdError
 from bareos_vmsnap.mover.child.intake import Intake
 from bareos_vmsnap.mover.child.rate_limiter import RateLimiter
 from bareos_vmsnap.mover.child.readback import Readback
-from bareos_vmsnap.mover.child.reporter import Reporter, totals_fields
+from bareos_vmsnap.mover.child.reporter import Reporter, report
 from bareos_vmsnap.mover.child.worker_threads import WorkerThreads
 from bareos_vmsnap.mover.child.write_queue import ClosedError, DiskWrite, WriteQueue
 from bareos_vmsnap.mover.plan import WritePlan
+from bareos_vmsnap.mover.report import Report
 from bareos_vmsnap.stream import layout
 
 DECODERS = os.cpu_count() or 1
 
 
-def run(plan: WritePlan, data: int, reporter: Reporter) -> dict[str, Any]:
-    """Apply the segment that comes through `data`, and return the report's fields.
+def run(plan: WritePlan, data: int, reporter: Reporter) -> Report:
+    """Apply the segment that comes through `data`, and return the report.
 
     When this returns, the segment was complete, all of it is on stable storage, and the server has
     stopped. Raises MoverChildError, SegmentError, TransportError; then threads may still be busy.
@@ -52,7 +53,7 @@ def run(plan: WritePlan, data: int, reporter: Reporter) -> dict[str, Any]:
             readback.check(connection, intake.chunk, plan.requests_in_flight)
         connection.close()
     totals, stream_bytes = intake.totals()
-    return totals_fields(totals, stream_bytes, [])
+    return report(totals, stream_bytes)
 
 
 def _await(data: int, connection: Connection, keepalive: float) -> None:

@@ -17,12 +17,21 @@ import time
 import weakref
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, BinaryIO, Callable, Optional, Union
+from typing import BinaryIO, Callable, Optional, Union
 
+from bareos_vmsnap import codec
 from bareos_vmsnap.mover import wire
 from bareos_vmsnap.mover.client import launch
 from bareos_vmsnap.mover.plan import Plan, ReadPlan, WritePlan
-from bareos_vmsnap.mover.report import MoverError, Queue, Report
+from bareos_vmsnap.mover.report import (
+    Admitted,
+    Event,
+    Failure,
+    MoverError,
+    Queued,
+    Ready,
+    Report,
+)
 from bareos_vmsnap.processes import scratch
 from bareos_vmsnap.processes.pipes import Channel, Pipe
 from bareos_vmsnap.processes.report_lines import ReportLines
@@ -45,8 +54,8 @@ class Mover:
     def __init__(self, *, reads: bool, launcher: Optional[launch.Launcher] = None):
         """Start a process that waits for its plan. Use `read` or `write` instead."""
         self._killed = self._ready = False
-        self._queue = Queue("", 0.0, waiting=False)
-        self._final: Optional[dict[str, Any]] = None
+        self._queue: Union[Queued, Admitted, None] = None
+        self._final: Union[Report, Failure, None] = None
         self._outcome: Union[Report, MoverError, None] = None
         directory = scratch.make_directory()
         self._remove_scratch = weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True)
@@ -112,7 +121,9 @@ class Mover:
                 self.kill()
                 break
             before = self._queue
-            if self._receive(min(deadline, time.monotonic() + PATIENCE)) or self._queue.waiting:
+            if self._receive(min(deadline, time.monotonic() + PATIENCE)) or isinstance(
+                self._queue, Queued
+            ):
                 deadline = time.monotonic() + timeout
             elif time.monotonic() >= deadline:
                 break
@@ -196,15 +207,21 @@ class Mover:
         """Take in the mover's reports, waiting if necessary; False at their end or the deadline."""
         if not self._reports.wait(deadline):
             return False
-        for fields in self._reports.read():
-            if "ok" in fields:
-                self._final = self._final or fields  # the first is the cause of all others
-            elif "ready" in fields:
+        try:
+            events: list[Event] = [
+                codec.decode(Event, line, strict=True) for line in self._reports.read()
+            ]
+        except ValueError as error:
+            raise self._error(
+                f"mover sent what is no report: {error}", id="mover-report"
+            ) from error
+        for event in events:
+            if isinstance(event, (Report, Failure)):
+                self._final = self._final or event  # the first is the cause of all others
+            elif isinstance(event, Ready):
                 self._ready = True
-            elif "queued" in fields:
-                self._queue = Queue(fields["queued"], 0.0, waiting=True)
-            elif "admitted" in fields:
-                self._queue = Queue(self._queue.scope, fields["admitted"], waiting=False)
+            elif isinstance(event, (Queued, Admitted)):
+                self._queue = event
         return not self._reports.ended
 
     def _finish(self, timeout: float, late_message: str) -> Report:
@@ -236,14 +253,15 @@ class Mover:
             raise self._error("mover was stopped before its end", id="mover-killed")
         if final is None:
             raise self._error("mover ended without a report", id="mover-died")
-        if not final["ok"]:
-            raise self._error(final["message"], id=final["error"])
+        if isinstance(final, Failure):
+            raise self._error(final.message, id=final.id)
         if status != 0:
             raise self._error("mover reported success but did not end well", id="mover-died")
         try:
-            return Report.parse(final)
+            final.check()
         except ValueError as error:
             raise self._error(f"totals do not add up: {error}", id="mover-report") from error
+        return final
 
     def _error(self, reason: str, *, id: str) -> MoverError:
         return MoverError(reason, self._process.ending(), last_words(self._stderr), id=id)
