@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 from dataclasses import dataclass
@@ -11,9 +12,12 @@ from typing import Any, Optional
 
 from pyVmomi import vim
 
+from bareos_vmsnap.tree import restored_marks
+
 BACKUP_PREFIX = "vmsnap backup "
-# In the configuration of every snapshot a restore makes: CBT misreports what a restore wrote, so
-# such a snapshot cannot be the base of a CBT query (VDDK guide, "restoring virtual disks").
+# In the configuration of every snapshot a restore makes, with another value in each: CBT misreports
+# what a restore wrote, so such a snapshot cannot be the base of a CBT query (VDDK guide, "restoring
+# virtual disks"). The values are those of tree.restored_marks.
 RESTORED_KEY = "bareos-vmsnap.restored"
 # In the VM's own configuration: the markers of backup jobs, the newest first. Every job adds one
 # before it takes its snapshot. A revert brings the older configuration back, so a marker that is
@@ -23,40 +27,71 @@ KEYS = (RESTORED_KEY, BACKUP_KEY)
 # Jobs on which a later one can build: the Full of a Differential is one of many, and a VM may be in
 # several jobs.
 _KEPT = 64
-_DESCRIPTION = "Temporary snapshot of bareos-vmsnap on {host}; it is deleted when the job ends."
-_HOST = re.compile(r"^Temporary snapshot of bareos-vmsnap on (\S+);")
+# vSphere's clients allow 80 characters, Bareos' job names may have 127.
+_LONGEST_NAME = 80
+_LONGEST_HOST = 100
+_DESCRIPTION = (
+    "Temporary snapshot of bareos-vmsnap on {host} ({id}); it is deleted when the job ends."
+)
+_DAEMON = re.compile(r"^Temporary snapshot of bareos-vmsnap on (\S+) \(([0-9a-f]{16})\);")
+
+
+@dataclass(frozen=True)
+class FileDaemon:
+    """A file daemon: its host's name, and an id (16 hexadecimal digits) that no other one has."""
+
+    host: str
+    id: str
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """A backup snapshot found on a VM; `host` is the file daemon that took it."""
+    """A backup snapshot found on a VM, its job's name, maybe shortened, and who took it."""
 
     moref: str
+    name: str
     job: str
-    host: str
+    daemon: FileDaemon
 
 
 def backup_name(job: str) -> str:
-    """The name of the backup snapshot of the job with that unique name."""
-    return BACKUP_PREFIX + job
+    """The name of the backup snapshot of the job with that unique name.
+
+    A long one is shortened by us, so that it stays unique, and not by vSphere.
+    """
+    name = BACKUP_PREFIX + job
+    if len(name) <= _LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(job.encode()).hexdigest()[:16]
+    return f"{name[: _LONGEST_NAME - len(digest) - 1]}~{digest}"
 
 
-def backup_description(host: str) -> str:
-    """The description of a backup snapshot taken by the file daemon on `host`."""
-    return _DESCRIPTION.format(host=host)
+def backup_description(daemon: FileDaemon) -> str:
+    """The description of a backup snapshot taken by this file daemon."""
+    return _DESCRIPTION.format(host=daemon.host[:_LONGEST_HOST], id=daemon.id)
 
 
 def leftover(name: str, description: str, moref: str) -> Optional[Leftover]:
     """The backup snapshot this is, or None if the snapshot is not ours."""
-    found = _HOST.match(description or "")
+    found = _DAEMON.match(description or "")
     if not name.startswith(BACKUP_PREFIX) or not found:
         return None
-    return Leftover(moref, name[len(BACKUP_PREFIX) :], found.group(1))
+    daemon = FileDaemon(found.group(1), found.group(2))
+    return Leftover(moref, name, name[len(BACKUP_PREFIX) :], daemon)
+
+
+def restored_mark(options: Any) -> Optional[str]:
+    """The restore's mark in the extraConfig of a configuration, or None."""
+    for option in options or []:
+        if option.key == RESTORED_KEY and option.value:
+            return str(option.value)
+    return None
 
 
 def restored_by(config: Any) -> Optional[str]:
     """The job that restored the VM of this ConfigInfo, or None if it has no such mark."""
-    return _option(config, RESTORED_KEY) or None
+    mark = restored_mark(config.extraConfig)
+    return None if mark is None else restored_marks.job(mark)
 
 
 def new_backup() -> str:

@@ -11,7 +11,7 @@ from pyVmomi import vim, vmodl
 
 from .hardware import MIB
 from .joblog import check_failed, check_ok, methods, reasons, said
-from .machine import Machine
+from .machine import Machine, find_snapshot
 from .pictures import draw
 from .roundtrip import round_trip
 from .site import Site
@@ -47,9 +47,11 @@ def test_cbt_enabled_after_the_first_snapshot(site: Site) -> None:
     assert methods(job) == {
         ("before", DISK): "allocated",
         ("after", DISK): "compare",
-        ("now", DISK): "cbt",
+        ("now", DISK): "compare",
     }
     assert "CBT was off when the base was taken" in reasons(job)["after", DISK]
+    told = reasons(job)["now", DISK]
+    assert "CBT was enabled while the snapshot 'before' existed" in told
     before = machine.portrait()
     machine.destroy()
     check_ok(site.restore())
@@ -58,6 +60,68 @@ def test_cbt_enabled_after_the_first_snapshot(site: Site) -> None:
     # It could not be enabled under the snapshots any more, so it was on from the beginning.
     assert restored.vm.config.changeTrackingEnabled
     assert restored.device(2000).backing.changeId is not None
+
+
+def late_vm(site: Site) -> Machine:
+    """CBT was switched on above `old`, and loses half of the changes since."""
+    site.lab.habits.cbt.late_misses = 0.5
+    machine = site.create(disks=[4 * MIB], cbt=False)
+    machine.scribble("old")
+    machine.snapshot("old")
+    machine.reconfigure(changeTrackingEnabled=True)
+    for name in ("A", "B"):
+        machine.scribble(name, pieces=5)
+        machine.snapshot(name)
+    machine.scribble("now", pieces=5)
+    return machine
+
+
+def check_incrementals_of(site: Site, machine: Machine) -> None:
+    """Whatever CBT loses: a Full, then Incrementals with and without the snapshot `old`."""
+    check_ok(site.backup())
+    machine.scribble("later", pieces=5)
+    check_ok(site.backup(level="Incremental"))
+    machine.scribble("last", pieces=5)
+    machine.remove(find_snapshot(machine, "old"))
+    machine.scribble("end", pieces=5)
+    job = site.backup(level="Incremental")
+    check_ok(job)
+    check_restores(site, machine)
+    assert "a snapshot existed that was deleted since" in reasons(job)["now", DISK]
+
+
+def test_what_cbt_loses_if_enabled_above_a_snapshot(site: Site) -> None:
+    machine = late_vm(site)
+    check_incrementals_of(site, machine)
+
+
+def test_what_cbt_loses_if_started_anew_above_a_snapshot(site: Site) -> None:
+    site.lab.habits.cbt.late_misses = 0.5
+    machine = site.create(disks=[4 * MIB])
+    machine.scribble("old")
+    machine.snapshot("old")
+    for on in (False, True):
+        machine.reconfigure(changeTrackingEnabled=on)
+    machine.scribble("A", pieces=5)
+    machine.snapshot("A")
+    machine.scribble("now", pieces=5)
+    job = site.backup()
+    told = reasons(job)["now", DISK]
+    assert "CBT was started anew while the snapshot 'old' existed" in told
+    check_incrementals_of(site, machine)
+
+
+def test_cbt_is_used_again_once_all_is_deleted(site: Site) -> None:
+    machine = late_vm(site)
+    check_ok(site.backup())
+    while machine.roots:
+        machine.remove(machine.roots[0].snapshot)
+    for level in ("Full", "Incremental"):
+        machine.scribble(level, pieces=5)
+        job = site.backup(level=level)
+        check_ok(job)
+    assert methods(job) == {("now", DISK): "cbt"}
+    check_restores(site, machine)
 
 
 def test_cbt_off_with_snapshots_is_left_off(site: Site) -> None:
@@ -187,6 +251,19 @@ def test_answers_in_pages(site: Site, areas: int, size: Any, empty: bool) -> Non
     check_restores(site, machine)
 
 
+def test_areas_that_are_named_once_where_they_begin(site: Site) -> None:
+    machine = site.create(disks=[2 * MIB])
+    machine.scribble("a", pieces=5)
+    machine.snapshot("root")
+    machine.guest.write(2000, MIB // 2 + 512, bytes(range(256)) * (MIB // 256))
+    site.lab.habits.areas_once = True
+    site.lab.habits.page_bytes = 3 << 16
+    job = site.backup()
+    check_ok(job)
+    assert methods(job)["now", DISK] == "cbt"
+    check_restores(site, machine)
+
+
 @pytest.mark.parametrize(
     "habits",
     [
@@ -273,3 +350,69 @@ def test_own_files_that_no_server_shows(site: Site) -> None:
     job = site.backup(without_cbt="link", enable_cbt="no", nbd_link_uri=None)
     assert methods(job)["B", DISK] == "compare"
     assert "transport=nbd needs nbd_link_uri" in reasons(job)["B", DISK]
+
+
+def restored_tree(site: Site) -> Machine:
+    """A VM that was restored with the snapshots A and B, while CBT did not see what was written."""
+    machine = site.create(disks=[MIB])
+    draw(machine, "A\n  B\n")
+    before = machine.portrait()
+    check_ok(site.backup())
+    machine.destroy()
+    site.lab.habits.cbt.door_writes = "missed"
+    check_ok(site.restore())
+    assert site.find().portrait() == before
+    return site.find()
+
+
+def test_snapshots_taken_after_a_revert_to_a_restored_one(site: Site) -> None:
+    """The mark comes back with the revert, but only what the restore made counts as restored."""
+    machine = restored_tree(site)
+    first = find_snapshot(machine, "A")
+    machine.revert(first)
+    for name in ("X", "Y"):
+        machine.scribble(name)
+        machine.snapshot(name)
+    machine.scribble("now")
+    job = site.backup()
+    check_ok(job)
+    assert methods(job) == {
+        ("A", DISK): "allocated",
+        ("B", DISK): "compare",
+        ("X", DISK): "compare",
+        ("Y", DISK): "cbt",
+        ("now", DISK): "cbt",
+    }
+    for restored in ("B", "X"):
+        assert "the base was restored (by Restore" in reasons(job)[restored, DISK]
+    check_restores(site, machine)
+
+
+def test_the_restored_snapshot_that_was_reverted_to_is_deleted(site: Site) -> None:
+    """X may have what the restore wrote into A: it counts as restored in A's place."""
+    machine = restored_tree(site)
+    first = find_snapshot(machine, "A")
+    machine.revert(first)
+    for name in ("X", "Y"):
+        machine.scribble(name)
+        machine.snapshot(name)
+    machine.remove(first)
+    machine.scribble("now")
+    job = site.backup()
+    check_ok(job)
+    assert methods(job)["Y", DISK] == "compare"
+    assert methods(job)["now", DISK] == "cbt"
+    check_restores(site, machine)
+
+
+def test_a_snapshot_taken_of_what_a_restore_wrote(site: Site) -> None:
+    """Its edge is compared, as the restore wrote what it froze; what comes after it is tracked."""
+    machine = restored_tree(site)
+    machine.scribble("guest")
+    machine.snapshot("X")
+    machine.scribble("now")
+    job = site.backup()
+    check_ok(job)
+    assert methods(job)["X", DISK] == "compare"
+    assert methods(job)["now", DISK] == "cbt"
+    check_restores(site, machine)

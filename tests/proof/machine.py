@@ -126,6 +126,7 @@ class LifeOfATree(RuleBasedStateMachine):
         link=st.booleans(),
         witnesses=st.sampled_from(["both", "marker", "events"]),
         chains=st.booleans(),
+        once=st.booleans(),
     )
     def habits(
         self,
@@ -139,6 +140,7 @@ class LifeOfATree(RuleBasedStateMachine):
         link: bool,
         witnesses: str,
         chains: bool,
+        once: bool,
     ) -> None:
         self.now.without_cbt = "link" if link else "compare"
         habits = self.now.lab.habits
@@ -147,6 +149,7 @@ class LifeOfATree(RuleBasedStateMachine):
         habits.silent_reverts = witnesses == "marker"
         habits.revert_restores_options = witnesses != "events"
         habits.chain_zero = not chains
+        habits.areas_once = once
         habits.cbt.star, habits.cbt.revert_uuid, habits.cbt.revert_sequence = star, uuid, sequence
 
     @rule(level=st.sampled_from([*LEVELS, "Incremental", "Incremental"]), writes=WRITES)
