@@ -93,7 +93,7 @@ def _open_a_disk(vm: Any, session: Any, options: Options) -> None:
         plan = ReadPlan(access.describe(address), {}, disk.capacity, method_names.CBT)
         try:
             with client.Mover.read(plan) as mover:
-                mover.wait_ready(client.OPEN_TIMEOUT, tell=click.echo)
+                mover.wait_ready(client.OPEN_TIMEOUT, inform=click.echo)
         except client.MoverError as error:
             raise errors.BackupError(
                 f"{disk.label} cannot be opened: {error}", id="disk-not-opened"

@@ -11,8 +11,6 @@ from bareos_vmsnap import errors
 from bareos_vmsnap.fd.file_spool import FileSpool
 from bareos_vmsnap.mover import client
 
-# Seconds a mover may take after the last byte to flush and, if requested, to read back.
-MOVER_TIMEOUT = 3600
 _BLOCK = 1 << 16  # bytes, a multiple of file systems' block sizes
 
 
@@ -49,7 +47,7 @@ class ToDisk:
         """Wait until the disk has all of it. Raises errors.RestoreError and what `done` raises."""
         self._mover.close_data()
         try:
-            report = self._mover.finish(MOVER_TIMEOUT)
+            report = self._mover.finish(client.WRITE_END_TIMEOUT)
         except client.MoverError as error:
             raise errors.RestoreError(
                 f"Segment {self._name} was not restored: {error}", id="segment-not-restored"

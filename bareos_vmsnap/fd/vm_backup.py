@@ -32,8 +32,6 @@ from bareos_vmsnap.tree.observed import Observed
 from bareos_vmsnap.vsphere import cbt, disk_paths, layout, nvram, preflight, snapshots, tasks
 from bareos_vmsnap.vsphere.session import Session
 
-MOVER_TIMEOUT = 60  # seconds a mover may take to end once its data has been read
-
 
 def begin(
     options: Options,
@@ -231,7 +229,7 @@ class VmBackup:
         canceled = self._job_info.cancel.is_set
         mover = self._start(item)
         try:
-            mover.wait_ready(client.OPEN_TIMEOUT, tell=self._log.info, canceled=canceled)
+            mover.wait_ready(client.OPEN_TIMEOUT, inform=self._log.info, canceled=canceled)
         except client.MoverError as error:
             mover.kill()
             if canceled():
@@ -250,7 +248,7 @@ class VmBackup:
         """
         mover.close_data()
         try:
-            report = mover.finish(MOVER_TIMEOUT)
+            report = mover.finish(client.READ_END_TIMEOUT)
         except client.MoverError as error:
             self._check_places(item.reads, reading=True)
             raise errors.BackupError(

@@ -24,8 +24,6 @@ from bareos_vmsnap.target.base import Target
 from bareos_vmsnap.target.steps import perform
 from bareos_vmsnap.tree import choose, model, names, plan_restore, segment_header
 
-OPEN_TIMEOUT = 300  # seconds a disk may take to open
-
 
 class VmRestore:
     """Restores one VM.
@@ -279,7 +277,7 @@ class VmRestore:
             ) from error
         try:
             mover.wait_ready(
-                OPEN_TIMEOUT, tell=self._log.info, canceled=self._job_info.cancel.is_set
+                client.OPEN_TIMEOUT, inform=self._log.info, canceled=self._job_info.cancel.is_set
             )
         except client.MoverError as error:
             mover.kill()

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
-from bareos_vmsnap import codec
+from bareos_vmsnap import dataclass_json
 from bareos_vmsnap.mover.plan import Plan
 
 LENGTH = struct.Struct("<I")
@@ -31,7 +31,7 @@ def pack(plan: Plan, extents: Iterable[tuple[int, int]]) -> Iterator[bytes]:
     Raises TypeError or ValueError if the plan is not JSON or the extents are not unsigned 64-bit
     integers.
     """
-    text = json.dumps(codec.encode(plan)).encode()
+    text = json.dumps(dataclass_json.encode(plan)).encode()
     if len(text) > MAX_PLAN:
         raise ValueError(f"plan of {len(text)} bytes, at most {MAX_PLAN} are allowed")
     yield LENGTH.pack(len(text)) + text

@@ -13,8 +13,6 @@ from bareos_vmsnap.target import steps
 from bareos_vmsnap.target.qcow2_directory import Qcow2Directory
 from bareos_vmsnap.tree import model, plan_restore
 
-_TIMEOUT = 3600  # seconds a mover may take to end after the last byte
-
 
 def rebuild(tree: model.BlockTree, found: dict[str, Path], directory: Path) -> int:
     """Write every node's disks below `directory`; return how many nodes there are.
@@ -50,7 +48,7 @@ def _apply(
         with client.Mover.write(plan) as mover:
             with path.open("rb") as source:
                 mover.feed(source)
-            mover.finish(_TIMEOUT)
+            mover.finish(client.WRITE_END_TIMEOUT)
     except (errors.VmsnapError, OSError) as error:
         cause = system_errors.translated(error)
         raise errors.RestoreError(

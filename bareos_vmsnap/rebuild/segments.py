@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bareos_vmsnap import codec, errors, system_errors
+from bareos_vmsnap import dataclass_json, errors, system_errors
 from bareos_vmsnap.stream import reader
 from bareos_vmsnap.tree import model
 from bareos_vmsnap.tree.segment_header import Node, SegmentHeader
@@ -53,7 +53,7 @@ def _header(path: Path) -> SegmentHeader:
     try:
         with path.open("rb") as source:
             return SegmentHeader.from_json(reader.SegmentReader(source).header)
-    except codec.MismatchError as error:
+    except dataclass_json.MismatchError as error:
         raise errors.RestoreError(
             f"{path} does not tell whose it is: {error}", id="segment-nameless"
         ) from error

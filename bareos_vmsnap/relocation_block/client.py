@@ -16,7 +16,7 @@ import time
 import weakref
 from typing import Callable, Optional
 
-from bareos_vmsnap import codec
+from bareos_vmsnap import dataclass_json
 from bareos_vmsnap.processes import scratch
 from bareos_vmsnap.processes.pipes import Pipe
 from bareos_vmsnap.processes.report_lines import ReportLines
@@ -74,7 +74,7 @@ class BlockProcess:
         finally:
             for descriptor in theirs:
                 os.close(descriptor)
-        rest = memoryview(json.dumps(codec.encode(plan)).encode())
+        rest = memoryview(json.dumps(dataclass_json.encode(plan)).encode())
         # If it has ended already, wait() reports that.
         with contextlib.suppress(BrokenPipeError):
             while rest:
@@ -139,7 +139,7 @@ class BlockProcess:
         if not self._reports.wait(deadline):
             return True
         for report in self._reports.read():
-            answer = codec.decode(Answer, report, strict=True)
+            answer = dataclass_json.decode(Answer, report, strict=True)
             if answer.over:
                 self._end = answer
             else:

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple, NoReturn, Optional
 
-from bareos_vmsnap import codec, system_errors
+from bareos_vmsnap import dataclass_json, system_errors
 from bareos_vmsnap.processes import file_lock
 from bareos_vmsnap.processes.server_log import ServerLog
 from bareos_vmsnap.relocation_block.access_calls import AccessCalls
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
         comm.write(NAME)
     signalled = _watch_signals()
     with open(pipes.plan, "rb") as source:
-        plan = codec.decode(BlockPlan, json.load(source), strict=True)
+        plan = dataclass_json.decode(BlockPlan, json.load(source), strict=True)
     log = _log(plan)
     worker = _Worker(plan, library, directory, pipes.report, log)
     worker.start()
@@ -197,6 +197,6 @@ class _Worker(threading.Thread):
     def report(self, answer: Answer, *, over: bool = False) -> None:
         """Send an answer. `over`: it is about the end, not the beginning."""
         message = self._log.clean(answer.message.encode())
-        line = json.dumps(codec.encode(replace(answer, message=message, over=over)))
+        line = json.dumps(dataclass_json.encode(replace(answer, message=message, over=over)))
         with contextlib.suppress(BrokenPipeError):  # the job is gone
             os.write(self._report_pipe, line.encode() + b"\n")

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from bareos_vmsnap import codec
+from bareos_vmsnap import dataclass_json
 from bareos_vmsnap.errors import VmsnapError
 from bareos_vmsnap.tree import model, names
 
@@ -58,7 +58,7 @@ class ManifestTooLargeError(ManifestError):
 
 def to_json(tree: model.BlockTree) -> bytes:
     """The manifest as human-readable UTF-8 JSON. Raises ManifestTooLargeError."""
-    text = sealed(codec.encode(tree))
+    text = sealed(dataclass_json.encode(tree))
     if len(text) > MAX_TEXT:
         raise ManifestTooLargeError(
             f"the manifest of VM {tree.vm.name} has {len(text)} bytes, at most {MAX_TEXT} can be "
@@ -91,9 +91,9 @@ def from_json(text: bytes) -> model.BlockTree:
     _check_digest(text[at : at + _BLOCK] for at in range(0, len(text), _BLOCK))
     try:
         document = json.loads(text)
-        tree: model.BlockTree = codec.decode(model.BlockTree, document)
+        tree: model.BlockTree = dataclass_json.decode(model.BlockTree, document)
         _check_configs(tree)
-    except codec.MismatchError as error:
+    except dataclass_json.MismatchError as error:
         raise ManifestError(f"the manifest does not hold what it should: {error}") from error
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"the manifest is not JSON: {error}") from error
@@ -230,7 +230,7 @@ def _split(piece: bytes) -> tuple[_FirstLine, bytes]:
         )
     try:
         fields = json.loads(piece[len(_MAGIC) + 1 : end])
-        line: _FirstLine = codec.decode(_FirstLine, fields)
+        line: _FirstLine = dataclass_json.decode(_FirstLine, fields)
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"a restore object has a damaged first line: {error}") from error
     if not 0 <= line.piece < line.pieces <= MAX_PIECES or len(piece) - end - 1 > PIECE:

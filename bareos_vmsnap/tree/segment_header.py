@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from bareos_vmsnap import codec
+from bareos_vmsnap import dataclass_json
 
 SNAPSHOT = "snapshot"
 STATE = "state"
@@ -128,22 +128,22 @@ class SegmentHeader:
         """The header as in a segment file, without what the container adds (capacity, chunk)."""
         shown = {"name": self.name, "description": self.description}
         return {
-            "vm": codec.encode(self.vm),
-            "node": {**codec.encode(dataclasses.replace(self.node, disks=())), **shown},
-            "disk": codec.encode(self.disk),
-            "segment": codec.encode(self.segment),
+            "vm": dataclass_json.encode(self.vm),
+            "node": {**dataclass_json.encode(dataclasses.replace(self.node, disks=())), **shown},
+            "disk": dataclass_json.encode(self.disk),
+            "segment": dataclass_json.encode(self.segment),
         }
 
     @classmethod
     def from_json(cls, header: Mapping[str, Any]) -> SegmentHeader:
-        """Parse a header. Raises codec.MismatchError."""
+        """Parse a header. Raises dataclass_json.MismatchError."""
         parts = {key: header.get(key) for key in ("vm", "node", "disk", "segment")}
         node: Any = parts["node"]
         return cls(
-            codec.decode(Vm, parts["vm"], "vm"),
-            codec.decode(Node, node, "node"),
-            codec.decode(str, node.get("name", ""), "node.name"),
-            codec.decode(str, node.get("description", ""), "node.description"),
-            codec.decode(Disk, parts["disk"], "disk"),
-            codec.decode(Segment, parts["segment"], "segment"),
+            dataclass_json.decode(Vm, parts["vm"], "vm"),
+            dataclass_json.decode(Node, node, "node"),
+            dataclass_json.decode(str, node.get("name", ""), "node.name"),
+            dataclass_json.decode(str, node.get("description", ""), "node.description"),
+            dataclass_json.decode(Disk, parts["disk"], "disk"),
+            dataclass_json.decode(Segment, parts["segment"], "segment"),
         )

@@ -156,10 +156,10 @@ def test_a_mover_waits_for_its_turn_and_says_so(tmp_path: Path) -> None:
     plan = harness.read_plan(disk(tmp_path, 1), SIZE, "full", compression="none")
     said: list[str] = []
     with Mover.read(plan) as first:
-        first.wait_ready(harness.TIMEOUT, tell=said.append)
+        first.wait_ready(harness.TIMEOUT, inform=said.append)
         assert said == []
         with Mover.read(plan) as second:
-            waiting = harness.in_thread(lambda: second.wait_ready(6, tell=said.append))
+            waiting = harness.in_thread(lambda: second.wait_ready(6, inform=said.append))
             time.sleep(7)  # longer than a disk may take to open
             assert said == [
                 "waiting for a free connection to ESXi host a/b: other jobs have all of them"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from bareos_vmsnap import codec
+from bareos_vmsnap import dataclass_json
 from bareos_vmsnap.relocation_block.answers import (
     BLOCKED,
     CANCELED,
@@ -85,16 +85,16 @@ def test_what_vddk_logs_is_kept_without_the_password(lab: Lab, vm: Vm) -> None:
 def test_the_parent_dies(lab: Lab, vm: Vm) -> None:
     code = (
         "import json, os, sys\n"
-        "from bareos_vmsnap import codec\n"
+        "from bareos_vmsnap import dataclass_json\n"
         "from bareos_vmsnap.relocation_block.client import BlockProcess\n"
         "from bareos_vmsnap.relocation_block.plan import BlockPlan\n"
-        "block = BlockProcess(codec.decode(BlockPlan, json.loads(sys.stdin.read())))\n"
+        "block = BlockProcess(dataclass_json.decode(BlockPlan, json.loads(sys.stdin.read())))\n"
         "print(block.wait().word, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        input=json.dumps(codec.encode(BlockPlan(vm.disk(), lock=f"{vm.log}.lock"))),
+        input=json.dumps(dataclass_json.encode(BlockPlan(vm.disk(), lock=f"{vm.log}.lock"))),
         capture_output=True,
         text=True,
         check=False,

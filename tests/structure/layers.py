@@ -8,7 +8,7 @@ is loaded before anything else is.
 
 # The product. Single modules that everything may import, and what they may import of each other.
 GROUND: dict[str, set[str]] = {
-    "codec": set(),
+    "dataclass_json": set(),
     "errors": set(),
     "extents": set(),
     "method_names": set(),
@@ -43,7 +43,7 @@ IMPORTS_BY_NAME = {
 }
 # What runs anywhere: no file, no process, no network, no clock. It may use these of the standard
 # library, and the built-in functions without I/O.
-PURE = ("codec", "errors", "extents", "method_names", "stream", "tree")
+PURE = ("dataclass_json", "errors", "extents", "method_names", "stream", "tree")
 PURE_LIBRARY = {
     *("__future__", "bisect", "collections", "dataclasses", "datetime", "enum", "functools"),
     *("hashlib", "heapq", "itertools", "json", "math", "re", "struct", "typing", "unicodedata"),

@@ -16,7 +16,7 @@ DOCUMENT = imports.REPOSITORY / "docs" / "troubleshooting.md"
 INTERNAL = {
     "ClosedError": "mover/child/write_queue.py",
     "CoverageError": "stream/coverage.py",
-    "MismatchError": "codec.py",
+    "MismatchError": "dataclass_json.py",
     "NotPinnedError": "vsphere/tls.py",
     "PayloadError": "stream/payload.py",
 }
@@ -206,7 +206,8 @@ def test_ids_that_are_computed_are_found(tmp_path: Path) -> None:
 
 def test_what_is_raised_is_found(tmp_path: Path) -> None:
     _of(
-        tmp_path, "raise RuntimeError('x')\nraise KeyError\nraise codec.MismatchError('x')\nraise x"
+        tmp_path,
+        "raise RuntimeError('x')\nraise KeyError\nraise dataclass_json.MismatchError('x')\nraise x",
     )
     raised = [name for _, name in messages.raised(tmp_path / "package")]
     assert raised == ["RuntimeError", "KeyError", "MismatchError", "x"]

@@ -45,7 +45,7 @@ THIRD_PARTY = {
 }
 # Parts that run in bareos-fd as well as in processes of ours, or that readers of the format reuse.
 STANDARD_LIBRARY_ONLY = (
-    *("codec", "errors", "extents", "method_names", "system_errors", "processes"),
+    *("dataclass_json", "errors", "extents", "method_names", "system_errors", "processes"),
     *("tree", "transport"),
     *("relocation_block", "mover.client", "mover.plan", "mover.report", "mover.wire"),
 )

@@ -16,7 +16,7 @@ import pytest
 from pyVim.task import WaitForTask
 from pyVmomi import vim
 
-from bareos_vmsnap import codec
+from bareos_vmsnap import dataclass_json
 from bareos_vmsnap.transport import server
 from tests.mover.harness import children_of, wait_until
 from vmsnap_lab.guest import Guest
@@ -46,11 +46,11 @@ def test_a_snapshot_is_read_and_the_leaf_written(lab: Lab, guest: Guest, habits:
 
 READER = """
 import json, sys
-from bareos_vmsnap import codec, transport
+from bareos_vmsnap import dataclass_json, transport
 from bareos_vmsnap.mover.child.connection import Connection
 from bareos_vmsnap.transport.disks import VddkDisk
 
-disk = codec.decode(VddkDisk, json.loads(sys.stdin.buffer.read()))
+disk = dataclass_json.decode(VddkDisk, json.loads(sys.stdin.buffer.read()))
 with transport.open(disk, writable=False) as endpoint:
     connection = Connection(endpoint, request=512)
     print(connection.handle.pread(512, 0)[:4].decode())
@@ -63,7 +63,7 @@ def test_names_reach_vddk_in_utf8_whatever_the_locale(lab: Lab, guest: Guest, ha
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = subprocess.run(
         [sys.executable, "-c", READER],
-        input=json.dumps(codec.encode(described(lab, guest))).encode(),
+        input=json.dumps(dataclass_json.encode(described(lab, guest))).encode(),
         env={**os.environ, **locale},
         capture_output=True,
     )

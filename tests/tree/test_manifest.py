@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from bareos_vmsnap import codec
+from bareos_vmsnap import dataclass_json
 from bareos_vmsnap.tree import manifest, model
 from tests.tree import trees
 
@@ -314,5 +314,5 @@ def test_a_long_chain_is_checked_in_time_that_grows_with_its_length() -> None:
     began = time.monotonic()
     read = manifest.from_json(text)
     assert time.monotonic() - began < 10  # seconds; 45 when this grew with the cube
-    assert codec.encode(read) == codec.encode(tree)
+    assert dataclass_json.encode(read) == dataclass_json.encode(tree)
     assert len(read.lineage(read.point.state)) == 2000

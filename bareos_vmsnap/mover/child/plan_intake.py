@@ -8,7 +8,7 @@ import json
 import os
 from typing import Any, BinaryIO
 
-from bareos_vmsnap import codec, method_names
+from bareos_vmsnap import dataclass_json, method_names
 from bareos_vmsnap.mover import plan as plans
 from bareos_vmsnap.mover import wire
 from bareos_vmsnap.mover.child.errors import PlanError
@@ -37,8 +37,8 @@ def receive(descriptor: int) -> tuple[Plan, RecordSpool]:
 def parse(value: Any) -> Plan:
     """Return the plan of a JSON value. Raises PlanError, which names keys, never their values."""
     try:
-        plan: Plan = codec.decode(Plan, value, strict=True)
-    except codec.MismatchError as error:
+        plan: Plan = dataclass_json.decode(Plan, value, strict=True)
+    except dataclass_json.MismatchError as error:
         raise PlanError(f"plan: {error}") from error
     if isinstance(plan, ReadPlan):
         _check_read(plan)

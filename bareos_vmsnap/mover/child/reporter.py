@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bareos_vmsnap import codec
+from bareos_vmsnap import dataclass_json
 from bareos_vmsnap.mover.report import Admitted, Alive, Event, Failure, Queued, Ready, Report
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Reporter:
 
     def _write(self, event: Event) -> None:
         self._last_sent = time.monotonic()
-        rest = memoryview(json.dumps(codec.encode(event)).encode() + b"\n")
+        rest = memoryview(json.dumps(dataclass_json.encode(event)).encode() + b"\n")
         try:
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]

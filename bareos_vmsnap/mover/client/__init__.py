@@ -6,11 +6,18 @@ Standard library only, no threads, no signal handlers, no fork without exec.
 """
 
 from bareos_vmsnap.mover.client.launch import ForkServerClient, Interpreter, Launcher
-from bareos_vmsnap.mover.client.mover import OPEN_TIMEOUT, Mover
+from bareos_vmsnap.mover.client.mover import (
+    OPEN_TIMEOUT,
+    READ_END_TIMEOUT,
+    WRITE_END_TIMEOUT,
+    Mover,
+)
 from bareos_vmsnap.mover.report import MoverError, Report
 
 __all__ = [
     "OPEN_TIMEOUT",
+    "READ_END_TIMEOUT",
+    "WRITE_END_TIMEOUT",
     "ForkServerClient",
     "Interpreter",
     "Launcher",

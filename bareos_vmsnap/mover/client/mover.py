@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import BinaryIO, Callable, Optional, Union
 
-from bareos_vmsnap import codec
+from bareos_vmsnap import dataclass_json
 from bareos_vmsnap.mover import wire
 from bareos_vmsnap.mover.client import launch
 from bareos_vmsnap.mover.plan import Plan, ReadPlan, WritePlan
@@ -41,6 +41,10 @@ from bareos_vmsnap.processes.spawn import KILL_GRACE, PATIENCE, last_words
 FEED_TIMEOUT = 120.0
 # Seconds without a sign of life while the mover opens disks.
 OPEN_TIMEOUT = 300.0
+# How long a mover may take to end after its last byte, in seconds: one that has written flushes the
+# disk first, and may read everything back.
+READ_END_TIMEOUT = 60.0
+WRITE_END_TIMEOUT = 3600.0
 _PIECE = 1 << 20  # bytes
 
 
@@ -106,12 +110,12 @@ class Mover:
         self,
         timeout: float,
         *,
-        tell: Callable[[str], None] = lambda text: None,
+        inform: Callable[[str], None] = lambda text: None,
         canceled: Callable[[], bool] = lambda: False,
     ) -> None:
         """Wait until the disks are open, so that their problems are known before data flows.
 
-        The mover may wait for its turn to connect for any time; `tell` is called with sentences
+        The mover may wait for its turn to connect for any time; `inform` is called with sentences
         about that. Raises MoverError if the mover fails, or otherwise gives no sign of life for
         `timeout` seconds, or (id "mover-killed") once `canceled` returns true.
         """
@@ -128,7 +132,7 @@ class Mover:
             elif time.monotonic() >= deadline:
                 break
             if self._queue != before:
-                tell(str(self._queue))
+                inform(str(self._queue))
         if not self._ready:
             self._finish(KILL_GRACE, f"mover was not ready within {timeout:.0f} s")
 
@@ -209,7 +213,7 @@ class Mover:
             return False
         try:
             events: list[Event] = [
-                codec.decode(Event, line, strict=True) for line in self._reports.read()
+                dataclass_json.decode(Event, line, strict=True) for line in self._reports.read()
             ]
         except ValueError as error:
             raise self._error(

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bareos_vmsnap import codec, method_names
+from bareos_vmsnap import dataclass_json, method_names
 from bareos_vmsnap.mover.child import plan_intake
 from bareos_vmsnap.mover.child.errors import PlanError
 from bareos_vmsnap.mover.plan import Plan, ReadPlan, WritePlan
@@ -37,19 +37,23 @@ _plans = st.one_of(
 
 @given(_plans)
 def test_a_plan_comes_over_the_border_as_it_was(plan: Plan) -> None:
-    again = codec.decode(Plan, json.loads(json.dumps(codec.encode(plan))), strict=True)
+    again = dataclass_json.decode(
+        Plan, json.loads(json.dumps(dataclass_json.encode(plan))), strict=True
+    )
     assert again == plan
 
 
 @given(st.builds(BlockPlan, _vddk))
 def test_a_relocation_block_too(plan: BlockPlan) -> None:
-    again = codec.decode(BlockPlan, json.loads(json.dumps(codec.encode(plan))), strict=True)
+    again = dataclass_json.decode(
+        BlockPlan, json.loads(json.dumps(dataclass_json.encode(plan))), strict=True
+    )
     assert again == plan
 
 
 def _plan(**change: Any) -> dict[str, Any]:
     plan = ReadPlan(Qcow2Disk("/disk"), {}, 512, method_names.CBT)
-    return {**codec.encode(plan), **change}
+    return {**dataclass_json.encode(plan), **change}
 
 
 @pytest.mark.parametrize(
@@ -95,7 +99,12 @@ _events = st.one_of(
 
 @given(_events)
 def test_so_does_all_that_a_mover_reports(event: Event) -> None:
-    assert codec.decode(Event, json.loads(json.dumps(codec.encode(event))), strict=True) == event
+    assert (
+        dataclass_json.decode(
+            Event, json.loads(json.dumps(dataclass_json.encode(event))), strict=True
+        )
+        == event
+    )
 
 
 @pytest.mark.parametrize(
@@ -111,13 +120,13 @@ def test_so_does_all_that_a_mover_reports(event: Event) -> None:
     ],
 )
 def test_what_is_no_report_is_refused(line: Any) -> None:
-    with pytest.raises(codec.MismatchError):
-        codec.decode(Event, line, strict=True)
+    with pytest.raises(dataclass_json.MismatchError):
+        dataclass_json.decode(Event, line, strict=True)
 
 
 def test_messages_show_no_values() -> None:
     secret = "correct-horse-battery"
-    source = {**codec.encode(NbdDisk("nbd://h")), "uri": [secret]}
+    source = {**dataclass_json.encode(NbdDisk("nbd://h")), "uri": [secret]}
     with pytest.raises(PlanError) as caught:
         plan_intake.parse(_plan(source=source))
     assert secret not in str(caught.value)
@@ -132,10 +141,10 @@ class _Sample:
 
 
 def test_newer_keys_are_passed_over_unless_strict() -> None:
-    assert codec.decode(_Sample, {"numbers": [1], "new": 2}) == _Sample((1,))
-    with pytest.raises(codec.MismatchError, match="unknown keys new"):
-        codec.decode(_Sample, {"new": 2}, strict=True)
-    with pytest.raises(codec.MismatchError, match=".kind: expected 'a' or 'b'"):
-        codec.decode(_Sample, {"kind": "c"})
-    with pytest.raises(codec.MismatchError, match=r".numbers\[1\]: expected int"):
-        codec.decode(_Sample, {"numbers": [1, "2"]})
+    assert dataclass_json.decode(_Sample, {"numbers": [1], "new": 2}) == _Sample((1,))
+    with pytest.raises(dataclass_json.MismatchError, match="unknown keys new"):
+        dataclass_json.decode(_Sample, {"new": 2}, strict=True)
+    with pytest.raises(dataclass_json.MismatchError, match=".kind: expected 'a' or 'b'"):
+        dataclass_json.decode(_Sample, {"kind": "c"})
+    with pytest.raises(dataclass_json.MismatchError, match=r".numbers\[1\]: expected int"):
+        dataclass_json.decode(_Sample, {"numbers": [1, "2"]})
