@@ -4,15 +4,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from typing import Any, Optional
 
 from pyVmomi import vim, vmodl
 
-from bareos_vmsnap import errors
+from bareos_vmsnap import errors, system_errors
+from bareos_vmsnap.fd import daemon_identity
 from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.options import Options
+from bareos_vmsnap.tree import lineage
+from bareos_vmsnap.tree.observed import Observed
 from bareos_vmsnap.vsphere import markers, preflight, snapshots, tasks
+
+# Faults of a reconfiguration that somebody else's work on the VM is in the way of.
+_IN_THE_WAY = (
+    vim.fault.TaskInProgress,
+    vim.fault.ConcurrentAccess,
+    vim.fault.InvalidState,
+)
+_WITHOUT_MARKER = "The next job counts the changes of the VM's state from its snapshot"
 
 
 class BackupSnapshot:
@@ -25,7 +37,11 @@ class BackupSnapshot:
         self._job_info = job_info
         self._log = log
         self._name = markers.backup_name(job_info.unique_name)
+        self._daemon = daemon_identity.find(job_info.host, job_info.working_directory)
         self._to_delete = False
+        self._marker: Optional[str] = None
+        self._without_marker: Optional[str] = None
+        self._taken: Optional[str] = None
 
     def remove_leftovers(self, options: Options) -> None:
         """Delete backup snapshots of dead jobs; another daemon's only with remove_leftovers=all.
@@ -33,10 +49,10 @@ class BackupSnapshot:
         The VM's lock is held, so a snapshot of this daemon belongs to no living job.
         """
         for found in snapshots.leftovers(self._vm):
-            if found.host != self._job_info.host and options.remove_leftovers != "all":
+            if found.daemon.id != self._daemon.id and options.remove_leftovers != "all":
                 raise errors.PreflightError(
-                    f"VM {self._vm_name} has the backup snapshot of job {found.job}, taken by the "
-                    f"file daemon on {found.host}: another backup may be running",
+                    f"VM {self._vm_name} has the backup snapshot of job {found.job}, taken by "
+                    f"{self._named(found.daemon)}: another backup may be running",
                     left="nothing, the VM was not touched",
                     todo="If no such job runs, delete that snapshot or set remove_leftovers=all",
                     id="leftover-of-others",
@@ -45,7 +61,7 @@ class BackupSnapshot:
                 "leftover-deleted",
                 f"VM {self._vm_name}: deleting the backup snapshot that job {found.job} left behind",
             )
-            self._delete(found.moref, markers.backup_name(found.job))
+            self._delete(found.moref, found.name)
 
     def enable_cbt(self, options: Options) -> None:
         """Enable changed block tracking if that is allowed and safe, else log why there is none.
@@ -71,44 +87,140 @@ class BackupSnapshot:
         self._waiter.wait(self._vm.ReconfigVM_Task(spec), doing)
         self._log.info(f"Enabled changed block tracking of VM {self._vm_name}")
 
+    def mark(self, content: Any, options: Options) -> None:
+        """Leave this job's marker in the VM's configuration, for the next job to find.
+
+        If that is not possible the job goes on, and says so. Raises errors.Canceled.
+        """
+        lacking = preflight.marker_warning(self._vm, content)
+        if lacking is None:
+            marker = markers.new_backup()
+            try:
+                self._write(marker, options)
+                self._marker = marker
+                return
+            except tasks.TaskFailedError as error:
+                if not isinstance(error.fault, vim.fault.NoPermission):
+                    self._without_marker = lineage.REFUSED
+                    text = f"{error} {_WITHOUT_MARKER}"
+                    self._log.warn("marker-not-written", text, *errors.ids(error))
+                    return
+                lacking = preflight.no_marker(self._vm, content)
+        self._without_marker = lineage.PRIVILEGE
+        self._log.warn(*lacking)
+
+    def marked(self, observed: Observed) -> Observed:
+        """What was observed, with this job's marker if it proves anything."""
+        if self._marker is not None and not lineage.proves(observed, self._marker):
+            self._marker, self._without_marker = None, lineage.DISTURBED
+            self._log.warn(
+                "marker-not-written",
+                f"Somebody took a snapshot of VM {self._vm_name} or reverted it while its backup "
+                f"snapshot was being taken, so that the job's marker proves nothing. {_WITHOUT_MARKER}",
+            )
+        return dataclasses.replace(
+            observed, marker=self._marker, without_marker=self._without_marker
+        )
+
     def take(self, options: Options) -> snapshots.Taken:
-        """Take the snapshot and return it. Raises tasks.TaskFailedError, errors.Canceled."""
+        """Take the snapshot and return it.
+
+        Another file daemon may have taken one at the same moment. The one whose snapshot is older
+        goes on: the other one's hangs below it, and is none of the time point. Raises
+        errors.PreflightError, tasks.TaskFailedError, errors.Canceled.
+        """
         self._to_delete = True
-        return snapshots.take(
+        taken = snapshots.take(
             self._vm,
             self._waiter,
             self._name,
-            markers.backup_description(self._job_info.host),
+            markers.backup_description(self._daemon),
             quiesce=options.quiesce,
             retries=options.snapshot_retries,
             wait=options.snapshot_retry_wait,
             cancel=self._job_info.cancel,
             warn=self._log.warn,
         )
+        self._taken = taken.moref
+        for found in snapshots.leftovers(self._vm, not_below=taken.moref):
+            raise errors.PreflightError(
+                f"Another backup of VM {self._vm_name} began at the same moment: job {found.job} of "
+                f"{self._named(found.daemon)} has a backup snapshot",
+                left="nothing, our own backup snapshot is deleted",
+                todo="Run the job again when that one has ended; schedule the VM's jobs apart",
+                id="backups-at-once",
+            )
+        return taken
 
     def delete(self) -> None:
-        """Delete every snapshot of this job, whether or not its creation was seen to succeed.
+        """Delete the snapshot that was taken, whatever its name is by now.
 
-        Never raises: a failure becomes an error message, since the data is saved by then.
+        If the answer that named it was lost, every snapshot of this job is deleted. Never raises: a
+        failure becomes an error message, since the data is saved by then.
         """
         if not self._to_delete:
             return
         self._to_delete = False
         try:
-            for found in snapshots.leftovers(self._vm):
-                if found.job == self._job_info.unique_name:
-                    self._delete(found.moref, self._name)
-        except (vmodl.MethodFault, errors.VmsnapError, OSError) as error:
+            found = self._taken is None or self._delete(self._taken, self._name)
+            for left in snapshots.leftovers(self._vm):
+                if left.daemon.id == self._daemon.id and left.name == self._name:
+                    self._delete(left.moref, left.name)
+        except Exception as error:  # noqa: BLE001 - the job log gets it
+            cause = (
+                tasks.describe(error)
+                if isinstance(error, vmodl.MethodFault)
+                else system_errors.translated(error)
+            )
             self._log.error(
                 "backup-snapshot-left",
                 f"The backup snapshot {self._name!r} of VM {self._vm_name} could not be deleted: "
-                f"{tasks.describe(error) if isinstance(error, vmodl.MethodFault) else error}. "
-                "The next job of this VM will delete it",
+                f"{cause}. The next job of this VM will delete it",
                 *errors.ids(error),
             )
+            return
+        if not found:
+            self._log.error(
+                "backup-snapshot-not-found",
+                f"The backup snapshot {self._name!r} of VM {self._vm_name} was not there any more "
+                "when it was to be deleted: somebody else deleted it",
+            )
 
-    def _delete(self, moref: str, name: str) -> None:
-        snapshot = next(
-            item.tree.snapshot for item in snapshots.walk(self._vm) if item.moref == moref
-        )
-        snapshots.delete(self._vm, snapshot, name, self._waiter)
+    def _write(self, marker: str, options: Options) -> None:
+        """Write the marker; again after pauses while somebody else works on the VM.
+
+        Raises tasks.TaskFailedError, errors.Canceled.
+        """
+        doing = f"Marking VM {self._vm_name}"
+        retries, wait = options.snapshot_retries, options.snapshot_retry_wait
+        for attempt in range(retries + 1):
+            try:
+                config = self._vm.config
+                if marker in markers.backups(config):
+                    return  # written by a request whose answer was lost
+                spec = markers.backup_spec(config, marker)
+                self._waiter.wait(self._vm.ReconfigVM_Task(spec), doing)
+                return
+            except vmodl.MethodFault as fault:
+                failure = tasks.TaskFailedError(doing, fault)
+            except tasks.TaskFailedError as failed:
+                failure = failed
+            if attempt == retries or not isinstance(failure.fault, _IN_THE_WAY):
+                raise failure
+            if self._job_info.cancel.wait(wait):
+                raise errors.Canceled(f"{doing} was interrupted: the job was canceled")
+
+    def _delete(self, moref: str, name: str) -> bool:
+        """Whether it was there."""
+        snapshot = snapshots.find(self._vm, moref)
+        if snapshot is None:
+            return False
+        try:
+            snapshots.delete(self._vm, snapshot, name, self._waiter)
+        except vmodl.fault.ManagedObjectNotFound:  # deleted since
+            return False
+        return True
+
+    def _named(self, daemon: markers.FileDaemon) -> str:
+        also = " as well" if daemon.host == self._daemon.host else ""
+        return f"the file daemon {daemon.id} on {daemon.host}{also}"

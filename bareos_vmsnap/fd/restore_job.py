@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""A restore of whatever was selected: one VmRestore for each VM, identified by its directory."""
+"""A restore of whatever was selected: one VmRestore for each VM, identified by its instance UUID.
+
+The UUID is part of the directory that the VM's files and manifests lie in.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.fd.receivers import Receiver
+from bareos_vmsnap.fd.selected_manifests import SelectedManifests, UnreadableObject
 from bareos_vmsnap.fd.vm_restore import VmRestore
 from bareos_vmsnap.mover.client.launch import ForkServerClient
 from bareos_vmsnap.tree import manifest, names
@@ -25,6 +29,7 @@ class _SelectedVm:
 
     def __init__(self) -> None:
         self.pieces = manifest.Pieces()
+        self.lines: set[str] = set()
         self.line: Optional[str] = None
         self.saved_by = 0
         self.job: Optional[Job] = None
@@ -51,6 +56,7 @@ class RestoreJob:
         self._log = log
         self._launcher = ForkServerClient()
         self._vms: dict[str, _SelectedVm] = {}
+        self._unreadable: list[UnreadableObject] = []
         self._line = ""
         self._open: Optional[Job] = None
 
@@ -62,11 +68,16 @@ class RestoreJob:
     def object(self, line: str, saved_by: int, piece: bytes) -> None:
         """Take a restore object, saved by this Plugin line in job `saved_by`.
 
-        Raises manifest.ManifestError.
+        One that is damaged may not be needed, so it does not fail the restore here.
         """
         self._definitions.of(line)  # the first object's line shows what was given at restore
-        vm = self._vm(manifest.piece_of(piece))
-        vm.pieces.add(piece)
+        try:
+            vm = self._vm(manifest.piece_of(piece))
+            vm.pieces.add(piece)
+        except manifest.ManifestError as error:
+            self._unreadable.append(UnreadableObject(line, saved_by, error))
+            return
+        vm.lines.add(line)
         if vm.line is None or saved_by >= vm.saved_by:
             vm.line, vm.saved_by = line, saved_by
 
@@ -115,8 +126,15 @@ class RestoreJob:
             if options.restore_target == "files":
                 vm.job = Extraction(options, self._log)
             else:
-                vm.job = VmRestore(options, self._job_info, self._log, vm.pieces, self._launcher)
+                vm.job = self._vm_restore(names.vm_of(path), vm, options)
         return vm.job
+
+    def _vm_restore(self, digits: str, vm: _SelectedVm, options: Options) -> VmRestore:
+        lines = vm.lines or {self._line}
+        unreadable = [each for each in self._unreadable if each.line in lines]
+        manifests = SelectedManifests(digits, vm.pieces)
+        manifests.take_objects(unreadable)
+        return VmRestore(options, self._job_info, self._log, manifests, self._launcher)
 
     def _check_alone(self, options: Options) -> None:
         """Refuse a second VM if an option given at restore can be meant for one VM only."""

@@ -7,11 +7,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from pyVmomi import vim
 
-from bareos_vmsnap import errors, method_names
+from bareos_vmsnap import errors, method_names, system_errors
 from bareos_vmsnap.fd import connection, items, previous, summary
 from bareos_vmsnap.fd.backup_snapshot import BackupSnapshot
 from bareos_vmsnap.fd.job_info import JobInfo
@@ -48,38 +48,39 @@ def begin(
     """
     with contextlib.ExitStack() as stack:
         launcher = ForkServerClient()
-        stack.callback(launcher.close)
+        stack.callback(_undo, log, "Ending the mover's server", launcher.close)
         # If no process can be started now, the first mover fails with the reason.
         with contextlib.suppress(client.MoverError):
             launcher.prepare()
         session = connection.connect(options)
-        stack.callback(session.close)
+        stack.callback(_undo, log, "Logging out of vCenter", session.close)
         vm = connection.find_vm(session.content, options)
         for warning in preflight.check(vm, session.content).warnings:
             log.warn(*warning)
         identity = snapshots.identity(vm)
         if identity.instance_uuid in done:
             raise errors.OptionError(
-                f"Two Plugin lines of the FileSet name the same VM, {vm.name}",
-                todo="Remove one",
+                f"Two Plugin lines of the FileSet name the same VM, {vm.name}, or two VMs with the "
+                f"instance UUID {identity.instance_uuid}",
+                todo="Remove one, or give one of the VMs another UUID",
                 id="vm-twice",
             )
         lock = VmLock(job_info.working_directory, identity.instance_uuid, vm.name)
-        stack.callback(lock.release)
+        stack.callback(_undo, log, "Freeing the VM's lock", lock.release)
         tree = previous.find(pieces, identity, options, job_info, log)
         directory, name = job_info.working_directory, job_info.unique_name
         access = connection.disk_access(options, session, directory, name)
         snapshot, taken = _snapshot(options, job_info, log, session, vm, access, stack)
-        observed = snapshots.observe(session, vm, taken)
+        observed = snapshot.marked(snapshots.observe(session, vm, taken))
         reader = DiskReader(session, vm, access, options, job_info.cancel, launcher)
         segments = SegmentFiles(reader, log.warn)
         planner = _Planner(options, job_info, log, session, vm, segments)
         plan = planner.plan(observed, tree)
         queue = SegmentQueue(plan.tasks, lambda task: segments.make(task, plan), launcher)
-        stack.callback(queue.close)
+        stack.callback(_undo, log, "Ending the movers", queue.close)
         progress = _progress(plan, vm, log)
         backup = VmBackup(
-            job_info, log, session, vm, snapshot, plan, queue, progress, stack.pop_all()
+            job_info, log, session, vm, snapshot, observed, plan, queue, progress, stack.pop_all()
         )
     count = len(observed.snapshots)
     log.info(
@@ -87,6 +88,15 @@ def begin(
         f"{len(plan.tasks)} segments, time point {plan.point.id}"
     )
     return backup
+
+
+def _undo(log: JobLog, what: str, step: Callable[[], object]) -> None:
+    """One step of a cleanup: its failure is reported, and keeps no other step from being done."""
+    try:
+        step()
+    except Exception as error:  # noqa: BLE001 - the job log gets it
+        told = system_errors.translated(error)
+        log.error("cleanup-failed", f"{what} failed: {told}", *errors.ids(told))
 
 
 def _snapshot(
@@ -103,12 +113,13 @@ def _snapshot(
     snapshot = BackupSnapshot(vm, tasks.Waiter(job_info.cancel), job_info, log)
     snapshot.remove_leftovers(options)
     relocation = RelocationBlock(options, access, job_info, log)
-    stack.callback(relocation.release)
+    stack.callback(_undo, log, "Letting vCenter migrate the VM", relocation.release)
     relocation.start(vm, session.content)
     # A relocation may have begun meanwhile, and runs to its end.
     disk_paths.refuse_moving(vm)
     snapshot.enable_cbt(options)
-    stack.callback(snapshot.delete)
+    snapshot.mark(session.content, options)
+    stack.callback(_undo, log, "Deleting the backup snapshot", snapshot.delete)
     return snapshot, snapshot.take(options)
 
 
@@ -137,6 +148,7 @@ class _Planner:
     ) -> None:
         self._options = options
         self._job = job_info.planned()
+        self._cancel = job_info.cancel
         self._log = log
         self._content = session.content
         self._vm = vm
@@ -147,7 +159,7 @@ class _Planner:
         if tree is None:
             return plan_backup.plan(observed, self._job, self._policy)
         past = previous.build_upon(
-            tree, observed, self._content, self._vm, self._options, self._log
+            tree, observed, self._content, self._vm, self._options, self._log, self._cancel
         )
         planned = plan_backup.plan(observed, self._job, self._policy, past)
         try:
@@ -178,6 +190,7 @@ class VmBackup:
         session: Session,
         vm: Any,
         snapshot: BackupSnapshot,
+        observed: Observed,
         plan: plan_backup.BackupPlan,
         queue: SegmentQueue,
         progress: Progress,
@@ -190,6 +203,7 @@ class VmBackup:
         self._session = session
         self._vm = vm
         self._snapshot = snapshot
+        self._names = {each.moref: each.name for each in (*observed.snapshots, observed.state)}
         self._plan = plan
         self._queue = queue
         self._stack = stack
@@ -219,9 +233,9 @@ class VmBackup:
     def start(self, item: items.SegmentFile) -> client.Mover:
         """Start the mover that delivers this segment's data.
 
-        Raises errors.BackupError, errors.Canceled, disk_paths.DiskMovedError.
+        Raises errors.BackupError, errors.Canceled, and what _check_places() raises.
         """
-        self._check_places(item.reads)
+        self._check_places(item.reads, reading=True)
         canceled = self._job_info.cancel.is_set
         mover = self._start(item)
         try:
@@ -230,7 +244,7 @@ class VmBackup:
             mover.kill()
             if canceled():
                 raise errors.Canceled("The backup was canceled") from error
-            self._check_places(item.reads)  # a moved disk would be why
+            self._check_places(item.reads, reading=True)  # that would be why
             raise errors.BackupError(
                 f"Segment {item.name} cannot be read: {error}", id="segment-unreadable"
             ) from error
@@ -238,16 +252,19 @@ class VmBackup:
         return mover
 
     def finish(self, item: items.SegmentFile, mover: client.Mover) -> None:
-        """The core has read the segment: check that it was whole. Raises errors.BackupError."""
+        """The core has read the segment: check that it was whole.
+
+        Raises errors.BackupError, and what _check_places() raises.
+        """
         mover.close_data()
         try:
             report = mover.finish(MOVER_TIMEOUT)
         except client.MoverError as error:
-            self._check_places(item.reads)
+            self._check_places(item.reads, reading=True)
             raise errors.BackupError(
                 f"Segment {item.name} was not saved whole: {error}", id="segment-incomplete"
             ) from error
-        self._check_places(item.reads)
+        self._check_places(item.reads, reading=True)
         for note in report.notes:
             self._log.info(f"{item.name}: {note}")
         moved = report.data_bytes + report.zero_bytes
@@ -266,25 +283,44 @@ class VmBackup:
     def end(self) -> None:
         """All was sent: log a summary and delete the backup snapshot.
 
-        Raises disk_paths.DiskMovedError.
+        Raises what _check_places() raises.
         """
         self._check_places((task.snapshot, task.disk) for task in self._plan.tasks)
         table = summary.backup(self._plan.tree, self._plan.point.id)
         self._log.info(f"VM {self._plan.tree.vm.name}, what was sent:{table}")
         self._snapshot.delete()
 
-    def _check_places(self, reads: Iterable[tuple[str, segment_header.Disk]]) -> None:
-        """Raises disk_paths.DiskMovedError if the disks' files are no longer where they were.
+    def _check_places(
+        self, reads: Iterable[tuple[str, segment_header.Disk]], *, reading: bool = False
+    ) -> None:
+        """Check that the disks' files are where they were.
 
-        A snapshot deleted meanwhile does not matter here: what was read of it before is right, and
-        it can no longer be read.
+        `reading`: and that these snapshots exist and no file below theirs was merged, as what is
+        read of a snapshot counts only if it is there when all was read. Afterwards a snapshot that
+        is deleted does not matter. Raises disk_paths.DiskMovedError,
+        disk_paths.SnapshotDeletedError.
         """
         places = list(reads)
-        morefs = [moref for moref, _ in places]
+        vm = self._plan.tree.vm.name
+        morefs = list(dict.fromkeys(moref for moref, _ in places))
         now = self._session.read(vim.vm.Snapshot, morefs, disk_paths.DEVICES)
-        for moref, disk in places:
-            if moref in now:
-                disk_paths.check(self._plan.tree.vm.name, now[moref], [disk])
+        gone = [self._names[moref] for moref in morefs if moref not in now]
+        if reading and gone:
+            raise disk_paths.SnapshotDeletedError(vm, self._deleted() or gone)
+        try:
+            for moref, disk in places:
+                if moref in now:
+                    disk_paths.check(vm, now[moref], [disk], chains=reading)
+        except disk_paths.DiskMovedError as error:
+            deleted = self._deleted()
+            if deleted:
+                raise disk_paths.SnapshotDeletedError(vm, deleted) from error
+            raise
+
+    def _deleted(self) -> list[str]:
+        """The names of the snapshots that were there when the tree was read, and are no more."""
+        there = {item.moref for item in snapshots.walk(self._vm)}
+        return [name for moref, name in self._names.items() if moref not in there]
 
     def needs(self, path: str) -> bool:
         """Whether a virtual file of an earlier job is still needed for this job's time point."""

@@ -89,14 +89,17 @@ def distrust(base: End, child: End) -> Optional[str]:
     return reason
 
 
-def rungs(base: Optional[End], child: End, policy: Policy) -> tuple[Rung, ...]:
+def rungs(
+    base: Optional[End], child: End, policy: Policy, late: Optional[str] = None
+) -> tuple[Rung, ...]:
     """The methods to try for a disk of a node whose base still exists, best first.
 
-    `base` is the same virtual disk at the base, or None if there is none.
+    `base` is the same virtual disk at the base, or None if there is none; `late` is what
+    late_tracking.reason() says.
     """
     if base is None:
         return (Rung(method_names.ALLOCATED, "nothing to build upon"),)
-    reason = distrust(base, child)
+    reason = distrust(base, child) or late
     if reason is None:
         trusted = Rung(method_names.CBT, "change ids of snapshot and base agree")
         return (trusted, *_fallback(base, child, policy, "CBT gave no answer"))

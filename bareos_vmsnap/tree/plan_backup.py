@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from typing import Optional
 
 from bareos_vmsnap import method_names
-from bareos_vmsnap.tree import ladder, lineage, manifest, model, names, segment_header
+from bareos_vmsnap.tree import (
+    ladder,
+    late_tracking,
+    lineage,
+    manifest,
+    model,
+    names,
+    segment_header,
+)
 from bareos_vmsnap.tree.observed import Observed, Snapshot
 
 
@@ -108,7 +116,7 @@ def plan(
         tree.configs[node.config] = snapshot.config
         base_snapshot = found[snapshot.parent] if snapshot.parent and not on_line else None
         edge = Edge(base, base_snapshot, line.timepoint if line is not None and on_line else None)
-        tasks += _tasks(node, snapshot, edge, job, policy)
+        tasks += _tasks(tree, observed, node, snapshot, edge, job, policy)
 
     point = _timepoint(observed, nodes, job, previous)
     tree.timepoint = point
@@ -136,7 +144,7 @@ def _carry_over(previous: Previous, tree: model.BlockTree) -> None:
 def _forget(tree: model.BlockTree, point: model.TimePoint) -> None:
     """Keep only what this time point needs; earlier ones are in their own jobs' manifests."""
     live = [point.state, *(snapshot.node for snapshot in point.snapshots)]
-    needed = {base for node in live for base in tree.lineage(node)}
+    needed = tree.with_bases(live)
     tree.nodes = {name: node for name, node in tree.nodes.items() if name in needed}
     tree.segments = {n: s for n, s in tree.segments.items() if s.node in needed}
     used = {node.config for node in tree.nodes.values()}
@@ -198,7 +206,13 @@ def _node(
 
 
 def _tasks(
-    node: segment_header.Node, snapshot: Snapshot, edge: Edge, job: Job, policy: ladder.Policy
+    tree: model.BlockTree,
+    observed: Observed,
+    node: segment_header.Node,
+    snapshot: Snapshot,
+    edge: Edge,
+    job: Job,
+    policy: ladder.Policy,
 ) -> list[Task]:
     tasks = []
     for disk in snapshot.disks:
@@ -210,8 +224,10 @@ def _tasks(
             rungs = ladder.remembered(ladder.End(under, True) if under else None, edge.remembered)
         else:
             end = _end(base_now, edge.snapshot) if base_now and edge.snapshot else None
-            rungs = ladder.rungs(end, _end(disk, snapshot), policy)
-            reason = (ladder.distrust(end, _end(disk, snapshot)) if end else None) or ""
+            late = late_tracking.reason(tree, observed, edge.base, snapshot, disk)
+            rungs = ladder.rungs(end, _end(disk, snapshot), policy, late)
+            if end is not None:
+                reason = ladder.distrust(end, _end(disk, snapshot)) or late or ""
         segment = segment_header.Segment(
             name=names.segment(node.directory, disk.slot, job.timepoint),
             node=node.id,
@@ -259,6 +275,7 @@ def _timepoint(
         )
         for s in observed.snapshots
     )
+    before = previous.tree.point if previous is not None else None
     return model.TimePoint(
         id=job.timepoint,
         job=job.name,
@@ -270,7 +287,11 @@ def _timepoint(
         snapshots=live,
         power_state=observed.power_state,
         event_chain=observed.event_chain,
-        previous=previous.tree.point.id if previous is not None else None,
+        previous=before.id if before is not None else None,
+        ancestors=(before.id, *before.ancestors) if before is not None else (),
+        server=observed.server,
+        marker=observed.marker,
+        without_marker=observed.without_marker,
     )
 
 

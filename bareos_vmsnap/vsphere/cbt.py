@@ -28,7 +28,10 @@ class CbtRefusedError(errors.VmsnapError):
 
 
 class Extents:
-    """Changed areas of a disk in ascending order, 16 bytes each: a million of them stay small."""
+    """Changed areas of a disk in ascending order, 16 bytes each: a million of them stay small.
+
+    They do not overlap: an area that begins in the last one prolongs it.
+    """
 
     def __init__(self) -> None:
         self._numbers = array.array("Q")
@@ -37,6 +40,10 @@ class Extents:
         """Add an extent (bytes)."""
         if self._numbers and start < self._numbers[-2]:
             raise CbtRefusedError(f"QueryChangedDiskAreas named areas out of order (at {start})")
+        if self._numbers and start < self._numbers[-2] + self._numbers[-1]:
+            end = max(start + length, self._numbers[-2] + self._numbers[-1])
+            self._numbers[-1] = end - self._numbers[-2]
+            return
         self._numbers.append(start)
         self._numbers.append(length)
 
@@ -68,7 +75,8 @@ def changed_areas(
     """The areas of disk `key` at `snapshot` that changed since `change_id` ("*": in use).
 
     QueryChangedDiskAreas answers for one part of the disk at a time; an empty answer in the middle
-    is legal, so only the covered length ends the loop. Raises CbtRefusedError, errors.Canceled.
+    is legal, so only the covered length ends the loop. An area may reach beyond its part, whether or
+    not the next answer names the rest: it ends with the disk only. Raises CbtRefusedError, errors.Canceled.
     """
     found = Extents()
     at = 0
@@ -81,16 +89,16 @@ def changed_areas(
                 f"QueryChangedDiskAreas was asked from offset {at} and answered for "
                 f"{page.length} bytes from {page.startOffset}"
             )
-        end = min(at + page.length, capacity)
         for area in page.changedArea or []:
-            start, stop = max(area.start, at), min(area.start + area.length, end)
-            if area.start < at or area.start >= capacity:
+            if not at <= area.start < capacity or area.length < 0:
                 raise CbtRefusedError(
-                    f"QueryChangedDiskAreas named an area at {area.start}, not asked"
+                    f"QueryChangedDiskAreas was asked from offset {at} and named an area of "
+                    f"{area.length} bytes at {area.start}; the disk has {capacity}"
                 )
-            if stop > start:
-                found.append(start, stop - start)
-        at = end
+            length = min(area.length, capacity - area.start)
+            if length:
+                found.append(area.start, length)
+        at += page.length
     return found
 
 

@@ -31,22 +31,49 @@ class DiskMovedError(errors.VmsnapError):
     id = "disk-moved"
 
 
-def check(name: str, devices: Any, expected: Iterable[segment_header.Disk]) -> None:
+class SnapshotDeletedError(errors.VmsnapError):
+    """Snapshots that a job works with were deleted."""
+
+    id = "snapshot-deleted"
+
+    def __init__(self, vm: str, names: Iterable[str]) -> None:
+        called = [repr(name) for name in names]
+        what = f"snapshot{'s' * (len(called) > 1)} {', '.join(called)}"
+        super().__init__(
+            f"The {what} of VM {vm} {'were' if len(called) > 1 else 'was'} deleted while the job "
+            "worked with the VM",
+            left="what was read meanwhile, which cannot be trusted",
+            todo="Run the job again; keep users and cleanup scripts from deleting snapshots of the "
+            "VM while jobs run",
+        )
+
+
+def check(
+    name: str, devices: Any, expected: Iterable[segment_header.Disk], *, chains: bool = False
+) -> None:
     """Raise DiskMovedError if one of these disks of the VM `name` is in another file now.
 
     `devices` are the VM's or a snapshot's as they are now (property DEVICES). A disk that is no
-    longer among them is not reported here.
+    longer among them is not reported here. `chains`: nor may the files below it have changed.
     """
-    now = {found.disk.key: found.disk.path for found in disks.find(devices)}
+    now = {found.disk.key: found.disk for found in disks.find(devices)}
     for disk in expected:
-        path = now.get(disk.key, disk.path)
-        if path != disk.path:
+        found = now.get(disk.key, disk)
+        if found.path != disk.path:
             raise DiskMovedError(
                 f"The disks of VM {name} were moved while the job worked on them (Storage "
-                f"vMotion): {disk.path} is now {path}",
+                f"vMotion): {disk.path} is now {found.path}",
                 left="what was read or written meanwhile, which cannot be trusted",
                 todo="Run the job again; keep Storage DRS away from the VM while jobs run, and "
                 "users from deleting its snapshots",
+            )
+        if chains and found.chain != disk.chain:
+            raise DiskMovedError(
+                f"Files below {disk.path} of VM {name} were merged while the job read them (a "
+                "consolidation)",
+                left="what was read meanwhile, which cannot be trusted",
+                todo="Run the job again; keep consolidations of the VM's disks apart from its jobs",
+                id="disk-merged",
             )
 
 

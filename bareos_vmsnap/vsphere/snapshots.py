@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Optional
@@ -30,6 +31,9 @@ _SNAPSHOT_FAULTS = (
     vim.fault.ConcurrentAccess,
     vim.fault.InvalidState,
 )
+# Another task of the VM is running.
+_BUSY_FAULTS = (vim.fault.TaskInProgress, vim.fault.ConcurrentAccess)
+_BUSY_PATIENCE, _BUSY_PAUSE = 300.0, 1.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,18 @@ class Taken:
     snapshot: Any
     event_chain: Optional[int]
 
+    @property
+    def moref(self) -> str:
+        """The snapshot's managed object id."""
+        return str(self.snapshot._moId)
+
 
 def walk(vm: Any) -> Iterator[Item]:
     """All snapshots of the VM, parents first, siblings in vSphere's order."""
-    info = vm.snapshot
+    return _walk(vm.snapshot)
+
+
+def _walk(info: Any) -> Iterator[Item]:
     pending = [Item(root, None) for root in info.rootSnapshotList] if info else []
     while pending:
         item = pending.pop(0)
@@ -68,7 +80,7 @@ def depth(vm: Any) -> int:
     info = vm.snapshot
     if info is None or info.currentSnapshot is None:
         return 0
-    parents = {item.moref: item.parent for item in walk(vm)}
+    parents = {item.moref: item.parent for item in _walk(info)}
     at: Optional[str] = info.currentSnapshot._moId
     levels = 0
     while at is not None:
@@ -76,10 +88,31 @@ def depth(vm: Any) -> int:
     return levels
 
 
-def leftovers(vm: Any) -> list[markers.Leftover]:
-    """Backup snapshots on the VM, ours or another file daemon's."""
-    found = (markers.leftover(i.tree.name, i.tree.description, i.moref) for i in walk(vm))
+def find(vm: Any, moref: str) -> Optional[Any]:
+    """The VM's snapshot with that id, or None if it has none."""
+    return next((item.tree.snapshot for item in walk(vm) if item.moref == moref), None)
+
+
+def leftovers(vm: Any, *, not_below: Optional[str] = None) -> list[markers.Leftover]:
+    """Backup snapshots on the VM, ours or another file daemon's.
+
+    `not_below`: without the snapshot of this id and what hangs below it.
+    """
+    items = list(walk(vm))
+    later = _below(items, not_below)
+    found = (
+        markers.leftover(i.tree.name, i.tree.description, i.moref)
+        for i in items
+        if i.moref not in later
+    )
     return [leftover for leftover in found if leftover is not None]
+
+
+def _below(items: list[Item], moref: Optional[str]) -> set[str]:
+    """The ids of a snapshot and of all below it; `items` come parents first."""
+    found = {moref} if moref is not None else set()
+    found.update(item.moref for item in items if item.parent is not None and item.parent in found)
+    return found
 
 
 def take(
@@ -121,15 +154,23 @@ def take(
 def delete(vm: Any, snapshot: Any, name: str, waiter: tasks.Waiter) -> None:
     """Delete one snapshot and wait until its data is consolidated. Raises tasks.TaskFailedError.
 
-    The next snapshot must not be taken before the consolidation has ended: changes made meanwhile
-    would be lost to CBT.
+    A task of somebody else that is in the way is waited for. The next snapshot must not be taken
+    before the consolidation has ended: changes made meanwhile would be lost to CBT.
     """
     doing = f"Deleting the snapshot {name!r} of VM {vm.name}"
-    try:
-        task = snapshot.RemoveSnapshot_Task(removeChildren=False, consolidate=True)
-        waiter.wait(task, doing, heed_cancel=False)
-    except vim.fault.VimFault as fault:
-        raise tasks.TaskFailedError(doing, fault) from fault
+    patience = time.monotonic() + _BUSY_PATIENCE
+    while True:
+        try:
+            task = snapshot.RemoveSnapshot_Task(removeChildren=False, consolidate=True)
+            waiter.wait(task, doing, heed_cancel=False)
+            break
+        except vim.fault.VimFault as fault:
+            failure = tasks.TaskFailedError(doing, fault)
+        except tasks.TaskFailedError as failed:
+            failure = failed
+        if not isinstance(failure.fault, _BUSY_FAULTS) or time.monotonic() > patience:
+            raise failure from failure.fault
+        time.sleep(_BUSY_PAUSE)
     if vm.runtime.consolidationNeeded:
         doing = f"Consolidating the disks of VM {vm.name}"
         waiter.wait(vm.ConsolidateVMDisks_Task(), doing, heed_cancel=False)
@@ -138,12 +179,15 @@ def delete(vm: Any, snapshot: Any, name: str, waiter: tasks.Waiter) -> None:
 def observe(session: Session, vm: Any, backup: Taken) -> Observed:
     """The VM and its user snapshots as they are under the backup snapshot just taken.
 
-    Raises errors.BackupError.
+    What hangs below the backup snapshot was taken after it and is left out. Raises
+    errors.BackupError.
     """
+    items = list(walk(vm))
+    later = _below(items, backup.moref) - {backup.moref}
     user: list[Snapshot] = []
     state: Optional[Snapshot] = None
-    for item, described in _describe_all(session, vm):
-        if item.moref == backup.snapshot._moId:
+    for item, described in _describe_all(session, vm, [i for i in items if i.moref not in later]):
+        if item.moref == backup.moref:
             state = described
         else:
             user.append(described)
@@ -155,7 +199,8 @@ def observe(session: Session, vm: Any, backup: Taken) -> Observed:
         )
     power = str(vm.runtime.powerState)
     chain = backup.event_chain
-    return Observed(identity(vm), tuple(user), state.parent, state, power, chain)
+    server = session.content.about.instanceUuid
+    return Observed(identity(vm), tuple(user), state.parent, state, power, chain, server)
 
 
 def observe_as_it_stands(session: Session, vm: Any) -> Observed:
@@ -163,8 +208,8 @@ def observe_as_it_stands(session: Session, vm: Any) -> Observed:
 
     Raises errors.BackupError.
     """
-    user = tuple(described for _, described in _describe_all(session, vm))
     info, config = vm.snapshot, vm.config
+    user = tuple(described for _, described in _describe_all(session, vm, list(_walk(info))))
     current = info.currentSnapshot._moId if info and info.currentSnapshot else None
     state = Snapshot(
         moref="current",
@@ -194,8 +239,7 @@ def identity(vm: Any) -> segment_header.Vm:
     )
 
 
-def _describe_all(session: Session, vm: Any) -> Iterator[tuple[Item, Snapshot]]:
-    found = list(walk(vm))
+def _describe_all(session: Session, vm: Any, found: list[Item]) -> Iterator[tuple[Item, Snapshot]]:
     configs = session.read(vim.vm.Snapshot, [item.moref for item in found], "config")
     for item in found:
         if item.moref not in configs:
@@ -209,7 +253,8 @@ def _describe_all(session: Session, vm: Any) -> Iterator[tuple[Item, Snapshot]]:
 
 
 def _describe(item: Item, config: Any) -> Snapshot:
-    tree = item.tree
+    tree, marked = item.tree, markers.backups(config)
+    markers.strip_backups(config)
     return Snapshot(
         moref=item.moref,
         id=tree.id,
@@ -225,6 +270,7 @@ def _describe(item: Item, config: Any) -> Snapshot:
         quiesced=bool(tree.quiesced),
         change_tracking=bool(config.changeTrackingEnabled),
         restored_by=markers.restored_by(config),
+        markers=marked,
     )
 
 

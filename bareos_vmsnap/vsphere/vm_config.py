@@ -185,7 +185,7 @@ def _copy(value: Any) -> Any:
 
 def _options(config: Any) -> dict[str, Any]:
     kept = (o for o in config.extraConfig or [] if not _TRANSIENT.fullmatch(o.key))
-    return {option.key: option.value for option in kept if option.key != markers.RESTORED_KEY}
+    return {option.key: option.value for option in kept if option.key not in markers.KEYS}
 
 
 def _kept_options(config: Any) -> list[Any]:

@@ -63,6 +63,10 @@ class Machine:
         """Change devices (see hardware.py) and fields of the configuration."""
         self._done(self.vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=list(devices), **values)))
 
+    def switch_off(self) -> None:
+        """Switch the VM off, as a client of the vCenter does."""
+        self._done(self.vm.PowerOffVM_Task())
+
     def destroy(self) -> None:
         """Delete the VM with its disks."""
         self._done(self.vm.Destroy_Task())

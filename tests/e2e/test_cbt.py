@@ -11,7 +11,7 @@ from pyVmomi import vim, vmodl
 
 from .hardware import MIB
 from .joblog import check_failed, check_ok, methods, reasons, said
-from .machine import Machine
+from .machine import Machine, find_snapshot
 from .pictures import draw
 from .roundtrip import round_trip
 from .site import Site
@@ -47,9 +47,11 @@ def test_cbt_enabled_after_the_first_snapshot(site: Site) -> None:
     assert methods(job) == {
         ("before", DISK): "allocated",
         ("after", DISK): "compare",
-        ("now", DISK): "cbt",
+        ("now", DISK): "compare",
     }
     assert "CBT was off when the base was taken" in reasons(job)["after", DISK]
+    told = reasons(job)["now", DISK]
+    assert "CBT was enabled while the snapshot 'before' existed" in told
     before = machine.portrait()
     machine.destroy()
     check_ok(site.restore())
@@ -58,6 +60,68 @@ def test_cbt_enabled_after_the_first_snapshot(site: Site) -> None:
     # It could not be enabled under the snapshots any more, so it was on from the beginning.
     assert restored.vm.config.changeTrackingEnabled
     assert restored.device(2000).backing.changeId is not None
+
+
+def late_vm(site: Site) -> Machine:
+    """CBT was switched on above `old`, and loses half of the changes since."""
+    site.lab.habits.cbt.late_misses = 0.5
+    machine = site.create(disks=[4 * MIB], cbt=False)
+    machine.scribble("old")
+    machine.snapshot("old")
+    machine.reconfigure(changeTrackingEnabled=True)
+    for name in ("A", "B"):
+        machine.scribble(name, pieces=5)
+        machine.snapshot(name)
+    machine.scribble("now", pieces=5)
+    return machine
+
+
+def check_incrementals_of(site: Site, machine: Machine) -> None:
+    """Whatever CBT loses: a Full, then Incrementals with and without the snapshot `old`."""
+    check_ok(site.backup())
+    machine.scribble("later", pieces=5)
+    check_ok(site.backup(level="Incremental"))
+    machine.scribble("last", pieces=5)
+    machine.remove(find_snapshot(machine, "old"))
+    machine.scribble("end", pieces=5)
+    job = site.backup(level="Incremental")
+    check_ok(job)
+    check_restores(site, machine)
+    assert "a snapshot existed that was deleted since" in reasons(job)["now", DISK]
+
+
+def test_what_cbt_loses_if_enabled_above_a_snapshot(site: Site) -> None:
+    machine = late_vm(site)
+    check_incrementals_of(site, machine)
+
+
+def test_what_cbt_loses_if_started_anew_above_a_snapshot(site: Site) -> None:
+    site.lab.habits.cbt.late_misses = 0.5
+    machine = site.create(disks=[4 * MIB])
+    machine.scribble("old")
+    machine.snapshot("old")
+    for on in (False, True):
+        machine.reconfigure(changeTrackingEnabled=on)
+    machine.scribble("A", pieces=5)
+    machine.snapshot("A")
+    machine.scribble("now", pieces=5)
+    job = site.backup()
+    told = reasons(job)["now", DISK]
+    assert "CBT was started anew while the snapshot 'old' existed" in told
+    check_incrementals_of(site, machine)
+
+
+def test_cbt_is_used_again_once_all_is_deleted(site: Site) -> None:
+    machine = late_vm(site)
+    check_ok(site.backup())
+    while machine.roots:
+        machine.remove(machine.roots[0].snapshot)
+    for level in ("Full", "Incremental"):
+        machine.scribble(level, pieces=5)
+        job = site.backup(level=level)
+        check_ok(job)
+    assert methods(job) == {("now", DISK): "cbt"}
+    check_restores(site, machine)
 
 
 def test_cbt_off_with_snapshots_is_left_off(site: Site) -> None:
@@ -184,6 +248,19 @@ def test_answers_in_pages(site: Site, areas: int, size: Any, empty: bool) -> Non
     check_ok(job)
     assert methods(job)["now", DISK] == "cbt"
     site.lab.habits.page_bytes = None
+    check_restores(site, machine)
+
+
+def test_areas_that_are_named_once_where_they_begin(site: Site) -> None:
+    machine = site.create(disks=[2 * MIB])
+    machine.scribble("a", pieces=5)
+    machine.snapshot("root")
+    machine.guest.write(2000, MIB // 2 + 512, bytes(range(256)) * (MIB // 256))
+    site.lab.habits.areas_once = True
+    site.lab.habits.page_bytes = 3 << 16
+    job = site.backup()
+    check_ok(job)
+    assert methods(job)["now", DISK] == "cbt"
     check_restores(site, machine)
 
 

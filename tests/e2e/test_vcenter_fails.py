@@ -100,13 +100,16 @@ def test_the_backup_snapshot_cannot_be_deleted(site: Site) -> None:
     check_saved(site, machine)
 
 
+OTHER = markers.FileDaemon("proxy2", "0123456789abcdef")
+
+
 def test_a_leftover_of_another_file_daemon(site: Site) -> None:
     machine = site.create(disks=[MIB])
     name = markers.backup_name("other-job.2026-11-21_01.00.00_07")
-    machine.snapshot(name, markers.backup_description("proxy2"))
+    machine.snapshot(name, markers.backup_description(OTHER))
     machine.snapshot("vmsnap backup of mine", "a user's snapshot that only looks like ours")
     told = check_failed(site.backup(), "backup snapshot of job other-job.2026-11-21_01.00.00_07")
-    assert "taken by the file daemon on proxy2" in told
+    assert "taken by the file daemon 0123456789abcdef on proxy2" in told
     assert "remove_leftovers=all" in told
     assert machine.snapshot_names == [name, "vmsnap backup of mine"]
 

@@ -16,6 +16,7 @@ from pyVim.task import WaitForTask
 from pyVmomi import vim
 
 import bareos_vmsnap
+from bareos_vmsnap.fd import daemon_identity
 from bareos_vmsnap.tree import manifest
 from bareos_vmsnap.vsphere import markers, snapshots
 from tests.proof import reference
@@ -223,9 +224,14 @@ class World:
     def purge_events(self) -> None:
         self.lab.vcenter.events.forget()
 
+    def lose_events(self) -> None:
+        self.lab.vcenter.events.lose()
+
     def crashed_job(self) -> None:
         """A job of this file daemon died and left its backup snapshot; users go on above it."""
-        description = markers.backup_description(socket.gethostname())
+        working = self.place / "bareos" / "working"
+        daemon = daemon_identity.find(socket.gethostname(), working)
+        description = markers.backup_description(daemon)
         name = markers.backup_name("dead.2026-01-01_00.00.00_01")
         if not any(item.name == name for _, item in self._walk(self.vm)):
             WaitForTask(self.vm.CreateSnapshot_Task(name, description, False, False))

@@ -18,6 +18,7 @@ ROOT = "VmsnapError"
 _TABLES = ("Notice", "Meaning", "Explanation")
 _LEVELS = ("warn", "error", "fatal")
 _HANDED_DOWN = ("warn", "_warn")
+_WITH_AN_EXCEPTION_CALLED_ERROR = ("struct", "zlib")
 # They are no exceptions, but take the id of one.
 _CARRIERS = ("Answer", "_error", "failure")
 # Names of objects that have the id of a message; `name.id` passes it on.
@@ -148,7 +149,7 @@ def unlabelled_output(package: Path) -> Iterator[str]:
             if isinstance(node, ast.Call) and any(k.arg in ("err", "file") for k in node.keywords):
                 text = node.args[0] if node.args else node
                 called = {_name(n.func) for n in ast.walk(text) if isinstance(n, ast.Call)}
-                if not called & {"message", "labelled"}:
+                if not called & {"message", "labelled", "explained"}:
                     yield f"{file}: {ast.unparse(text)}"
 
 
@@ -233,7 +234,7 @@ def _is_passed_on(given: ast.expr) -> bool:
 def _is_log(called: ast.expr) -> bool:
     """Whether it writes to the job log, by whatever name that goes."""
     if isinstance(called, ast.Attribute) and called.attr in _LEVELS:
-        return True
+        return _name(called.value) not in _WITH_AN_EXCEPTION_CALLED_ERROR
     return _name(called) in _HANDED_DOWN
 
 

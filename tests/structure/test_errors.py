@@ -34,6 +34,7 @@ BUILTINS = {
     "target/steps.py: TypeError": "unreachable: a Write is done elsewhere",
     "transport/server.py: RuntimeError": "a fault: a mover opens its disks in its main thread",
     "transport/vddk/command.py: AssertionError": "unreachable",
+    "tree/manifest.py: LookupError": "caught where it is raised",
     "tree/model.py: LookupError": "plan_restore.py and manifest.py give it an id",
     "vsphere/cbt.py: AssertionError": "unreachable",
     "vsphere/snapshots.py: AssertionError": "unreachable",
@@ -180,7 +181,8 @@ def test_ids_are_found_everywhere(tmp_path: Path) -> None:
         "log.warn('Not one', 'x')\n"
         "job_log.warn('h', 'x')\n"
         "class CError(VmsnapError):\n    id: str = 'i'\n"
-        "raise AError('x', id='j' if x else 'k')\n",
+        "raise AError('x', id='j' if x else 'k')\n"
+        "raise zlib.error('no message')\n",
     )
     assert found.problems == []
     assert found.ids == {*"abcdefghijk", "Not one"}

@@ -37,14 +37,30 @@ def test_pages_are_joined_until_the_disk_is_covered() -> None:
     assert found == [(0, 10), (20, 5), (90, 10)]
 
 
-def test_areas_end_with_the_disk_and_with_their_page() -> None:
-    assert ask((0, 60, [(50, 30)]), (60, 60, [(60, 60)])) == [(50, 10), (60, 40)]
+def test_areas_end_with_the_disk_only() -> None:
+    assert ask((0, 60, [(50, 30)]), (60, 60, [(90, 60)])) == [(50, 30), (90, 10)]
+
+
+def test_an_area_behind_its_page_counts() -> None:
+    assert ask((0, 60, [(10, 5), (70, 10)]), (60, 40, [])) == [(10, 5), (70, 10)]
+
+
+def test_an_area_that_the_next_page_names_again_counts_once() -> None:
+    assert ask((0, 60, [(50, 30)]), (60, 40, [(60, 20), (90, 5)])) == [(50, 30), (90, 5)]
+    assert ask((0, 60, [(50, 20)]), (60, 40, [(60, 30)])) == [(50, 40)]
 
 
 @pytest.mark.parametrize(
     "page",
-    [(0, 0, []), (10, 90, []), (0, -1, []), (0, 100, [(100, 10)]), (0, 100, [(200, 1)])],
-    ids=["empty", "elsewhere", "negative", "behind the disk", "far behind"],
+    [
+        (0, 0, []),
+        (10, 90, []),
+        (0, -1, []),
+        (0, 100, [(100, 10)]),
+        (0, 100, [(200, 1)]),
+        (0, 100, [(9, -1)]),
+    ],
+    ids=["empty", "elsewhere", "negative", "behind the disk", "far behind", "negative area"],
 )
 def test_an_answer_to_another_question(page: Any) -> None:
     """Neither an endless loop nor a hole comes of it."""
@@ -53,7 +69,7 @@ def test_an_answer_to_another_question(page: Any) -> None:
 
 
 def test_a_page_that_repeats_an_area() -> None:
-    with pytest.raises(cbt.CbtRefusedError, match="named an area at 10"):
+    with pytest.raises(cbt.CbtRefusedError, match="named an area of 10 bytes at 10"):
         ask((0, 50, [(10, 10)]), (50, 50, [(10, 10)]))
 
 

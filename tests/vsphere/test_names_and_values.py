@@ -34,12 +34,29 @@ def test_urls_of_datastore_files() -> None:
 
 
 def test_backup_snapshots_are_recognised() -> None:
-    name, description = markers.backup_name("job.1"), markers.backup_description("proxy")
+    daemon = markers.FileDaemon("proxy", "0123456789abcdef")
+    name, description = markers.backup_name("job.1"), markers.backup_description(daemon)
     assert markers.leftover(name, description, "snapshot-1") == markers.Leftover(
-        "snapshot-1", "job.1", "proxy"
+        "snapshot-1", name, "job.1", daemon
     )
     for others in ((name, ""), (name, "about it"), ("mine", description), ("", "")):
         assert markers.leftover(*others, "snapshot-1") is None
+
+
+def test_long_names_are_shortened_and_stay_unique() -> None:
+    """Bareos' job names have up to 127 characters, vSphere's clients allow 80 in a name."""
+    jobs = [f"{'j' * 100}.2026-11-22_10.00.00_{number:02}" for number in range(9)]
+    names = [markers.backup_name(job) for job in jobs]
+    assert len(set(names)) == len(jobs)
+    assert {len(name) for name in names} == {80}
+    longest = "j" * (80 - len(markers.BACKUP_PREFIX))
+    assert markers.backup_name(longest) == markers.BACKUP_PREFIX + longest
+    daemon = markers.FileDaemon("proxy." * 40, "0123456789abcdef")
+    description = markers.backup_description(daemon)
+    assert len(description) < 250
+    found = markers.leftover(names[0], description, "snapshot-1")
+    assert found is not None
+    assert (found.name, found.daemon.id) == (names[0], daemon.id)
 
 
 def test_a_configuration_survives_json(lab: Lab, session: Session) -> None:

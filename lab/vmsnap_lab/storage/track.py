@@ -35,21 +35,26 @@ class Track:
     """sequence: the epoch that runs now, or the last one of a frozen file.
 
     epochs: every epoch of this file, also empty ones. broken: those whose record was lost.
+    late: those that ran on top of a file that this UUID does not track, as when tracking is
+    enabled while a snapshot exists.
     """
 
     uuid: str
     sequence: int
     epochs: Mapping[int, Runs]
     broken: frozenset[int] = frozenset()
+    late: frozenset[int] = frozenset()
 
     @classmethod
-    def start(cls, in_use: Iterable[tuple[int, int]]) -> Track:
+    def start(cls, in_use: Iterable[tuple[int, int]], *, late: bool = False) -> Track:
         """A new UUID at sequence 1, whose first epoch holds the blocks `in_use`."""
-        return cls(uuid.uuid4().hex, 1, {1: tuple(join(in_use))})
+        first = frozenset({1}) if late else frozenset()
+        return cls(uuid.uuid4().hex, 1, {1: tuple(join(in_use))}, late=first)
 
-    def follow(self, sequence: int) -> Track:
+    def follow(self, sequence: int, *, late: bool = False) -> Track:
         """The track of a delta made on this file."""
-        return Track(self.uuid, sequence, {sequence: ()})
+        own = frozenset({sequence}) if late else frozenset()
+        return Track(self.uuid, sequence, {sequence: ()}, late=own)
 
     def written(self, runs: Iterable[tuple[int, int]]) -> Track:
         """This track with blocks written in its last epoch."""
@@ -60,14 +65,19 @@ class Track:
         """This track with the record of its last epoch lost."""
         return replace(self, broken=self.broken | {self.sequence})
 
-    def since(self, sequence: int) -> Runs:
-        """The blocks written after the end of an epoch (0: ever).
+    def since(self, sequence: int, *, late: bool | None = None) -> Runs:
+        """The blocks written after the end of an epoch (0: ever), in late epochs only or in others
+        only where `late` says so.
 
         Raises StorageError "corrupt" if the record of one of these epochs was lost.
         """
         if any(number > sequence for number in self.broken):
             raise StorageError("corrupt", "the change tracking data is corrupt")
-        later = [runs for number, runs in self.epochs.items() if number > sequence]
+        later = [
+            runs
+            for number, runs in self.epochs.items()
+            if number > sequence and late in (None, number in self.late)
+        ]
         return tuple(join(*later))
 
     def change_id(self) -> str:
@@ -80,12 +90,14 @@ class Track:
             "sequence": self.sequence,
             "epochs": {str(number): runs for number, runs in self.epochs.items()},
             "broken": sorted(self.broken),
+            "late": sorted(self.late),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Track:
         epochs = {int(n): tuple((a, b) for a, b in runs) for n, runs in data["epochs"].items()}
-        return cls(data["uuid"], data["sequence"], epochs, frozenset(data["broken"]))
+        broken, late = frozenset(data["broken"]), frozenset(data.get("late", ()))
+        return cls(data["uuid"], data["sequence"], epochs, broken, late)
 
 
 def blocks_of(areas: Iterable[tuple[int, int]]) -> Runs:
@@ -114,4 +126,5 @@ def unite(parent: Track | None, child: Track | None) -> Track | None:
     epochs = dict(parent.epochs)
     for number, runs in child.epochs.items():
         epochs[number] = tuple(join(epochs.get(number, ()), runs))
-    return Track(child.uuid, child.sequence, epochs, parent.broken | child.broken)
+    broken, late = parent.broken | child.broken, parent.late | child.late
+    return Track(child.uuid, child.sequence, epochs, broken, late)

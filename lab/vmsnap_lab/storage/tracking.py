@@ -46,7 +46,8 @@ class Tracking:
         with_bitmap = qcow2.read_bitmap(disk.file, BITMAP) is not None
         change = self._qemu_img.renew_bitmap if with_bitmap else self._qemu_img.add_bitmap
         change(disk.file, BITMAP, BLOCK)
-        self._set(disk, Track.start(self._in_use(disk)))
+        late = len(self._catalog.chain(disk.path)) > 1
+        self._set(disk, Track.start(self._in_use(disk), late=late))
 
     def stop(self, disk: Disk) -> None:
         if disk.record.track is not None:
@@ -87,7 +88,9 @@ class Tracking:
                 sequence = highest
             numbers = {**root.record.sequences, now.uuid: highest}
             self._catalog.update(root, replace(root.record, sequences=numbers))
-        return now.follow(sequence)
+            tracks = [below.record.track for below in self._catalog.chain(parent.path)]
+        late = any(below is None or below.uuid != now.uuid for below in tracks)
+        return now.follow(sequence, late=late)
 
     def take_over(self, parent: Disk, child: Disk) -> Track | None:
         """The track of a parent after a merge; if it becomes the leaf, its bitmap is renewed."""
@@ -130,8 +133,12 @@ class Tracking:
         else:
             since = self._check_id(disk, line, change_id)
         blocks: Runs = tuple(join(*(each.since(since) for each in line)))
+        if self.habits.late_misses and since:
+            late = join(*(each.since(since, late=True) for each in line))
+            others = [each.since(since, late=False) for each in line]
+            blocks = tuple(join(*others, self._noticed(late, self.habits.late_misses)))
         if self.habits.misses:
-            blocks = tuple(join(self._noticed(blocks)))
+            blocks = tuple(join(self._noticed(blocks, self.habits.misses)))
         return [Extent(first * BLOCK, count * BLOCK) for first, count in blocks]
 
     def _check_id(self, disk: Disk, line: Sequence[Track], change_id: str) -> int:
@@ -146,10 +153,12 @@ class Tracking:
             )
         return since
 
-    def _noticed(self, blocks: Runs) -> Iterable[tuple[int, int]]:
+    def _noticed(
+        self, blocks: Iterable[tuple[int, int]], misses: float
+    ) -> Iterable[tuple[int, int]]:
         for first, count in blocks:
             for block in range(first, first + count):
-                if not self.habits.overlooks(block):
+                if not self.habits.overlooks(block, misses):
                     yield block, 1
 
     def _in_use(self, disk: Disk) -> Runs:

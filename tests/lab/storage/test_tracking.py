@@ -291,6 +291,46 @@ def test_tracking_that_misses_changes(line: DiskStore) -> None:
     assert line.changed_areas(delta(3), "*") == []
 
 
+def late(store: DiskStore) -> dict[str, set[int]]:
+    """BASE, untracked; delta 1 tracked since; delta 2 and 3. What each has more than that below."""
+    store.create(BASE, MIB)
+    store.write(BASE, 0, b"b" * BLOCK)
+    store.create_delta(BASE, delta(1))
+    store.enable_tracking(delta(1))
+    for number in (1, 2, 3):
+        store.write(delta(number), number * 4 * BLOCK, b"x" * 4 * BLOCK)
+        if number < 3:
+            store.create_delta(delta(number), delta(number + 1))
+    return {delta(n): set(range(n * 4, n * 4 + 4)) for n in (2, 3)}
+
+
+def test_tracking_above_an_untracked_file_may_miss_changes(store: DiskStore) -> None:
+    expected = late(store)
+    ids = {delta(n): change_id(store, delta(n - 1)) for n in (2, 3)}
+    for path, wanted in expected.items():
+        assert blocks(store.changed_areas(path, ids[path])) == wanted
+    whole = blocks(store.changed_areas(delta(3), "*"))
+    store.habits.late_misses = 1.0
+    assert [store.changed_areas(path, ids[path]) for path in expected] == [[], []]
+    assert blocks(store.changed_areas(delta(3), "*")) == whole
+
+
+def test_tracking_above_tracked_files_only_misses_nothing(line: DiskStore) -> None:
+    line.habits.late_misses = 1.0
+    assert blocks(line.changed_areas(delta(3), change_id(line, delta(2)))) == {5}
+
+
+def test_what_is_written_after_the_untracked_file_is_gone_is_noticed(store: DiskStore) -> None:
+    late(store)
+    store.habits.late_misses = 1.0
+    for number in (3, 2, 1):
+        store.merge_into_parent(delta(number))
+    store.create_delta(BASE, delta(9))
+    since = change_id(store, BASE)
+    store.write(delta(9), 7 * BLOCK, b"y")
+    assert blocks(store.changed_areas(delta(9), since)) == {7}
+
+
 def test_an_untouched_disk(store: DiskStore) -> None:
     store.create(BASE, 512)
     store.enable_tracking(BASE)

@@ -98,6 +98,15 @@ def test_pages_cut_areas(lab: Lab, client: Client) -> None:
     assert areas == [(n * 5 * BLOCK, 5 * BLOCK) for n in range(3)] + [(15 * BLOCK, BLOCK)]
 
 
+def test_areas_named_once_where_they_begin(lab: Lab, client: Client) -> None:
+    guest, vm = client.vm([4 * MIB])
+    a = client.snapshot(vm)
+    guest.write(2000, 2 * BLOCK, b"x" * MIB)
+    b = client.snapshot(vm)
+    lab.habits.page_bytes, lab.habits.areas_once = 5 * BLOCK, True
+    assert changed(vm, b, a) == [(2 * BLOCK, MIB)]
+
+
 def test_gaps_as_pages_of_their_own(lab: Lab, client: Client) -> None:
     vm, a, b, expected = stripes(client, 3)
     lab.habits.empty_pages = True

@@ -26,6 +26,26 @@ from .client import (
 )
 
 
+def test_names_that_are_cut(lab: Lab, client: Client) -> None:
+    _, vm = client.vm([MIB])
+    lab.habits.longest_snapshot_name = 5
+    snapshot = client.snapshot(vm, "first one")
+    assert [node.name for node in vm.snapshot.rootSnapshotList] == ["first"]
+    snapshot.RenameSnapshot("second one", None)
+    assert [node.name for node in vm.snapshot.rootSnapshotList] == ["secon"]
+
+
+def test_something_between_two_calls(lab: Lab, client: Client) -> None:
+    _, vm = client.vm([MIB])
+    seen: list[str] = []
+    lab.habits.before_call = lambda method, session: seen.append(method)
+    client.snapshot(vm, "first")
+    lab.habits.before_call = None
+    assert vm.name
+    assert seen[0] == "CreateSnapshot_Task"
+    assert seen.count("CreateSnapshot_Task") == 1
+
+
 def test_a_snapshot(client: Client) -> None:
     guest, vm = client.vm([MIB, 2 * MIB])
     before = vm.config
@@ -485,3 +505,14 @@ def test_tracking_goes_back_with_the_configuration(lab: Lab, client: Client) -> 
         wait(snapshot.RevertToSnapshot_Task())
         assert vm.config.changeTrackingEnabled is not habit
         assert (disk(vm.config).backing.changeId is None) is habit
+
+
+def test_options_go_back_with_the_configuration(own_lab: Lab) -> None:
+    for habit in (True, False):
+        own_lab.habits.revert_restores_options = habit
+        with Client(own_lab) as client:
+            guest, vm = client.vm([MIB])
+            snapshot = client.snapshot(vm)
+            reconfigure(vm, extraConfig=[vim.option.OptionValue(key="a", value="1")])
+            wait(snapshot.RevertToSnapshot_Task())
+            assert ("a" not in {option.key for option in vm.config.extraConfig}) is habit

@@ -50,7 +50,7 @@ def create(
         snapshot = Snapshot(
             vm,
             number=vm.tree.next_number(),
-            name=name,
+            name=name[: vm.vcenter.habits.longest_snapshot_name],
             description=description or "",
             created=vm.vcenter.now(),
             state=_state(vm, memory),

@@ -23,7 +23,7 @@ def rename(
         raise task.in_progress(busy)
     if name is not None:
         check_name(name)
-        snapshot.name = name
+        snapshot.name = name[: vm.vcenter.habits.longest_snapshot_name]
     if description is not None:
         snapshot.description = description
     files.write_snapshot_list(vm)

@@ -45,6 +45,8 @@ class Dispatcher:
             decoded = request.decode(body, soap_action)
             version = decoded.version
             session = self._vcenter.sessions.find(cookie)
+            if self._vcenter.habits.before_call is not None:
+                self._vcenter.habits.before_call(decoded.method.wsdlName, session)
             call = Call(
                 self._vcenter.authorization,
                 self._vcenter.tasks,

@@ -41,9 +41,12 @@ def query(vm: Machine, snapshot: Optional[Snapshot], key: int, start: int, chang
     if snapshot is None and vm.powerState != power.OFF:
         raise faults.locked(path)
     try:
-        areas = vm.vcenter.store.changed_areas(path, change_id, start)
+        once = vm.vcenter.habits.areas_once
+        areas = vm.vcenter.store.changed_areas(path, change_id, 0 if once else start)
     except StorageError as error:
         raise _fault(error, path) from error
+    if once:  # an area that began before was named then
+        areas = [area for area in areas if area.start >= start]
     return _page(vm, areas, start, capacity)
 
 
@@ -72,7 +75,7 @@ def _page(vm: Machine, areas: Any, start: int, capacity: int) -> Any:
         if len(shown) == habits.page_areas:
             end = area.start
             break
-        length = min(area.length, end - area.start)
+        length = area.length if habits.areas_once else min(area.length, end - area.start)
         shown.append(DiskChangeInfo.DiskChangeExtent(start=area.start, length=length))
     if len(shown) == habits.page_areas:
         # The page ends with its last area, as the caller sees it.
