@@ -7,6 +7,7 @@ The UUID is part of the directory that the VM's files and manifests lie in.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Callable, Optional, Union
 
 from bareos_vmsnap import errors
@@ -106,14 +107,15 @@ class RestoreJob:
 
     def abandon(self) -> str:
         """After a failure: describe what the restore left behind."""
-        left = [text for text in (job.abandon() for job in self.running) if text]
+        left = [text for text in map(_abandon, self.running) if text]
         return "; ".join(left) or "nothing"
 
     def close(self) -> None:
-        """Remove spool files, end processes; safe to call again."""
-        for job in self.running:
-            job.close()
-        self._launcher.close()
+        """Remove spool files, end processes: of every VM, whatever one does; safe to call again."""
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._launcher.close)
+            for job in self.running:
+                stack.callback(job.close)
 
     def _vm(self, path: str) -> _SelectedVm:
         return self._vms.setdefault(names.vm_of(path), _SelectedVm())
@@ -148,3 +150,11 @@ class RestoreJob:
                 todo=f"Restore them one after another, or without {single[0]}",
                 id="option-for-one-vm",
             )
+
+
+def _abandon(job: Job) -> str:
+    """What a job left behind, also if it could not be abandoned; the others must be too."""
+    try:
+        return job.abandon()
+    except Exception as error:  # noqa: BLE001 - becomes part of the message
+        return f"something that could not be cleaned up ({type(error).__name__}: {error})"

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import Any, NoReturn, Optional
 
@@ -118,24 +119,32 @@ class VmRestore:
                 f"VM {self._vm_name}: files of later time points were passed over, since neither "
                 f"their restore objects nor their manifests came: {', '.join(sorted(self._later))}",
             )
-        self._log.info(f"Time point {plan.point.id}: {place}{self._table()}")
-        target.close()
-        self._target = None
+        self._target = None  # from now on there is nothing to abandon
+        with contextlib.closing(target):
+            self._log.info(f"Time point {plan.point.id}: {place}{self._table()}")
 
     def abandon(self) -> str:
         """The restore failed: keep or remove what is incomplete; return what was left, if any."""
-        self._writers.close()
-        if self._target is None:
-            return ""
         target, self._target = self._target, None
-        left = target.abandon(keep=self._options.restore_on_failure == "keep")
-        target.close()
-        return left
+        left = []
+        with contextlib.ExitStack() as stack:
+            if target is not None:
+                keep = self._options.restore_on_failure == "keep"
+                stack.callback(target.close)
+                stack.callback(lambda: left.append(target.abandon(keep=keep)))
+            self._writers.close()
+        return "".join(left)
 
     def close(self) -> None:
-        """Remove spool files; safe to call again."""
-        self._writers.close()
-        self._spool.close()
+        """End what runs and remove spool files, all of it, whatever one step does; safe to call
+        again.
+        """
+        target, self._target = self._target, None
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._spool.close)
+            if target is not None:
+                stack.callback(target.close)
+            self._writers.close()
 
     @property
     def _vm_name(self) -> str:
@@ -280,6 +289,12 @@ class VmRestore:
             raise errors.RestoreError(
                 f"{label} cannot be written: {error}", id="segment-unwritable"
             ) from error
+        try:
+            # Now that the disk is open: what could change it unnoticed, an open disk prevents.
+            self._opened().check()
+        except BaseException:
+            mover.kill()
+            raise
         self._writers.prepare(next((w for w in self._next_writes() if w is not write), None))
         return ToDisk(segment.name, mover, lambda report: self._written(write, report))
 

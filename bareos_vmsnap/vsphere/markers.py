@@ -12,9 +12,12 @@ from typing import Any, Optional
 
 from pyVmomi import vim
 
+from bareos_vmsnap.tree import restored_marks
+
 BACKUP_PREFIX = "vmsnap backup "
-# In the configuration of every snapshot a restore makes: CBT misreports what a restore wrote, so
-# such a snapshot cannot be the base of a CBT query (VDDK guide, "restoring virtual disks").
+# In the configuration of every snapshot a restore makes, with another value in each: CBT misreports
+# what a restore wrote, so such a snapshot cannot be the base of a CBT query (VDDK guide, "restoring
+# virtual disks"). The values are those of tree.restored_marks.
 RESTORED_KEY = "bareos-vmsnap.restored"
 # In the VM's own configuration: the markers of backup jobs, the newest first. Every job adds one
 # before it takes its snapshot. A revert brings the older configuration back, so a marker that is
@@ -77,9 +80,18 @@ def leftover(name: str, description: str, moref: str) -> Optional[Leftover]:
     return Leftover(moref, name, name[len(BACKUP_PREFIX) :], daemon)
 
 
+def restored_mark(options: Any) -> Optional[str]:
+    """The restore's mark in the extraConfig of a configuration, or None."""
+    for option in options or []:
+        if option.key == RESTORED_KEY and option.value:
+            return str(option.value)
+    return None
+
+
 def restored_by(config: Any) -> Optional[str]:
     """The job that restored the VM of this ConfigInfo, or None if it has no such mark."""
-    return _option(config, RESTORED_KEY) or None
+    mark = restored_mark(config.extraConfig)
+    return None if mark is None else restored_marks.job(mark)
 
 
 def new_backup() -> str:

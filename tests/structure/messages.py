@@ -20,7 +20,7 @@ _LEVELS = ("warn", "error", "fatal")
 _HANDED_DOWN = ("warn", "_warn")
 _WITH_AN_EXCEPTION_CALLED_ERROR = ("struct", "zlib")
 # They are no exceptions, but take the id of one.
-_CARRIERS = ("Answer", "_error", "failure")
+_CARRIERS = ("Answer", "_error", "_refuse", "failure")
 # Names of objects that have the id of a message; `name.id` passes it on.
 _PASSED_ON = (
     *("answer", "cause", "error", "failure", "final", "kind", "known", "meaning", "reason"),

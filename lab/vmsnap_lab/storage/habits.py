@@ -24,6 +24,9 @@ class CbtHabits:
     stray_id: a change id with the right UUID that names an epoch of another branch, or of a deleted
         delta: "answers" from the numbers alone, and the answer is wrong; "fails" with kind
         "cannot-get-changes".
+    door_writes: what a client writes through a door, as a restore does, is "tracked", or "missed" as
+        in VMware's words: once a restore has begun to write, change tracking misreports (VDDK
+        programming guide, restoring virtual disks).
     misses: the fraction of changed blocks that answers leave out; which ones, `seed` decides.
     late_misses: the same, only of blocks that were written on top of a file that the disk's UUID
         does not track, which is so if tracking was enabled while a snapshot existed. Not supported
@@ -35,6 +38,7 @@ class CbtHabits:
     revert_uuid: Literal["keep", "new"] = "keep"
     revert_sequence: Literal["global", "reuse"] = "global"
     stray_id: Literal["answers", "fails"] = "answers"
+    door_writes: Literal["tracked", "missed"] = "tracked"
     misses: float = 0.0
     late_misses: float = 0.0
     seed: int = 0

@@ -66,6 +66,7 @@ class DiskStore:
             self._lock.close()
             raise
         self._rules = Rules(self._catalog)
+        self._writers: dict[Entrance, Disk] = {}  # by door, what its client may write
         self._doors = Doors(self._admit, self._leave, self._lock.inherited)
         self._claims: Claims[Entrance] = Claims(self._catalog.lock, self._doors.is_leaving)
 
@@ -311,10 +312,18 @@ class DiskStore:
             find_use = self._rules.writing if door.writable else self._rules.reading
             if not self._claims.enter(entrance, find_use(door.path), patient):
                 return None
-            return Image(self._catalog.find(door.path).file, door.writable, door.single_link)
+            disk = self._catalog.find(door.path)
+            if door.writable:
+                self._writers[entrance] = disk
+            return Image(disk.file, door.writable, door.single_link)
 
     def _leave(self, entrance: Entrance) -> None:
-        self._claims.leave(entrance)
+        try:
+            written = self._writers.pop(entrance, None)
+            if written is not None:
+                self._tracking.client_left(written)
+        finally:
+            self._claims.leave(entrance)
 
     @contextmanager
     def _changing(self, path: str) -> Iterator[Disk]:

@@ -65,6 +65,11 @@ class Tracking:
             return now.broke()
         return now.written(bitmap.granules)
 
+    def client_left(self, disk: Disk) -> None:
+        """A client has closed a leaf that it may have written: forget that if habits say so."""
+        if self.habits.door_writes == "missed" and self.track_now(disk) is not None:
+            self._qemu_img.renew_bitmap(disk.file, BITMAP, BLOCK)
+
     def freeze(self, disk: Disk) -> None:
         """End the epoch of a leaf; the disk counts as frozen from then on."""
         if not disk.record.frozen:

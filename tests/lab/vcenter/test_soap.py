@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import http.client
 import ssl
+import threading
 import time
 from typing import Any
 
@@ -15,7 +16,7 @@ from pyVmomi import SoapStubAdapter, vim, vmodl
 
 from vmsnap_lab.lab import Lab
 
-from .client import Client, service, vm_of
+from .client import Client, service, vm_of, wait
 
 ENVELOPE = (
     '<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" '
@@ -172,3 +173,22 @@ def test_a_simple_call_is_fast(client: Client) -> None:
         assert vm.name
         taken.append(time.perf_counter() - started)
     assert sorted(taken)[50] < 0.005
+
+
+def test_somebody_acts_before_calls(lab: Lab, client: Client) -> None:
+    guest, vm = client.vm()
+    met = []
+    acting = threading.Lock()
+
+    def act(method: str, session: Any) -> None:
+        if acting.acquire(blocking=False):  # not before its own calls
+            met.append(method)
+            assert vm.name
+            acting.release()
+
+    lab.habits.before_call = act
+    assert vm.runtime.powerState == "poweredOff"
+    wait(vm.CreateSnapshot_Task("s", None, False, False))
+    lab.habits.before_call = None
+    assert vm.name
+    assert met[:2] == ["Fetch", "CreateSnapshot_Task"]
