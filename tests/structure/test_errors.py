@@ -23,6 +23,7 @@ INTERNAL = {
 # Python's own exceptions have no id, and an admin would read of a fault of the plugin. Who catches
 # them, or why that is what they are.
 BUILTINS = {
+    "tree/manifest.py: LookupError": "translated by _check()",
     "extents.py: ValueError": "a fault: our own lists are sorted; mover/child/read.py explains others",
     "fd/options.py: ValueError": "parse() gives it the option's name and an id",
     "fd/summary.py: AssertionError": "unreachable",
@@ -34,7 +35,6 @@ BUILTINS = {
     "target/steps.py: TypeError": "unreachable: a Write is done elsewhere",
     "transport/server.py: RuntimeError": "a fault: a mover opens its disks in its main thread",
     "transport/vddk/command.py: AssertionError": "unreachable",
-    "tree/manifest.py: LookupError": "caught where it is raised",
     "tree/model.py: LookupError": "plan_restore.py and manifest.py give it an id",
     "vsphere/cbt.py: AssertionError": "unreachable",
     "vsphere/snapshots.py: AssertionError": "unreachable",
