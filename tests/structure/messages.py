@@ -18,8 +18,9 @@ ROOT = "VmsnapError"
 _TABLES = ("Notice", "Meaning", "Explanation")
 _LEVELS = ("warn", "error", "fatal")
 _HANDED_DOWN = ("warn", "_warn")
+_WITH_AN_EXCEPTION_CALLED_ERROR = ("struct", "zlib")
 # They are no exceptions, but take the id of one.
-_CARRIERS = ("Answer", "_error", "failure")
+_CARRIERS = ("Answer", "_error", "_refuse", "failure")
 # Names of objects that have the id of a message; `name.id` passes it on.
 _PASSED_ON = (
     *("answer", "cause", "error", "failure", "final", "kind", "known", "meaning", "reason"),
@@ -233,7 +234,7 @@ def _is_passed_on(given: ast.expr) -> bool:
 def _is_log(called: ast.expr) -> bool:
     """Whether it writes to the job log, by whatever name that goes."""
     if isinstance(called, ast.Attribute) and called.attr in _LEVELS:
-        return True
+        return _name(called.value) not in _WITH_AN_EXCEPTION_CALLED_ERROR
     return _name(called) in _HANDED_DOWN
 
 

@@ -44,6 +44,7 @@ BUILTINS = {
 COMPUTED = {
     "mover/child/connection.py: known": "the id of the failure, unless that is the class's",
     "mover/client/mover.py: id": "passed on by _error(), whose callers are checked",
+    "target/new_vm.py: found[0].id": "of a Difference of tree/condition.py, where it is written out",
     "target/new_vm.py: id": "passed on by _refuse(), whose callers are checked",
 }
 # What the command prints to stderr other than errors.message().
@@ -182,7 +183,8 @@ def test_ids_are_found_everywhere(tmp_path: Path) -> None:
         "log.warn('Not one', 'x')\n"
         "job_log.warn('h', 'x')\n"
         "class CError(VmsnapError):\n    id: str = 'i'\n"
-        "raise AError('x', id='j' if x else 'k')\n",
+        "raise AError('x', id='j' if x else 'k')\n"
+        "raise zlib.error('no message')\n",
     )
     assert found.problems == []
     assert found.ids == {*"abcdefghijk", "Not one"}
