@@ -62,6 +62,9 @@ def _report(vm: Any, content: Any) -> None:
         click.echo(f"warning: {warning}")
     tracking = preflight.tracking_warning(vm)
     click.echo(f"warning: {tracking}" if tracking else "Changed block tracking is on")
+    if about.apiType == "VirtualCenter":
+        unmarked = preflight.marker_warning(vm, content)
+        click.echo(f"warning: {unmarked}" if unmarked else "Jobs can leave their marker in the VM")
     for disk in disks.saved(vm.config.hardware.device):
         click.echo(f"{disk.label} ({disk.slot}): {disk.capacity} bytes, {disk.path}")
     count = sum(1 for _ in snapshots.walk(vm))

@@ -21,7 +21,8 @@ from bareos_vmsnap.tree import manifest, model
 def command(file: Path) -> None:
     """Show the time point of the manifest FILE and the snapshot tree at it."""
     try:
-        tree = manifest.from_json(file.read_bytes())
+        with file.open("rb") as source:
+            tree = manifest.read(source)
     except errors.VmsnapError as error:
         click.echo(f"{file}: {errors.message(error)}", err=True)
         sys.exit(1)
@@ -34,9 +35,10 @@ def command(file: Path) -> None:
 def _drawn(tree: model.BlockTree, point: model.TimePoint) -> Tree:
     root = Tree(f"[bold]{escape(tree.vm.name)}[/] ({tree.vm.instance_uuid})")
     branches: dict[str | None, Tree] = {None: root}
+    segments = tree.segments_by_node()
     for live in point.snapshots:
         node = tree.nodes[live.node]
-        size = sum(segment.size for segment in tree.segments_of(node.id))
+        size = sum(segment.size for segment in segments.get(node.id, []))
         label = f"{escape(live.name)} ({node.cpus} CPU, {node.memory_mb} MiB, {size} bytes stored)"
         branches[live.node] = branches[live.parent].add(label)
     branches[point.current].add("● the VM stood here")

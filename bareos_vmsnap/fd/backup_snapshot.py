@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Optional
 
 from pyVmomi import vim, vmodl
@@ -13,7 +14,17 @@ from bareos_vmsnap.fd import daemon_identity
 from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.options import Options
+from bareos_vmsnap.tree import lineage
+from bareos_vmsnap.tree.observed import Observed
 from bareos_vmsnap.vsphere import markers, preflight, snapshots, tasks
+
+# Faults of a reconfiguration that somebody else's work on the VM is in the way of.
+_IN_THE_WAY = (
+    vim.fault.TaskInProgress,
+    vim.fault.ConcurrentAccess,
+    vim.fault.InvalidState,
+)
+_WITHOUT_MARKER = "The next job counts the changes of the VM's state from its snapshot"
 
 
 class BackupSnapshot:
@@ -28,6 +39,8 @@ class BackupSnapshot:
         self._name = markers.backup_name(job_info.unique_name)
         self._daemon = daemon_identity.find(job_info.host, job_info.working_directory)
         self._to_delete = False
+        self._marker: Optional[str] = None
+        self._without_marker: Optional[str] = None
         self._taken: Optional[str] = None
 
     def remove_leftovers(self, options: Options) -> None:
@@ -39,7 +52,7 @@ class BackupSnapshot:
             if found.daemon.id != self._daemon.id and options.remove_leftovers != "all":
                 raise errors.PreflightError(
                     f"VM {self._vm_name} has the backup snapshot of job {found.job}, taken by "
-                    f"{self._told(found.daemon)}: another backup may be running",
+                    f"{self._named(found.daemon)}: another backup may be running",
                     left="nothing, the VM was not touched",
                     todo="If no such job runs, delete that snapshot or set remove_leftovers=all",
                     id="leftover-of-others",
@@ -74,6 +87,41 @@ class BackupSnapshot:
         self._waiter.wait(self._vm.ReconfigVM_Task(spec), doing)
         self._log.info(f"Enabled changed block tracking of VM {self._vm_name}")
 
+    def mark(self, content: Any, options: Options) -> None:
+        """Leave this job's marker in the VM's configuration, for the next job to find.
+
+        If that is not possible the job goes on, and says so. Raises errors.Canceled.
+        """
+        lacking = preflight.marker_warning(self._vm, content)
+        if lacking is None:
+            marker = markers.new_backup()
+            try:
+                self._write(marker, options)
+                self._marker = marker
+                return
+            except tasks.TaskFailedError as error:
+                if not isinstance(error.fault, vim.fault.NoPermission):
+                    self._without_marker = lineage.REFUSED
+                    text = f"{error} {_WITHOUT_MARKER}"
+                    self._log.warn("marker-not-written", text, *errors.ids(error))
+                    return
+                lacking = preflight.no_marker(self._vm, content)
+        self._without_marker = lineage.PRIVILEGE
+        self._log.warn(*lacking)
+
+    def marked(self, observed: Observed) -> Observed:
+        """What was observed, with this job's marker if it proves anything."""
+        if self._marker is not None and not lineage.proves(observed, self._marker):
+            self._marker, self._without_marker = None, lineage.DISTURBED
+            self._log.warn(
+                "marker-not-written",
+                f"Somebody took a snapshot of VM {self._vm_name} or reverted it while its backup "
+                f"snapshot was being taken, so that the job's marker proves nothing. {_WITHOUT_MARKER}",
+            )
+        return dataclasses.replace(
+            observed, marker=self._marker, without_marker=self._without_marker
+        )
+
     def take(self, options: Options) -> snapshots.Taken:
         """Take the snapshot and return it.
 
@@ -100,7 +148,7 @@ class BackupSnapshot:
                 continue
             raise errors.PreflightError(
                 f"Another backup of VM {self._vm_name} began at the same moment: job {found.job} of "
-                f"{self._told(found.daemon)} has a backup snapshot",
+                f"{self._named(found.daemon)} has a backup snapshot",
                 left="nothing, our own backup snapshot is deleted",
                 todo="Run the job again when that one has ended; schedule the VM's jobs apart",
                 id="backups-at-once",
@@ -141,6 +189,30 @@ class BackupSnapshot:
                 "when it was to be deleted: somebody else deleted it",
             )
 
+    def _write(self, marker: str, options: Options) -> None:
+        """Write the marker; again after pauses while somebody else works on the VM.
+
+        Raises tasks.TaskFailedError, errors.Canceled.
+        """
+        doing = f"Marking VM {self._vm_name}"
+        retries, wait = options.snapshot_retries, options.snapshot_retry_wait
+        for attempt in range(retries + 1):
+            try:
+                config = self._vm.config
+                if marker in markers.backups(config):
+                    return  # written by a request whose answer was lost
+                spec = markers.backup_spec(config, marker)
+                self._waiter.wait(self._vm.ReconfigVM_Task(spec), doing)
+                return
+            except vmodl.MethodFault as fault:
+                failure = tasks.TaskFailedError(doing, fault)
+            except tasks.TaskFailedError as failed:
+                failure = failed
+            if attempt == retries or not isinstance(failure.fault, _IN_THE_WAY):
+                raise failure
+            if self._job_info.cancel.wait(wait):
+                raise errors.Canceled(f"{doing} was interrupted: the job was canceled")
+
     def _delete(self, moref: str, name: str) -> bool:
         """Whether it was there."""
         snapshot = snapshots.find(self._vm, moref)
@@ -155,6 +227,6 @@ class BackupSnapshot:
     def _is_ours(self, found: markers.Leftover) -> bool:
         return found.daemon.id == self._daemon.id and found.name == self._name
 
-    def _told(self, daemon: markers.FileDaemon) -> str:
+    def _named(self, daemon: markers.FileDaemon) -> str:
         also = " as well" if daemon.host == self._daemon.host else ""
         return f"the file daemon {daemon.id} on {daemon.host}{also}"

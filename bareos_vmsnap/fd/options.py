@@ -174,7 +174,9 @@ class Options:
         _absolute, None, "Directory that counts connections; by default the working directory"
     )
     quiesce: bool = _opt(_yes_no, True, "Quiesce the guest's file systems for the snapshot")
-    snapshot_retries: int = _opt(_number(0, 100), 3, "Retries when taking the snapshot fails")
+    snapshot_retries: int = _opt(
+        _number(0, 100), 3, "Retries when marking the VM or taking the snapshot fails"
+    )
     snapshot_retry_wait: int = _opt(_number(0, 3600), 5, "Seconds between these retries")
     enable_cbt: bool = _opt(
         _yes_no, True, "Switch changed block tracking on where it is off and no snapshot exists"
@@ -196,6 +198,11 @@ class Options:
         _one_of("full", "fail"),
         "full",
         "An Incremental or Differential without a usable manifest of its base: do the full work",
+    )
+    require_marker: bool = _opt(
+        _yes_no,
+        False,
+        "Without the privilege for the marker in the VM never count from the previous backup",
     )
     prevent_storage_vmotion: str = _opt(
         _one_of("auto", "yes", "no"),

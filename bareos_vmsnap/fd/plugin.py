@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import os
 import re
@@ -164,20 +165,20 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
     @guarded
     def end_backup_job(self) -> Any:
         """Clean up, however the job ended."""
-        self._clean_up()
-        self._close_disk_log()
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._close_disk_log)
+            self._clean_up()
         return bareosfd.bRC_OK
 
     @guarded
     def end_restore_job(self) -> Any:
         """Complete the restore: the last chance to fail an incomplete one."""
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._close_disk_log)
+            stack.callback(self._clean_up)
             if self._restore is not None:
                 self._complete(self._restore)
                 self._abandon()
-        finally:
-            self._clean_up()
-            self._close_disk_log()
         return bareosfd.bRC_OK
 
     def _complete(self, restore: RestoreJob) -> None:
@@ -364,19 +365,22 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
             self._log.failure(error)
 
     def _clean_up(self) -> None:
-        """Kill what runs, delete the backup snapshot, remove spool files; safe to call again."""
-        if self._mover is not None:
-            self._mover.kill()
-            self._mover = None
-        if self._receiver is not None:
-            self._receiver.abort()
-            self._receiver = None
-        if self._backup is not None:
-            backup, self._backup = self._backup, None
-            backup.close()
-        if self._restore is not None:
-            restore, self._restore = self._restore, None
-            restore.close()
+        """Kill what runs, delete the backup snapshot, remove spool files, all of it, whatever one
+        step does; safe to call again.
+        """
+        mover, self._mover = self._mover, None
+        receiver, self._receiver = self._receiver, None
+        backup, self._backup = self._backup, None
+        restore, self._restore = self._restore, None
+        with contextlib.ExitStack() as stack:  # the last one is called first
+            if restore is not None:
+                stack.callback(restore.close)
+            if backup is not None:
+                stack.callback(backup.close)
+            if receiver is not None:
+                stack.callback(receiver.abort)
+            if mover is not None:
+                stack.callback(mover.kill)
 
     def _close_disk_log(self) -> None:
         """Keep the disk log after a failure or if vddk_log says so, else remove it."""

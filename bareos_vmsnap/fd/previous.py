@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
+import datetime
+import threading
 from typing import Any, Optional
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.options import Options
-from bareos_vmsnap.tree import lineage, manifest, model, plan_backup, segment_header
+from bareos_vmsnap.tree import choose, lineage, manifest, model, plan_backup, segment_header
 from bareos_vmsnap.tree.observed import Observed
 from bareos_vmsnap.vsphere import history
 
@@ -24,9 +26,12 @@ def find(
     """
     if job_info.level == "F":
         return None
-    tree, reason = _read(pieces, vm)
-    if tree is not None:
-        return tree
+    choice, reason = _read(pieces, vm)
+    if choice is not None:
+        for warning in choice.warnings:
+            log.warn(*warning)
+        _compare_clocks(choice.point, vm, job_info, log)
+        return choice.tree
     what = f"This {job_info.level_name} of VM {vm.name} cannot build on a previous job: {reason}"
     if options.without_previous == "fail":
         raise errors.BackupError(
@@ -45,12 +50,15 @@ def build_upon(
     vm: Any,
     options: Options,
     log: JobLog,
+    cancel: threading.Event,
 ) -> plan_backup.Previous:
     """Which snapshots are known, and whether the previous state is an ancestor of today's."""
     nodes = lineage.known(tree, observed)
     point = tree.point
-    past = history.since(content, vm, tree.nodes[point.state].created, point.event_chain)
-    line, reason = lineage.line(tree, observed, nodes, past)
+    then = history.Creation(tree.nodes[point.state].created, point.event_chain, point.server)
+    now = history.Creation(observed.state.created, observed.event_chain, observed.server)
+    past = history.between(content, vm, then, now, cancel)
+    line, reason = lineage.line(tree, observed, nodes, past, options.require_marker)
     if line is not None and options.audit and observed.current is not None:
         line, reason = None, "the audit needs a base that can still be read"
     if line is None:
@@ -61,7 +69,23 @@ def build_upon(
     return plan_backup.Previous(tree, nodes, line)
 
 
-def _read(pieces: manifest.Pieces, vm: segment_header.Vm) -> tuple[Optional[model.BlockTree], str]:
+def _compare_clocks(
+    point: model.TimePoint, vm: segment_header.Vm, job_info: JobInfo, log: JobLog
+) -> None:
+    """Report a previous time point in the future. It counts nevertheless: ancestry decides."""
+    taken, now = (
+        datetime.datetime.fromisoformat(t) for t in (point.taken, job_info.planned().taken)
+    )
+    if taken > now:
+        log.warn(
+            "previous-in-future",
+            f"VM {vm.name}: the previous job's time point {point.id} lies in the future: it was "
+            f"taken at {point.taken}, and it is {now.isoformat()} now. The clock of a file daemon is or "
+            "was wrong. The job builds upon it all the same",
+        )
+
+
+def _read(pieces: manifest.Pieces, vm: segment_header.Vm) -> tuple[Optional[choose.Choice], str]:
     trees, damaged = [], []
     for name in pieces.names():
         try:
@@ -70,7 +94,10 @@ def _read(pieces: manifest.Pieces, vm: segment_header.Vm) -> tuple[Optional[mode
             damaged.append(error.what)
     mine = [tree for tree in trees if tree.vm.instance_uuid == vm.instance_uuid]
     if mine:
-        return max(mine, key=lambda tree: tree.point.age), ""
+        try:
+            return choose.newest(mine), ""
+        except choose.ChoiceError as error:
+            return None, error.what
     if damaged:
         return None, "; ".join(damaged)
     if trees:

@@ -1,9 +1,13 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""A restore of whatever was selected: one VmRestore for each VM, identified by its directory."""
+"""A restore of whatever was selected: one VmRestore for each VM, identified by its instance UUID.
+
+The UUID is part of the directory that the VM's files and manifests lie in.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from typing import Callable, Optional, Union
 
 from bareos_vmsnap import errors
@@ -13,6 +17,7 @@ from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.fd.receivers import Receiver
+from bareos_vmsnap.fd.selected_manifests import SelectedManifests, UnreadableObject
 from bareos_vmsnap.fd.vm_restore import VmRestore
 from bareos_vmsnap.mover.client.launch import ForkServerClient
 from bareos_vmsnap.tree import manifest, names
@@ -20,11 +25,12 @@ from bareos_vmsnap.tree import manifest, names
 Job = Union[VmRestore, Extraction]
 
 
-class _Vm:
+class _SelectedVm:
     """What is known about one VM before its first file comes."""
 
     def __init__(self) -> None:
         self.pieces = manifest.Pieces()
+        self.lines: set[str] = set()
         self.line: Optional[str] = None
         self.saved_by = 0
         self.job: Optional[Job] = None
@@ -50,7 +56,8 @@ class RestoreJob:
         self._job_info = job_info
         self._log = log
         self._launcher = ForkServerClient()
-        self._vms: dict[str, _Vm] = {}
+        self._vms: dict[str, _SelectedVm] = {}
+        self._unreadable: list[UnreadableObject] = []
         self._line = ""
         self._open: Optional[Job] = None
 
@@ -62,11 +69,16 @@ class RestoreJob:
     def object(self, line: str, saved_by: int, piece: bytes) -> None:
         """Take a restore object, saved by this Plugin line in job `saved_by`.
 
-        Raises manifest.ManifestError.
+        One that is damaged may not be needed, so it does not fail the restore here.
         """
         self._definitions.of(line)  # the first object's line shows what was given at restore
-        vm = self._vm(manifest.piece_of(piece))
-        vm.pieces.add(piece)
+        try:
+            vm = self._vm(manifest.piece_of(piece))
+            vm.pieces.add(piece)
+        except manifest.ManifestError as error:
+            self._unreadable.append(UnreadableObject(line, saved_by, error))
+            return
+        vm.lines.add(line)
         if vm.line is None or saved_by >= vm.saved_by:
             vm.line, vm.saved_by = line, saved_by
 
@@ -95,17 +107,18 @@ class RestoreJob:
 
     def abandon(self) -> str:
         """After a failure: describe what the restore left behind."""
-        left = [text for text in (job.abandon() for job in self.running) if text]
+        left = [text for text in map(_abandon, self.running) if text]
         return "; ".join(left) or "nothing"
 
     def close(self) -> None:
-        """Remove spool files, end processes; safe to call again."""
-        for job in self.running:
-            job.close()
-        self._launcher.close()
+        """Remove spool files, end processes: of every VM, whatever one does; safe to call again."""
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._launcher.close)
+            for job in self.running:
+                stack.callback(job.close)
 
-    def _vm(self, path: str) -> _Vm:
-        return self._vms.setdefault(names.vm_of(path), _Vm())
+    def _vm(self, path: str) -> _SelectedVm:
+        return self._vms.setdefault(names.vm_of(path), _SelectedVm())
 
     def _job(self, path: str) -> Job:
         vm = self._vm(path)
@@ -115,8 +128,15 @@ class RestoreJob:
             if options.restore_target == "files":
                 vm.job = Extraction(options, self._log)
             else:
-                vm.job = VmRestore(options, self._job_info, self._log, vm.pieces, self._launcher)
+                vm.job = self._vm_restore(names.vm_of(path), vm, options)
         return vm.job
+
+    def _vm_restore(self, digits: str, vm: _SelectedVm, options: Options) -> VmRestore:
+        lines = vm.lines or {self._line}
+        unreadable = [each for each in self._unreadable if each.line in lines]
+        manifests = SelectedManifests(digits, vm.pieces)
+        manifests.take_objects(unreadable)
+        return VmRestore(options, self._job_info, self._log, manifests, self._launcher)
 
     def _check_alone(self, options: Options) -> None:
         """Refuse a second VM if an option given at restore can be meant for one VM only."""
@@ -130,3 +150,11 @@ class RestoreJob:
                 todo=f"Restore them one after another, or without {single[0]}",
                 id="option-for-one-vm",
             )
+
+
+def _abandon(job: Job) -> str:
+    """What a job left behind, also if it could not be abandoned; the others must be too."""
+    try:
+        return job.abandon()
+    except Exception as error:  # noqa: BLE001 - becomes part of the message
+        return f"something that could not be cleaned up ({type(error).__name__}: {error})"

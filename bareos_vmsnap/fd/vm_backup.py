@@ -15,10 +15,10 @@ from bareos_vmsnap import errors, method_names
 from bareos_vmsnap.fd import connection, items, previous, summary
 from bareos_vmsnap.fd.backup_snapshot import BackupSnapshot
 from bareos_vmsnap.fd.cleanup import undo
-from bareos_vmsnap.fd.disk_reader import DiskReader
 from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.lock import VmLock
 from bareos_vmsnap.fd.messages import JobLog
+from bareos_vmsnap.fd.methods.disk_reader import DiskReader
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.fd.progress import Progress
 from bareos_vmsnap.fd.relocation import RelocationBlock
@@ -61,8 +61,9 @@ def begin(
         identity = snapshots.identity(vm)
         if identity.instance_uuid in done:
             raise errors.OptionError(
-                f"Two Plugin lines of the FileSet name the same VM, {vm.name}",
-                todo="Remove one",
+                f"Two Plugin lines of the FileSet name the same VM, {vm.name}, or two VMs with the "
+                f"instance UUID {identity.instance_uuid}",
+                todo="Remove one, or give one of the VMs another UUID",
                 id="vm-twice",
             )
         lock = VmLock(job_info.working_directory, identity.instance_uuid, vm.name)
@@ -71,7 +72,7 @@ def begin(
         directory, name = job_info.working_directory, job_info.unique_name
         access = connection.disk_access(options, session, directory, name)
         snapshot, taken = _snapshot(options, job_info, log, session, vm, access, stack)
-        observed = snapshots.observe(session, vm, taken)
+        observed = snapshot.marked(snapshots.observe(session, vm, taken))
         reader = DiskReader(session, vm, access, options, job_info.cancel, launcher)
         segments = SegmentFiles(reader, log.warn)
         planner = _Planner(options, job_info, log, session, vm, segments)
@@ -109,6 +110,7 @@ def _snapshot(
     # A relocation may have begun meanwhile, and runs to its end.
     disk_paths.refuse_moving(vm)
     snapshot.enable_cbt(options)
+    snapshot.mark(session.content, options)
     stack.callback(undo, log.error, "Deleting the backup snapshot", snapshot.delete)
     return snapshot, snapshot.take(options)
 
@@ -138,6 +140,7 @@ class _Planner:
     ) -> None:
         self._options = options
         self._job = job_info.planned()
+        self._cancel = job_info.cancel
         self._log = log
         self._content = session.content
         self._vm = vm
@@ -148,7 +151,7 @@ class _Planner:
         if tree is None:
             return plan_backup.plan(observed, self._job, self._policy)
         past = previous.build_upon(
-            tree, observed, self._content, self._vm, self._options, self._log
+            tree, observed, self._content, self._vm, self._options, self._log, self._cancel
         )
         planned = plan_backup.plan(observed, self._job, self._policy, past)
         try:

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from typing import Optional
+from typing import Any, NoReturn, Optional
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd import summary, targets
@@ -15,12 +16,13 @@ from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.fd.receivers import Receiver, ToDisk, ToSpool
+from bareos_vmsnap.fd.selected_manifests import Damage, SelectedManifests
 from bareos_vmsnap.mover import client
 from bareos_vmsnap.mover.client.launch import Launcher
 from bareos_vmsnap.mover.plan import WritePlan
 from bareos_vmsnap.target.base import Target
 from bareos_vmsnap.target.steps import perform
-from bareos_vmsnap.tree import choose, manifest, model, names, plan_restore, segment_header
+from bareos_vmsnap.tree import choose, model, names, plan_restore, segment_header
 
 OPEN_TIMEOUT = 300  # seconds a disk may take to open
 
@@ -29,8 +31,8 @@ class VmRestore:
     """Restores one VM.
 
     Use: wanted(), open() and received() for each file, then end(). A segment that comes before its
-    turn waits in the spool; without restore objects (a VirtualFull loses them) all segments wait
-    for the last manifest file.
+    turn waits in the spool; without restore objects (a VirtualFull loses them), or if a damaged one
+    may be that of the newest time point, all segments wait for the last manifest file.
     """
 
     def __init__(
@@ -38,17 +40,20 @@ class VmRestore:
         options: Options,
         job_info: JobInfo,
         log: JobLog,
-        pieces: manifest.Pieces,
+        manifests: SelectedManifests,
         launcher: Launcher,
     ) -> None:
-        """`pieces` are this VM's restore objects of the selected jobs."""
+        """`manifests`: of this VM, with the restore objects of the selected jobs."""
         self._options = options
         self._job_info = job_info
         self._log = log
-        self._pieces = pieces
+        self._manifests = manifests
+        self._objects_examined = False
+        self._later: set[str] = set()  # time points of which files came, but no manifest
         self._tree: Optional[model.BlockTree] = None
         self._plan: Optional[plan_restore.RestorePlan] = None
         self._steps: list[plan_restore.Step] = []
+        self._needed: frozenset[str] = frozenset()
         self._target: Optional[Target] = None
         self._spool = FileSpool(job_info.working_directory, job_info.jobid)
         self._writers = DiskWriters(self._write_plan, launcher)
@@ -56,10 +61,13 @@ class VmRestore:
 
     def wanted(self, path: str) -> bool:
         """Whether the restore needs this file. Raises errors.VmsnapError."""
-        plan = self._plan_from_objects()
-        if plan is None:
+        if not self._objects_examined:
+            self._objects_examined = True
+            self._plan_from_objects()
+        if self._plan is None:
             return names.is_virtual(path)
-        return path == plan.point.nvram or any(path == s.name for s in plan.segments)
+        self._look_for_newer(path)
+        return path in self._needed
 
     def open(self, path: str) -> Receiver:
         """Prepare for the file's data. Raises errors.VmsnapError."""
@@ -86,7 +94,7 @@ class VmRestore:
 
         Raises errors.VmsnapError, also if files are missing.
         """
-        plan = self._plan_from_objects() or self._plan_from_files()
+        plan = self._plan or self._plan_from_files()
         self._drain_spool()
         unwritten = [s.segment.name for s in self._steps if isinstance(s, plan_restore.Write)]
         missing = [name for name in unwritten if name not in self._spool.names()]
@@ -105,66 +113,116 @@ class VmRestore:
         target = self._opened()
         self._restore_nvram(target, plan.point)
         place = target.finish()
-        self._log.info(f"Time point {plan.point.id}: {place}{self._table()}")
-        target.close()
-        self._target = None
+        if self._later:
+            self._log.warn(
+                "later-files-skipped",
+                f"VM {self._vm_name}: files of later time points were passed over, since neither "
+                f"their restore objects nor their manifests came: {', '.join(sorted(self._later))}",
+            )
+        self._target = None  # from now on there is nothing to abandon
+        with contextlib.closing(target):
+            self._log.info(f"Time point {plan.point.id}: {place}{self._table()}")
 
     def abandon(self) -> str:
         """The restore failed: keep or remove what is incomplete; return what was left, if any."""
-        self._writers.close()
-        if self._target is None:
-            return ""
         target, self._target = self._target, None
-        left = target.abandon(keep=self._options.restore_on_failure == "keep")
-        target.close()
-        return left
+        left = []
+        with contextlib.ExitStack() as stack:
+            if target is not None:
+                keep = self._options.restore_on_failure == "keep"
+                stack.callback(target.close)
+                stack.callback(lambda: left.append(target.abandon(keep=keep)))
+            self._writers.close()
+        return "".join(left)
 
     def close(self) -> None:
-        """Remove spool files; safe to call again."""
-        self._writers.close()
-        self._spool.close()
+        """End what runs and remove spool files, all of it, whatever one step does; safe to call
+        again.
+        """
+        target, self._target = self._target, None
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._spool.close)
+            if target is not None:
+                stack.callback(target.close)
+            self._writers.close()
 
     @property
     def _vm_name(self) -> str:
         return self._tree.vm.name if self._tree is not None else "(unknown)"
 
-    def _plan_from_objects(self) -> Optional[plan_restore.RestorePlan]:
-        if self._plan is None:
-            trees = [self._pieces.manifest(name) for name in self._pieces.names()]
-            if trees:
-                self._make_plan(trees)
-        return self._plan
+    def _plan_from_objects(self) -> None:
+        """Plan by the restore objects, if these are enough to know what is the newest."""
+        manifests, requested = self._manifests, self._options.restore_timepoint
+        doubts = manifests.damaged
+        choice = None
+        if manifests.trees and (requested is None or manifests.knows(requested) or not doubts):
+            choice = self._choose()
+            doubts = manifests.doubts(choice) if requested is None else []
+        for damage in manifests.damaged:
+            needed = "The manifest's file must come." if damage in doubts else "It is not needed."
+            self._log.warn(
+                "restore-object-unusable",
+                f"{damage.name}: {damage.error} {needed}",
+                *errors.ids(damage.error),
+            )
+        if choice is not None and not doubts:
+            self._make_plan(choice)
 
     def _plan_from_files(self) -> plan_restore.RestorePlan:
-        trees = []
+        manifests = self._manifests
         for name in self._spool.names():
             if names.manifest_timepoint(name) is not None:
                 with self._spool.open(name) as source:
-                    try:
-                        trees.append(manifest.from_json(source.read()))
-                    except manifest.ManifestError as error:
-                        raise errors.RestoreError(
-                            f"{name}: {error}", id="manifest-unusable"
-                        ) from error
-        if not trees:
+                    manifests.take_file(name, source)
+        if not manifests.trees and not manifests.damaged:
             raise errors.RestoreError(
                 "Nothing was restored: the selection holds no manifest of a VM",
                 todo="Select the VM's whole directory, of every job since its last full",
                 id="manifest-missing",
             )
-        return self._make_plan(trees)
+        requested = self._options.restore_timepoint
+        for damage in manifests.damaged:
+            if not manifests.trees or (requested is not None and damage.point == requested):
+                self._refuse_damaged(damage)
+        choice = self._choose()
+        if requested is None:
+            for damage in manifests.doubts(choice):
+                self._refuse_damaged(damage)
+        return self._make_plan(choice)
 
-    def _make_plan(self, trees: list[model.BlockTree]) -> plan_restore.RestorePlan:
+    def _refuse_damaged(self, damage: Damage) -> NoReturn:
+        raise errors.RestoreError(
+            f"{damage.name}: {damage.error}",
+            todo="Select the jobs before it, or have an older time point with restore_timepoint",
+            id="manifest-unusable",
+        ) from damage.error
+
+    def _choose(self) -> choose.Choice:
         try:
-            tree, point = choose.timepoint(trees, self._options.restore_timepoint)
-            plan = plan_restore.plan(
-                tree, point, plan_restore.Snapshots(self._options.restore_snapshots)
-            )
-        except (choose.ChoiceError, plan_restore.RestorePlanError) as error:
+            return choose.timepoint(self._manifests.trees, self._options.restore_timepoint)
+        except choose.ChoiceError as error:
             raise errors.RestoreError(
                 f"The restore cannot be planned: {error}", id="restore-unplannable"
             ) from error
+
+    def _make_plan(self, choice: choose.Choice) -> plan_restore.RestorePlan:
+        tree, point = choice.tree, choice.point
+        try:
+            plan = plan_restore.plan(
+                tree, point, plan_restore.Snapshots(self._options.restore_snapshots)
+            )
+        except plan_restore.RestorePlanError as error:
+            raise errors.RestoreError(
+                f"The restore cannot be planned: {error}", id="restore-unplannable"
+            ) from error
+        for reason in choice.reasons:
+            self._log.info(reason)
+        for warning in choice.warnings:
+            self._log.warn(*warning)
         self._tree, self._plan, self._steps = tree, plan, list(plan.steps)
+        self._needed = frozenset(
+            name for name in (point.nvram, *(s.name for s in plan.segments)) if name is not None
+        )
         self._log.info(
             f"Restoring VM {tree.vm.name} as of time point {point.id} ({point.taken}): "
             f"{len(point.snapshots)} snapshots, {len(plan.segments)} segments"
@@ -175,6 +233,30 @@ class VmRestore:
                 "come back as of a VM that is off"
             )
         return plan
+
+    def _look_for_newer(self, path: str) -> None:
+        """Refuse to pass over the manifest of a time point newer than the planned one.
+
+        Its restore objects did not come: a VirtualFull has none. Raises errors.RestoreError.
+        """
+        point = names.saved_at(path)
+        assert self._plan is not None and self._tree is not None
+        if point is None or self._options.restore_timepoint is not None:
+            return
+        if self._manifests.knows(point) or choose.is_older(point, self._tree):
+            return
+        if names.manifest_timepoint(path) is None:
+            self._later.add(point)
+            return
+        planned = self._plan.point.id
+        raise errors.RestoreError(
+            f"VM {self._vm_name}: the selection holds a newer time point, {point}, than the one "
+            f"that is being restored, {planned}: of the newer one only the manifest's file "
+            f"{path} came, and no restore objects",
+            todo="Restore the job that holds it alone (a VirtualFull has everything), or give "
+            f"restore_timepoint={planned} to have the older one",
+            id="manifest-newer",
+        )
 
     def _next_write(self, path: str) -> Optional[plan_restore.Write]:
         """The write of this segment if its node's turn has come, else None."""
@@ -207,6 +289,12 @@ class VmRestore:
             raise errors.RestoreError(
                 f"{label} cannot be written: {error}", id="segment-unwritable"
             ) from error
+        try:
+            # Now that the disk is open: what could change it unnoticed, an open disk prevents.
+            self._opened().check()
+        except BaseException:
+            mover.kill()
+            raise
         self._writers.prepare(next((w for w in self._next_writes() if w is not write), None))
         return ToDisk(segment.name, mover, lambda report: self._written(write, report))
 
@@ -216,13 +304,31 @@ class VmRestore:
         return WritePlan(
             target=self._opened().describe(self._disk(segment)),
             capacity=segment.capacity,
-            expect={"capacity": segment.capacity},
+            expect=self._expected(segment),
             drop_zeros=write.fresh,
             readback=self._options.restore_readback,
             requests_in_flight=self._options.requests_in_flight,
             request_size=self._options.request_size,
             rate_limit=self._options.rate_limit,
         )
+
+    def _expected(self, segment: segment_header.Segment) -> dict[str, Any]:
+        """What the header of the segment must hold, so that it is the one that is meant."""
+        assert self._tree is not None
+        node, disk = self._tree.nodes[segment.node], self._disk(segment)
+        return {
+            "capacity": segment.capacity,
+            "vm": {"instance_uuid": self._tree.vm.instance_uuid},
+            "node": {"id": node.id, "kind": node.kind, "base": node.base},
+            "disk": {"key": disk.key, "uuid": disk.uuid, "capacity": disk.capacity},
+            "segment": {
+                "name": segment.name,
+                "node": segment.node,
+                "disk": segment.disk,
+                "base": segment.base,
+                "timepoint": segment.timepoint,
+            },
+        }
 
     def _disk(self, segment: segment_header.Segment) -> segment_header.Disk:
         assert self._tree is not None

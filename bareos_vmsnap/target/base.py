@@ -25,6 +25,9 @@ class Target(Protocol):
     def configure(self, node: segment_header.Node) -> None:
         """Bring the leaf to this node's configuration and set of disks."""
 
+    def check(self) -> None:
+        """Raise if somebody else has changed the result since the last step."""
+
     def describe(self, disk: segment_header.Disk) -> DiskDescription:
         """The leaf of that disk, for writing; valid until the next step."""
 
@@ -47,4 +50,4 @@ class Target(Protocol):
         """
 
     def close(self) -> None:
-        """Release connections and files."""
+        """Release connections and files, all of them, whatever one of these does."""

@@ -16,17 +16,29 @@ from typing import Optional
 from bareos_vmsnap.tree import ladder, late_tracking, model, segment_header
 from bareos_vmsnap.tree.observed import Observed, Snapshot
 
+# Why a job left no marker in the VM (TimePoint.without_marker).
+PRIVILEGE = "privilege"
+REFUSED = "refused"
+DISTURBED = "disturbed"
+_WITHOUT = {
+    PRIVILEGE: "the privilege for it was missing",
+    REFUSED: "vSphere refused it then",
+    DISTURBED: "a snapshot was taken or reverted to between the marker and the backup snapshot",
+}
+
 
 @dataclass(frozen=True)
 class History:
-    """What vSphere's event history says about the VM since the previous backup.
+    """What vSphere's event history says about the VM from the previous backup snapshot to today's.
 
-    `complete` means that it reaches back to that backup; `breaks` are events after which the
-    previous state may not be an ancestor (reverts, consolidations, migrations of disks).
+    `gap` is why it is not known to be whole, or "" if the creation of both is in it. `breaks` are
+    events after which the previous state may not be an ancestor (reverts, consolidations, migrations
+    of disks). `doubts` are why it does not prove that it is one, if nothing else does.
     """
 
-    complete: bool
+    gap: str = ""
     breaks: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,21 +81,21 @@ def line(
     observed: Observed,
     nodes: Mapping[str, segment_header.Node],
     history: History,
+    require_marker: bool = False,
 ) -> tuple[Optional[Line], str]:
     """The line from the previous backup's state to today's, or None and the reason.
 
-    `nodes` is the result of known().
+    `nodes` is the result of known(). With `require_marker` the history never does alone.
     """
     point = previous.point
     base = previous.nodes[point.state]
     if previous.vm.instance_uuid != observed.vm.instance_uuid:
         return None, "the previous backup is of another VM"
-    if not history.complete:
-        return None, "vSphere's event history does not reach back to the previous backup"
-    if history.breaks:
-        return None, f"since the previous backup: {', '.join(sorted(set(history.breaks)))}"
     first, reason = _first(point, observed, nodes)
     if first is None:
+        return None, reason
+    reason = distrust(point, first.markers, history, require_marker) or ""
+    if reason:
         return None, reason
     for disk in first.disks:
         under = base.disk(disk.key)
@@ -97,6 +109,54 @@ def line(
         if reason:
             return None, f"{disk.label}: {reason}"
     return Line(base, first.moref, point.id), ""
+
+
+def distrust(
+    point: model.TimePoint, markers: tuple[str, ...], history: History, require_marker: bool
+) -> Optional[str]:
+    """Why the previous backup's state is not known to be an ancestor, or None if it is.
+
+    There are two witnesses. `markers`, in the configuration of the first node after that state:
+    a revert to a snapshot that is older than the previous backup takes its marker away. And the
+    event history, in which nothing may have happened. Both are needed; if the previous job lacked
+    the privilege to leave a marker, the history does alone unless there are doubts about it.
+    """
+    if point.marker is not None and point.marker not in markers:
+        return "the marker that the previous backup left in the VM is gone, as after a revert"
+    if history.gap:
+        return history.gap
+    if history.breaks:
+        return f"since the previous backup: {', '.join(sorted(set(history.breaks)))}"
+    if point.marker is not None:
+        return None
+    why = _WITHOUT.get(point.without_marker or "", "it was made by a version without markers")
+    reason = f"the previous backup left no marker in the VM ({why})"
+    if point.without_marker != PRIVILEGE:
+        return reason
+    if require_marker:
+        return f"{reason}, which require_marker=yes asks for"
+    if history.doubts:
+        doubts = ", ".join(sorted(set(history.doubts)))
+        return f"{reason}, and the event history does not do alone: {doubts}"
+    return None
+
+
+def proves(observed: Observed, marker: str) -> bool:
+    """Whether this job's marker can only be in what descends from the state it saves.
+
+    It was written before the backup snapshot was taken. A snapshot taken in between has it as well,
+    and a revert to that one would bring it back; a revert in between has taken it away.
+    """
+    parents = {snapshot.moref: snapshot.parent for snapshot in observed.snapshots}
+
+    def follows(snapshot: Snapshot) -> bool:
+        at: Optional[str] = snapshot.moref
+        while at is not None and at != observed.state.moref:
+            at = parents[at]
+        return at is not None
+
+    marked = [s for s in observed.snapshots if marker in s.markers]
+    return marker in observed.state.markers and all(follows(s) for s in marked)
 
 
 def _first(

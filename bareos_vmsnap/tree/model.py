@@ -2,12 +2,16 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """The block tree: nodes, segments and the time point that needs them.
 
+These classes are the manifest's format: it is their JSON (tree/manifest.py, docs/format.md), so a
+field that is renamed, added or removed changes what is on volumes.
+
 Nodes and segments never change once saved. What may change from job to job (a snapshot's name, its
 parent after a deletion in the middle) belongs to the time point.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -30,7 +34,11 @@ class TimePoint:
 
     `state` is the node of the VM's own state, `current` the node of VMware's current snapshot (None
     if there is none). `nvram` names the file with the VM's NVRAM; `event_chain` is the event chain,
-    in vSphere's event history, of the task that took the backup snapshot.
+    in vSphere's event history, of the task that took the backup snapshot, and `server` the instance
+    UUID of that vCenter. `marker` is what the job wrote into the VM's configuration before, or None
+    if it left none that proves anything: `without_marker` says why, see lineage. `previous` is the
+    time point that the job built upon, `ancestors` are that one and all before it, nearest first,
+    back to the last full work.
     """
 
     id: str
@@ -45,11 +53,10 @@ class TimePoint:
     nvram: Optional[str] = None
     event_chain: Optional[int] = None
     previous: Optional[str] = None
-
-    @property
-    def age(self) -> tuple[str, int]:
-        """The sort key, oldest first; the job id is in it as two jobs may begin in one second."""
-        return self.taken, self.jobid
+    server: Optional[str] = None
+    marker: Optional[str] = None
+    without_marker: Optional[str] = None
+    ancestors: tuple[str, ...] = ()
 
 
 @dataclass
@@ -74,17 +81,37 @@ class BlockTree:
             raise LookupError(f"the block tree of {self.vm.name} holds no time point")
         return self.timepoint
 
-    def segments_of(self, node: str) -> list[Segment]:
-        """The node's segments, in the order they were saved."""
-        return [segment for segment in self.segments.values() if segment.node == node]
-
     def lineage(self, node: str) -> list[str]:
         """The node and its bases, nearest first. Raises LookupError if the tree lacks a base."""
-        line: list[str] = []
+        line: dict[str, None] = {}
         at: Optional[str] = node
         while at is not None:
             if at in line or at not in self.nodes:
                 raise LookupError(f"node {at!r}, a base of {node!r}, is not in the block tree")
-            line.append(at)
+            line[at] = None
             at = self.nodes[at].base
-        return line
+        return list(line)
+
+    def with_bases(self, nodes: Iterable[str]) -> set[str]:
+        """The nodes and all their bases, each looked at once.
+
+        Raises LookupError if the tree lacks one, or if bases form a circle.
+        """
+        complete: set[str] = set()
+        for node in nodes:
+            line: dict[str, None] = {}
+            at: Optional[str] = node
+            while at is not None and at not in complete:
+                if at in line or at not in self.nodes:
+                    raise LookupError(f"node {at!r}, a base of {node!r}, is not in the block tree")
+                line[at] = None
+                at = self.nodes[at].base
+            complete.update(line)
+        return complete
+
+    def segments_by_node(self) -> dict[str, list[Segment]]:
+        """The segments of each node that has any, in the order they were saved."""
+        found: dict[str, list[Segment]] = {}
+        for segment in self.segments.values():
+            found.setdefault(segment.node, []).append(segment)
+        return found

@@ -25,6 +25,12 @@ def timepoint(taken: datetime.datetime, jobid: int) -> str:
     return f"{taken.astimezone(datetime.timezone.utc):%Y%m%dT%H%M%SZ}-j{jobid}"
 
 
+def jobid(point: str) -> int | None:
+    """The Bareos job that saved the time point with this id, None if the id does not contain it."""
+    found = re.search(r"-j(\d{1,18})$", point)
+    return int(found.group(1)) if found else None
+
+
 def safe(name: str) -> str:
     """`name` for use in a path component that is easy to type: no slash, blank or control."""
     kept = "".join("_" if _awkward(c) else c for c in name)
@@ -37,8 +43,20 @@ def _awkward(character: str) -> bool:
 
 
 def vm_directory(name: str, instance_uuid: str) -> str:
-    """The virtual directory of a VM. The UUID distinguishes VMs of the same name."""
-    return f"{ROOT}/{safe(name)}.{instance_uuid.replace('-', '')[:8]}"
+    """The virtual directory of a VM. The whole instance UUID is in it.
+
+    Of the first digits one vCenter varies few: among some hundred VMs two would share them.
+    """
+    return f"{ROOT}/{safe(name)}.{_digits(instance_uuid)}"
+
+
+def is_directory_of(directory: str, instance_uuid: str) -> bool:
+    """Whether a VM's directory is that of the VM with this UUID, whatever name it had then."""
+    return vm_of(directory) == _digits(instance_uuid)
+
+
+def _digits(instance_uuid: str) -> str:
+    return instance_uuid.replace("-", "").lower()
 
 
 def called(directory: str) -> str:
@@ -63,7 +81,10 @@ def is_ours(path: str) -> bool:
 
 
 def vm_of(path: str) -> str:
-    """The VM a virtual path belongs to: the part of its directory's name that never changes."""
+    """The VM that a virtual path belongs to: the digits of its instance UUID.
+
+    They are the part of its directory's name that never changes.
+    """
     directory = path[len(ROOT) + 1 :].partition("/")[0]
     return directory.rpartition(".")[2]
 
@@ -98,6 +119,16 @@ def manifest(vm: str, point: str) -> str:
 def nvram(vm: str, point: str) -> str:
     """The file with the VM's NVRAM at a time point, below the VM's directory `vm`."""
     return f"{vm}/{point}{NVRAM_SUFFIX}"
+
+
+def saved_at(path: str) -> str | None:
+    """The time point in the name of a virtual file, None if there is none in it."""
+    name = path.rpartition("/")[2]
+    suffixes = (SEGMENT_SUFFIX, MANIFEST_SUFFIX, NVRAM_SUFFIX)
+    suffix = next((suffix for suffix in suffixes if name.endswith(suffix)), None)
+    if suffix is None or not is_virtual(path):
+        return None
+    return name[: -len(suffix)].rpartition(".")[2] or None
 
 
 def is_segment(path: str) -> bool:

@@ -15,7 +15,7 @@ class Snapshot:
     """A snapshot as found; `config` is the VM's configuration at it, as JSON values.
 
     `created` is ISO 8601 in UTC. `disks` are those a backup saves. `restored_by` names the job that
-    restored it, if any.
+    restored it, if any. `markers` are those of backup jobs that the configuration had at it.
     """
 
     moref: str
@@ -32,6 +32,7 @@ class Snapshot:
     quiesced: bool = False
     change_tracking: bool = False
     restored_by: Optional[str] = None
+    markers: tuple[str, ...] = ()
 
     def disk(self, key: int) -> Optional[segment_header.Disk]:
         """The disk with that device key, or None."""
@@ -43,7 +44,8 @@ class Observed:
     """The VM at one moment: user snapshots, parents first, and the backup snapshot as `state`.
 
     `current` is the moref of the current user snapshot, or None; `power_state` is the VM's own;
-    `event_chain` is that of the task that took the backup snapshot.
+    `event_chain` is that of the task that took the backup snapshot; `server`, `marker` and
+    `without_marker` are as in model.TimePoint.
     """
 
     vm: segment_header.Vm
@@ -52,3 +54,6 @@ class Observed:
     state: Snapshot
     power_state: str = "poweredOff"
     event_chain: Optional[int] = None
+    server: Optional[str] = None
+    marker: Optional[str] = None
+    without_marker: Optional[str] = None

@@ -144,7 +144,7 @@ def _carry_over(previous: Previous, tree: model.BlockTree) -> None:
 def _forget(tree: model.BlockTree, point: model.TimePoint) -> None:
     """Keep only what this time point needs; earlier ones are in their own jobs' manifests."""
     live = [point.state, *(snapshot.node for snapshot in point.snapshots)]
-    needed = {base for node in live for base in tree.lineage(node)}
+    needed = tree.with_bases(live)
     tree.nodes = {name: node for name, node in tree.nodes.items() if name in needed}
     tree.segments = {n: s for n, s in tree.segments.items() if s.node in needed}
     used = {node.config for node in tree.nodes.values()}
@@ -275,6 +275,7 @@ def _timepoint(
         )
         for s in observed.snapshots
     )
+    before = previous.tree.point if previous is not None else None
     return model.TimePoint(
         id=job.timepoint,
         job=job.name,
@@ -286,7 +287,11 @@ def _timepoint(
         snapshots=live,
         power_state=observed.power_state,
         event_chain=observed.event_chain,
-        previous=previous.tree.point.id if previous is not None else None,
+        previous=before.id if before is not None else None,
+        ancestors=(before.id, *before.ancestors) if before is not None else (),
+        server=observed.server,
+        marker=observed.marker,
+        without_marker=observed.without_marker,
     )
 
 

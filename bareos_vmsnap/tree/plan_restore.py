@@ -102,7 +102,7 @@ def plan(
     """
     live = {s.node: s for s in point.snapshots} if snapshots is Snapshots.TREE else {}
     try:
-        needed = {base for node in (*live, point.state) for base in tree.lineage(node)}
+        needed = tree.with_bases((*live, point.state))
     except LookupError as error:
         raise RestorePlanError(str(error)) from error
     # A node is saved after its base, and nodes are kept in the order they were saved.
@@ -114,8 +114,9 @@ def plan(
 
 
 def _check_segments(tree: model.BlockTree, nodes: list[segment_header.Node]) -> None:
+    by_node = tree.segments_by_node()
     for node in nodes:
-        saved = {segment.disk for segment in tree.segments_of(node.id)}
+        saved = {segment.disk for segment in by_node.get(node.id, [])}
         missing = [disk.slot for disk in node.disks if disk.key not in saved]
         if missing:
             raise RestorePlanError(
@@ -135,6 +136,7 @@ class _Walk:
         order: list[segment_header.Node],
     ) -> None:
         self._tree = tree
+        self._segments = tree.segments_by_node()
         self._live = live
         self._helpers = _forks(order, live)
         self.steps: list[Step] = [Create(order[0].id)]
@@ -154,7 +156,7 @@ class _Walk:
     def _write(self, node: segment_header.Node) -> None:
         base = self._tree.nodes[node.base] if node.base is not None else None
         self.steps.append(Configure(node.id))
-        for segment in self._tree.segments_of(node.id):
+        for segment in self._segments.get(node.id, []):
             disk = node.disk(segment.disk)
             under = base.disk(segment.disk) if base else None
             fresh = disk is None or under is None or under.identity != disk.identity

@@ -60,13 +60,7 @@ def check(
     for disk in expected:
         found = now.get(disk.key, disk)
         if found.path != disk.path:
-            raise DiskMovedError(
-                f"The disks of VM {name} were moved while the job worked on them (Storage "
-                f"vMotion): {disk.path} is now {found.path}",
-                left="what was read or written meanwhile, which cannot be trusted",
-                todo="Run the job again; keep Storage DRS away from the VM while jobs run, and "
-                "users from deleting its snapshots",
-            )
+            raise moved(name, disk.path, found.path)
         if chains and found.chain != disk.chain:
             raise DiskMovedError(
                 f"Files below {disk.path} of VM {name} were merged while the job read them (a "
@@ -75,6 +69,17 @@ def check(
                 todo="Run the job again; keep consolidations of the VM's disks apart from its jobs",
                 id="disk-merged",
             )
+
+
+def moved(name: str, before: str, now: str) -> DiskMovedError:
+    """The error if a disk of the VM `name` that was in one file is in another now."""
+    return DiskMovedError(
+        f"The disks of VM {name} were moved while the job worked on them (Storage "
+        f"vMotion): {before} is now {now}",
+        left="what was read or written meanwhile, which cannot be trusted",
+        todo="Run the job again; keep Storage DRS away from the VM while jobs run, and "
+        "users from deleting its snapshots",
+    )
 
 
 def relocation_disabled(vm: Any) -> bool:

@@ -1,21 +1,29 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What has happened to a VM since a given time, according to vSphere's event history."""
+"""What has happened to a VM between two backup snapshots, according to vSphere's event history."""
 
 from __future__ import annotations
 
 import datetime
+import threading
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Optional
 
 from pyVmomi import vim, vmodl
 
 from bareos_vmsnap.tree.lineage import History
+from bareos_vmsnap.vsphere import tasks
 
 _PAGE = 500
-# Events are read from a little before the snapshot's creation time: the host, which sets that time,
+# How far a snapshot's creation time may be from that of its event: the host, which sets the former,
 # and vCenter, which dates events, have separate clocks. The keys of events give their order.
 _MARGIN = datetime.timedelta(minutes=30)
+# Seconds to wait for the event of today's snapshot: vCenter may post events late.
+LATEST = 10.0
+_PAUSE = 0.5
+_CREATION = "createsnapshot"
 # Parts of event types and of task descriptions after which a remembered change id may be wrong.
 # Removing a snapshot is not among them: it is what every backup does with its own snapshot.
 _BREAKS = {
@@ -24,26 +32,65 @@ _BREAKS = {
     "relocat": "the VM's files were migrated",
     "vmregistered": "the VM was registered anew",
     "registervm": "the VM was registered anew",
+    "reloadfrompath": "the VM's configuration was loaded from another file",
 }
+# While vCenter does not see the VM, nobody tells it of reverts.
+_DOUBTS = {
+    "vmdisconnected": "vCenter was without connection to the VM's host",
+    "vmorphaned": "the VM was orphaned",
+}
+_POWER_OFF = vim.vm.FlagInfo.PowerOffBehavior.powerOff
+_NEW_DISKS = (
+    vim.vm.device.VirtualDeviceSpec.Operation.add,
+    vim.vm.device.VirtualDeviceSpec.Operation.remove,
+)
 
 
-def since(content: Any, vm: Any, created: str, chain: Optional[int]) -> History:
-    """The history of `vm` since its snapshot created at `created` (ISO 8601).
+@dataclass(frozen=True)
+class Creation:
+    """A backup snapshot's creation: when (ISO 8601), in which event chain, of which vCenter.
 
-    `chain` is the event chain of the task that took it. If that event is not found (it was purged
-    or is of another vCenter, or the user may not read events), the history is not complete.
+    `server` is about.instanceUuid, which a single host has not.
     """
-    moment = datetime.datetime.fromisoformat(created)
-    try:
-        events = list(_events(content, vm, moment - _MARGIN))
-    except vmodl.MethodFault:
-        return History(complete=False)
-    creation = [event.key for event in events if event.chainId == chain]
-    if chain is None or not creation:
-        return History(complete=False)
-    later = [_label(event) for event in events if event.key > min(creation)]
-    breaks = [what for label in later for part, what in _BREAKS.items() if part in label]
-    return History(complete=True, breaks=tuple(breaks))
+
+    created: str
+    chain: Optional[int]
+    server: Optional[str]
+
+
+def between(
+    content: Any, vm: Any, then: Creation, now: Creation, cancel: threading.Event
+) -> History:
+    """The history of `vm` between two creations of backup snapshots, the latter just now.
+
+    It has a gap unless both are found in one answer. A `cancel` ends the wait for the latter.
+    """
+    if then.server != now.server:
+        return History("the previous backup was made through another vCenter")
+    deadline = time.monotonic() + LATEST
+    while True:
+        try:
+            events = list(_events(content, vm, _moment(then) - _MARGIN))
+        except vmodl.MethodFault as fault:
+            return History(f"vSphere's event history cannot be read ({tasks.describe(fault)})")
+        first, last = _find(events, then), _find(events, now)
+        if first is None:
+            return History("vSphere's event history does not reach back to the previous backup")
+        if last is not None:
+            break
+        if time.monotonic() > deadline or cancel.wait(_PAUSE):
+            return History("vSphere's event history has not come to today's backup snapshot")
+    if first >= last:
+        return History("vSphere's event history is not in order")
+    later = [event for event in events if event.key > first]
+    return History(
+        breaks=tuple(_told(later, _BREAKS)) + tuple(_disks_changed(later)),
+        doubts=(*_standing_doubts(content, vm), *_told(later, _DOUBTS), *_behaviour_changed(later)),
+    )
+
+
+def _moment(creation: Creation) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(creation.created)
 
 
 def _events(content: Any, vm: Any, begin: datetime.datetime) -> Iterator[Any]:
@@ -62,9 +109,56 @@ def _events(content: Any, vm: Any, begin: datetime.datetime) -> Iterator[Any]:
         collector.DestroyCollector()
 
 
+def _find(events: list[Any], creation: Creation) -> Optional[int]:
+    """The key of the event that a snapshot is being created, or None. A number alone is no proof:
+    a host may have begun to count anew, and chain 0 is that of any event.
+    """
+    found = [
+        event.key
+        for event in events
+        if creation.chain
+        and event.chainId == creation.chain
+        and isinstance(event, vim.event.TaskEvent)
+        and _CREATION in _label(event)
+        and abs(event.createdTime - _moment(creation)) <= _MARGIN
+    ]
+    return min(found, default=None)
+
+
+def _told(events: list[Any], parts: dict[str, str]) -> Iterator[str]:
+    labels = [_label(event) for event in events]
+    return (what for label in labels for part, what in parts.items() if part in label)
+
+
 def _label(event: Any) -> str:
     """The event's type and, for a task event, what the task does."""
     names = [type(event).__name__, getattr(event, "eventTypeId", None) or ""]
     if isinstance(event, vim.event.TaskEvent):
         names.append(event.info.descriptionId or event.info.name or "")
     return " ".join(names).lower()
+
+
+def _disks_changed(events: list[Any]) -> Iterator[str]:
+    for spec in _reconfigurations(events):
+        for change in spec.deviceChange or []:
+            of_disk = isinstance(change.device, vim.vm.device.VirtualDisk)
+            if of_disk and change.operation in _NEW_DISKS:
+                yield "a disk was added or removed"
+
+
+def _behaviour_changed(events: list[Any]) -> Iterator[str]:
+    for spec in _reconfigurations(events):
+        if spec.flags is not None and spec.flags.snapshotPowerOffBehavior is not None:
+            yield "what the VM does with its snapshot when it is switched off was changed"
+
+
+def _reconfigurations(events: list[Any]) -> Iterator[Any]:
+    return (e.configSpec for e in events if isinstance(e, vim.event.VmReconfiguredEvent))
+
+
+def _standing_doubts(content: Any, vm: Any) -> Iterator[str]:
+    if content.about.apiType != "VirtualCenter":
+        yield "a single host may lose it"
+    # Unset means powerOff.
+    if vm.config.flags.snapshotPowerOffBehavior not in (None, _POWER_OFF):
+        yield "the VM may revert to its snapshot when it is switched off"

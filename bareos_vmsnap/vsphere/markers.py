@@ -6,13 +6,27 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 from dataclasses import dataclass
 from typing import Any, Optional
 
+from pyVmomi import vim
+
+from bareos_vmsnap.tree import restored_marks
+
 BACKUP_PREFIX = "vmsnap backup "
-# In the configuration of every snapshot a restore makes: CBT misreports what a restore wrote, so
-# such a snapshot cannot be the base of a CBT query (VDDK guide, "restoring virtual disks").
+# In the configuration of every snapshot a restore makes, with another value in each: CBT misreports
+# what a restore wrote, so such a snapshot cannot be the base of a CBT query (VDDK guide, "restoring
+# virtual disks"). The values are those of tree.restored_marks.
 RESTORED_KEY = "bareos-vmsnap.restored"
+# In the VM's own configuration: the markers of backup jobs, the newest first. Every job adds one
+# before it takes its snapshot. A revert brings the older configuration back, so a marker that is
+# still there proves that the VM goes on from the state which that job saved.
+BACKUP_KEY = "bareos-vmsnap.backup"
+KEYS = (RESTORED_KEY, BACKUP_KEY)
+# Jobs on which a later one can build: the Full of a Differential is one of many, and a VM may be in
+# several jobs.
+_KEPT = 64
 # vSphere's clients allow 80 characters, Bareos' job names may have 127.
 _LONGEST_NAME = 80
 _LONGEST_HOST = 100
@@ -66,9 +80,48 @@ def leftover(name: str, description: str, moref: str) -> Optional[Leftover]:
     return Leftover(moref, name, name[len(BACKUP_PREFIX) :], daemon)
 
 
-def restored_by(config: Any) -> Optional[str]:
-    """The job that restored the VM of this ConfigInfo, or None if it has no such mark."""
-    for option in config.extraConfig or []:
+def restored_mark(options: Any) -> Optional[str]:
+    """The restore's mark in the extraConfig of a configuration, or None."""
+    for option in options or []:
         if option.key == RESTORED_KEY and option.value:
             return str(option.value)
     return None
+
+
+def restored_by(config: Any) -> Optional[str]:
+    """The job that restored the VM of this ConfigInfo, or None if it has no such mark."""
+    mark = restored_mark(config.extraConfig)
+    return None if mark is None else restored_marks.job(mark)
+
+
+def new_backup() -> str:
+    """A marker that no other job has."""
+    return secrets.token_hex(6)
+
+
+def backups(config: Any) -> tuple[str, ...]:
+    """The markers of backup jobs in this ConfigInfo, the newest first."""
+    return tuple(_option(config, BACKUP_KEY).split())
+
+
+def backup_spec(config: Any, marker: str) -> Any:
+    """The spec that adds a marker to those of the VM's ConfigInfo, and forgets the oldest.
+
+    It is refused (ConcurrentAccess) if the configuration is no longer that one: a revert must not
+    come between reading the markers and writing them back.
+    """
+    kept = (marker, *backups(config))[:_KEPT]
+    option = vim.option.OptionValue(key=BACKUP_KEY, value=" ".join(kept))
+    return vim.vm.ConfigSpec(changeVersion=config.changeVersion, extraConfig=[option])
+
+
+def strip_backups(config: Any) -> None:
+    """Remove them from a ConfigInfo: they are no part of what is saved and restored."""
+    config.extraConfig = [o for o in config.extraConfig or [] if o.key != BACKUP_KEY]
+
+
+def _option(config: Any, key: str) -> str:
+    for option in config.extraConfig or []:
+        if option.key == key:
+            return str(option.value or "")
+    return ""

@@ -21,7 +21,9 @@ PRIVILEGES = (
     "VirtualMachine.Provisioning.GetVmFiles",
 )
 # VDDK's PrepareForAccess and EndAccess need them, according to VMware's guide.
-HOLDING_PRIVILEGES = ("Global.DisableMethods", "Global.EnableMethods", "Global.Licenses")
+RELOCATION_BLOCK_PRIVILEGES = ("Global.DisableMethods", "Global.EnableMethods", "Global.Licenses")
+# A job leaves a marker in the VM's configuration (see markers); without it, it does with less.
+MARKER_PRIVILEGE = "VirtualMachine.Config.AdvancedConfig"
 # On the datastore of the VM's configuration: the NVRAM file is read over its HTTPS access.
 DATASTORE_PRIVILEGES = ("Datastore.Browse", "Datastore.FileManagement")
 
@@ -81,9 +83,30 @@ def tracking_warning(vm: Any) -> Optional[errors.Notice]:
     return None
 
 
+def marker_warning(vm: Any, content: Any) -> Optional[errors.Notice]:
+    """Why a job cannot leave its marker in the VM, or None if it can, or a single host is asked.
+
+    A host has no AuthorizationManager call for this and only refuses.
+    """
+    if content.about.apiType != "VirtualCenter" or not _lacking(content, [vm], [MARKER_PRIVILEGE]):
+        return None
+    return no_marker(vm, content)
+
+
+def no_marker(vm: Any, content: Any) -> errors.Notice:
+    """That the privilege for the marker is missing."""
+    user = content.sessionManager.currentSession.userName
+    text = (
+        f"The user {user} lacks the privilege {MARKER_PRIVILEGE}, so that jobs can leave no marker "
+        f"in VM {vm.name}: only vCenter's event history tells the next job whether the VM was "
+        "reverted since"
+    )
+    return errors.Notice("marker-privilege", text)
+
+
 def relocation_privileges(vm: Any, content: Any) -> list[str]:
     """The privileges the user lacks to have vCenter refuse migrations of the VM; vCenter only."""
-    return _lacking(content, [vm], HOLDING_PRIVILEGES)
+    return _lacking(content, [vm], RELOCATION_BLOCK_PRIVILEGES)
 
 
 def _vm_reasons(vm: Any, config: Any) -> list[str]:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Reads a property of several managed objects in one call; attributes take a call for each."""
+"""Reads properties of several managed objects in one call; attributes take a call for each."""
 
 from __future__ import annotations
 
@@ -19,10 +19,21 @@ def retrieve(collector: Any, kind: Any, morefs: Iterable[str], path: str) -> dic
     are those whose property is unset. Raises vmodl.MethodFault if one cannot be read, also if the
     session has expired.
     """
-    ids = list(dict.fromkeys(morefs))
+    found = retrieve_all(collector, kind, morefs, [path])
+    return {moref: values[path] for moref, values in found.items() if path in values}
+
+
+def retrieve_all(
+    collector: Any, kind: Any, morefs: Iterable[str], paths: Iterable[str]
+) -> dict[str, dict[str, Any]]:
+    """The values of several paths at one moment, by objects' ids and paths; see retrieve().
+
+    An object none of whose properties is set is left out too.
+    """
+    ids, wanted = list(dict.fromkeys(morefs)), list(paths)
     while ids:
         try:
-            return _retrieve(collector, kind, ids, path)
+            return _retrieve(collector, kind, ids, wanted)
         except vmodl.fault.ManagedObjectNotFound as fault:
             gone = fault.obj._moId if fault.obj is not None else None
             if gone not in ids:
@@ -31,19 +42,22 @@ def retrieve(collector: Any, kind: Any, morefs: Iterable[str], path: str) -> dic
     return {}
 
 
-def _retrieve(collector: Any, kind: Any, morefs: list[str], path: str) -> dict[str, Any]:
+def _retrieve(
+    collector: Any, kind: Any, morefs: list[str], paths: list[str]
+) -> dict[str, dict[str, Any]]:
     stub = collector._stub
     spec = _Collector.FilterSpec(
         objectSet=[_Collector.ObjectSpec(obj=kind(moref, stub)) for moref in morefs],
-        propSet=[_Collector.PropertySpec(type=kind, pathSet=[path])],
+        propSet=[_Collector.PropertySpec(type=kind, pathSet=paths)],
     )
     page = collector.RetrievePropertiesEx([spec], _Collector.RetrieveOptions())
-    found: dict[str, Any] = {}
+    found: dict[str, dict[str, Any]] = {}
     while page is not None:
         for each in page.objects:
             # A server returns what it could read, and the faults beside it.
             for missing in each.missingSet or []:
                 raise missing.fault
-            found.update((each.obj._moId, prop.val) for prop in each.propSet or [])
+            for prop in each.propSet or []:
+                found.setdefault(each.obj._moId, {})[prop.name] = prop.val
         page = collector.ContinueRetrievePropertiesEx(page.token) if page.token else None
     return found

@@ -120,10 +120,18 @@ class Session:
 
     def read(self, kind: Any, morefs: Iterable[str], path: str) -> dict[str, Any]:
         """One property of several objects by their ids, in one call; see properties.retrieve."""
-        ids, attempt = list(morefs), 0
+        found = self.read_all(kind, morefs, [path])
+        return {moref: values[path] for moref, values in found.items() if path in values}
+
+    def read_all(
+        self, kind: Any, morefs: Iterable[str], paths: Iterable[str]
+    ) -> dict[str, dict[str, Any]]:
+        """Several properties of several objects, in one call; see properties.retrieve_all."""
+        ids, wanted, attempt = list(morefs), list(paths), 0
         while True:
             try:
-                return properties.retrieve(self.content.propertyCollector, kind, ids, path)
+                collector = self.content.propertyCollector
+                return properties.retrieve_all(collector, kind, ids, wanted)
             except vim.fault.NotAuthenticated:
                 attempt += 1
                 if attempt > _RETRIES:

@@ -7,14 +7,14 @@ from __future__ import annotations
 import datetime
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
 from pyVmomi import vim
 
 from bareos_vmsnap import errors
-from bareos_vmsnap.tree import segment_header
+from bareos_vmsnap.tree import restored_marks, segment_header
 from bareos_vmsnap.tree.observed import Observed, Snapshot
 from bareos_vmsnap.vsphere import disks, inventory, markers, tasks, vmodl_json
 from bareos_vmsnap.vsphere.session import Session
@@ -64,10 +64,11 @@ class Taken:
 
 def walk(vm: Any) -> Iterator[Item]:
     """All snapshots of the VM, parents first, siblings in vSphere's order."""
-    return _walk(vm.snapshot)
+    return items(vm.snapshot)
 
 
-def _walk(info: Any) -> Iterator[Item]:
+def items(info: Any) -> Iterator[Item]:
+    """The same of a SnapshotInfo, None if there is no snapshot."""
     pending = [Item(root, None) for root in info.rootSnapshotList] if info else []
     while pending:
         item = pending.pop(0)
@@ -80,7 +81,7 @@ def depth(vm: Any) -> int:
     info = vm.snapshot
     if info is None or info.currentSnapshot is None:
         return 0
-    parents = {item.moref: item.parent for item in _walk(info)}
+    parents = {item.moref: item.parent for item in items(info)}
     at: Optional[str] = info.currentSnapshot._moId
     levels = 0
     while at is not None:
@@ -199,7 +200,8 @@ def observe(session: Session, vm: Any, backup: Taken) -> Observed:
         )
     power = str(vm.runtime.powerState)
     chain = backup.event_chain
-    return Observed(identity(vm), tuple(user), state.parent, state, power, chain)
+    server = session.content.about.instanceUuid
+    return Observed(identity(vm), tuple(user), state.parent, state, power, chain, server)
 
 
 def observe_as_it_stands(session: Session, vm: Any) -> Observed:
@@ -208,7 +210,7 @@ def observe_as_it_stands(session: Session, vm: Any) -> Observed:
     Raises errors.BackupError.
     """
     info, config = vm.snapshot, vm.config
-    user = tuple(described for _, described in _describe_all(session, vm, list(_walk(info))))
+    user = tuple(described for _, described in _describe_all(session, vm, list(items(info))))
     current = info.currentSnapshot._moId if info and info.currentSnapshot else None
     state = Snapshot(
         moref="current",
@@ -240,6 +242,7 @@ def identity(vm: Any) -> segment_header.Vm:
 
 def _describe_all(session: Session, vm: Any, found: list[Item]) -> Iterator[tuple[Item, Snapshot]]:
     configs = session.read(vim.vm.Snapshot, [item.moref for item in found], "config")
+    restored = _restored(found, configs)
     for item in found:
         if item.moref not in configs:
             raise errors.BackupError(
@@ -248,11 +251,21 @@ def _describe_all(session: Session, vm: Any, found: list[Item]) -> Iterator[tupl
                 todo="Run the job again",
                 id="snapshot-gone",
             )
-        yield item, _describe(item, configs[item.moref])
+        yield item, _describe(item, configs[item.moref], restored.get(item.moref))
 
 
-def _describe(item: Item, config: Any) -> Snapshot:
-    tree = item.tree
+def _restored(found: list[Item], configs: Mapping[str, Any]) -> dict[str, str]:
+    """The restore jobs of the snapshots that a restore made, by moref."""
+    options = {moref: config.extraConfig for moref, config in configs.items()}
+    marks = {moref: markers.restored_mark(options[moref]) for moref in options}
+    parents = {item.moref: item.parent for item in found}
+    made = restored_marks.made_by_restore(marks, parents)
+    return {moref: markers.restored_by(configs[moref]) or "" for moref in made}
+
+
+def _describe(item: Item, config: Any, restored_by: Optional[str]) -> Snapshot:
+    tree, marked = item.tree, markers.backups(config)
+    markers.strip_backups(config)
     return Snapshot(
         moref=item.moref,
         id=tree.id,
@@ -267,7 +280,8 @@ def _describe(item: Item, config: Any) -> Snapshot:
         power_state=str(tree.state),
         quiesced=bool(tree.quiesced),
         change_tracking=bool(config.changeTrackingEnabled),
-        restored_by=markers.restored_by(config),
+        restored_by=restored_by,
+        markers=marked,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Optional
 
 from pyVmomi import vim
 
+from bareos_vmsnap import errors
 from bareos_vmsnap.tree import segment_header
 from bareos_vmsnap.vsphere import markers, vmodl_json
 
@@ -79,7 +80,8 @@ def create_spec(
     """The spec that creates a VM called `name`, its files on datastore `home`, disks empty.
 
     `tracking` switches changed block tracking on from the start: it cannot be enabled later, under
-    existing snapshots. `mark` keeps later backups from trusting it for what we write.
+    existing snapshots. `mark` is the restore's; it keeps later backups from trusting it for what we
+    write.
     """
     spec = vim.vm.ConfigSpec(name=name, files=vim.vm.FileInfo(vmPathName=f"[{home}]"))
     for field, path in (*_FIELDS, *_CREATE_FIELDS):
@@ -104,10 +106,12 @@ def change_spec(
     gone: Iterable[int],
     new: Iterable[segment_header.Disk],
     place: Placement,
+    mark: Optional[str] = None,
 ) -> Optional[Any]:
     """The spec that brings a VM from configuration `now` to `target`; None if they agree.
 
-    `gone` are keys of disks to detach, `new` the disks to add, empty.
+    `gone` are keys of disks to detach, `new` the disks to add, empty; `mark` is a new mark of the
+    restore, or None to leave it as it is.
     """
     spec = vim.vm.ConfigSpec()
     changed = False
@@ -117,6 +121,8 @@ def change_spec(
             setattr(spec, field, value)
             changed = True
     options = _changed_options(now, target)
+    if mark is not None:
+        options.append(vim.option.OptionValue(key=markers.RESTORED_KEY, value=mark))
     gone_keys = set(gone)
     devices = [
         *_detached(now, gone_keys),
@@ -130,8 +136,18 @@ def change_spec(
 
 
 def add_disk(config: Any, disk: segment_header.Disk, place: Placement) -> Any:
-    """The change that adds `disk` as `config` has it, as a new and empty file."""
-    device = _copy(next(d for d in config.hardware.device if d.key == disk.key))
+    """The change that adds `disk` as `config` has it, as a new and empty file.
+
+    Raises errors.RestoreError if it does not have that disk.
+    """
+    saved = next((d for d in config.hardware.device if d.key == disk.key), None)
+    if saved is None:
+        raise errors.RestoreError(
+            f"The manifest's configuration of the VM has no disk {disk.key} ({disk.slot})",
+            todo="Is the manifest damaged?",
+            id="vm-config-unusable",
+        )
+    device = _copy(saved)
     old = device.backing
     device.capacityInBytes = disk.capacity
     device.capacityInKB = disk.capacity // 1024
@@ -163,10 +179,13 @@ def keep_identity(spec: Any, config: Any) -> None:
     spec.uuid, spec.instanceUuid = config.uuid, config.instanceUuid
 
 
-def unmark_spec() -> Any:
-    """The spec that removes the restore's mark from the VM's own configuration."""
+def unmark_spec(change_version: str) -> Any:
+    """The spec that removes the restore's mark from the VM's own configuration.
+
+    vSphere refuses it (ConcurrentAccess) if the configuration is no longer that version.
+    """
     option = vim.option.OptionValue(key=markers.RESTORED_KEY, value="")
-    return vim.vm.ConfigSpec(extraConfig=[option])
+    return vim.vm.ConfigSpec(extraConfig=[option], changeVersion=change_version or None)
 
 
 def _at(config: Any, path: str) -> Any:
@@ -185,7 +204,7 @@ def _copy(value: Any) -> Any:
 
 def _options(config: Any) -> dict[str, Any]:
     kept = (o for o in config.extraConfig or [] if not _TRANSIENT.fullmatch(o.key))
-    return {option.key: option.value for option in kept if option.key != markers.RESTORED_KEY}
+    return {option.key: option.value for option in kept if option.key not in markers.KEYS}
 
 
 def _kept_options(config: Any) -> list[Any]:

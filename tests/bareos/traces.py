@@ -176,7 +176,7 @@ def _normal(lines: str) -> Trace:
     """Without what differs from run to run, as the order in which check_file asks for names; equal
     successive calls are one."""
     stable = re.sub(r"\d{8}T\d{6}Z-j\d+", "TIMEPOINT", lines)
-    stable = re.sub(rf"{_NAME}\.[0-9a-f]{{8}}", f"{_NAME}.UUID", stable)
+    stable = re.sub(rf"{_NAME}\.[0-9a-f]{{32}}", f"{_NAME}.UUID", stable)
     calls: Trace = []
     for kind, group in itertools.groupby(map(json.loads, stable.splitlines()), lambda c: c["call"]):
         in_a_row = list(group)

@@ -101,11 +101,16 @@ def test_whether_storage_vmotion_can_be_prevented(tmp_path: Path) -> None:
         assert "Storage vMotion is prevented while a job runs" in told()
         no = told(prevent_storage_vmotion="no")
         assert "is detected, not prevented: prevent_storage_vmotion=no" in no
+        assert "Jobs can leave their marker in the VM" in told()
         granted = [*preflight.PRIVILEGES, *preflight.DATASTORE_PRIVILEGES, "Global.Licenses"]
         lab.vcenter.add_user("backup", lab.password, granted)
         cannot = "is detected, but cannot be prevented: "
         lacks = f"{cannot}the user lacks the privileges Global.DisableMethods, Global.EnableMethods"
         assert lacks in told(vcuser="backup")
+        unmarked = (
+            "warning: The user backup lacks the privilege VirtualMachine.Config.AdvancedConfig"
+        )
+        assert unmarked in told(vcuser="backup")
         lab.vddk.leave_access_out()
         assert f"{cannot}this VDDK has no PrepareForAccess" in told()
         done = run(lab, tmp_path, "web1", prevent_storage_vmotion="yes")

@@ -47,7 +47,7 @@ def test_verify(tmp_path: Path) -> None:
 def test_show(tmp_path: Path) -> None:
     file = tmp_path / "manifest.json"
     file.write_text("{")
-    assert output(show.command, file).endswith(" [manifest-damaged]\n")
+    assert output(show.command, file).endswith(" [manifest-foreign]\n")
 
 
 def test_rebuild(tmp_path: Path) -> None:

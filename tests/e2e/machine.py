@@ -63,6 +63,41 @@ class Machine:
         """Change devices (see hardware.py) and fields of the configuration."""
         self._done(self.vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=list(devices), **values)))
 
+    def switch_off(self) -> None:
+        """Switch the VM off, as a client of the vCenter does."""
+        self._done(self.vm.PowerOffVM_Task())
+
+    def remove_all(self) -> None:
+        """Delete all snapshots."""
+        self._done(self.vm.RemoveAllSnapshots_Task())
+
+    def power_on(self) -> None:
+        """As a user does it, with a task."""
+        self._done(self.vm.PowerOnVM_Task())
+
+    def power_off(self) -> None:
+        """As a user does it, with a task."""
+        self._done(self.vm.PowerOffVM_Task())
+
+    def swap_disk(self, disk: Any) -> None:
+        """Replace a disk by an empty one in the same slot."""
+        Change = vim.vm.device.VirtualDeviceSpec
+        backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo(
+            fileName="", diskMode="persistent", thinProvisioned=True
+        )
+        new = vim.vm.device.VirtualDisk(
+            key=-1,
+            controllerKey=disk.controllerKey,
+            unitNumber=disk.unitNumber,
+            capacityInBytes=disk.capacityInBytes,
+            capacityInKB=disk.capacityInKB,
+            backing=backing,
+        )
+        self.reconfigure(
+            Change(operation="remove", device=disk),
+            Change(operation="add", fileOperation="create", device=new),
+        )
+
     def destroy(self) -> None:
         """Delete the VM with its disks."""
         self._done(self.vm.Destroy_Task())

@@ -23,8 +23,8 @@ _FIELDS = (
     "memoryHotAddEnabled",
     "changeTrackingEnabled",
 )
-# What vSphere writes by itself, and the mark that says a restore made the snapshot.
-_IGNORED = ("nvram", markers.RESTORED_KEY)
+# What vSphere writes by itself, and the marks that backups and restores leave.
+_IGNORED = ("nvram", *markers.KEYS)
 
 
 @dataclass(frozen=True)

@@ -184,7 +184,9 @@ def documented_privileges(*purposes: str) -> list[str]:
 
 def test_the_privileges_asked_for_suffice(site: Site) -> None:
     site.lab.vcenter.add_user(
-        "backup", site.lab.password, [*preflight.PRIVILEGES, *preflight.DATASTORE_PRIVILEGES]
+        "backup",
+        site.lab.password,
+        [*preflight.PRIVILEGES, preflight.MARKER_PRIVILEGE, *preflight.DATASTORE_PRIVILEGES],
     )
     site.create(disks=[MIB]).scribble("a")
     check_ok(site.backup(vcuser="backup"))

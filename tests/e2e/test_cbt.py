@@ -350,3 +350,69 @@ def test_own_files_that_no_server_shows(site: Site) -> None:
     job = site.backup(without_cbt="link", enable_cbt="no", nbd_link_uri=None)
     assert methods(job)["B", DISK] == "compare"
     assert "transport=nbd needs nbd_link_uri" in reasons(job)["B", DISK]
+
+
+def restored_tree(site: Site) -> Machine:
+    """A VM that was restored with the snapshots A and B, while CBT did not see what was written."""
+    machine = site.create(disks=[MIB])
+    draw(machine, "A\n  B\n")
+    before = machine.portrait()
+    check_ok(site.backup())
+    machine.destroy()
+    site.lab.habits.cbt.door_writes = "missed"
+    check_ok(site.restore())
+    assert site.find().portrait() == before
+    return site.find()
+
+
+def test_snapshots_taken_after_a_revert_to_a_restored_one(site: Site) -> None:
+    """The mark comes back with the revert, but only what the restore made counts as restored."""
+    machine = restored_tree(site)
+    first = find_snapshot(machine, "A")
+    machine.revert(first)
+    for name in ("X", "Y"):
+        machine.scribble(name)
+        machine.snapshot(name)
+    machine.scribble("now")
+    job = site.backup()
+    check_ok(job)
+    assert methods(job) == {
+        ("A", DISK): "allocated",
+        ("B", DISK): "compare",
+        ("X", DISK): "compare",
+        ("Y", DISK): "cbt",
+        ("now", DISK): "cbt",
+    }
+    for restored in ("B", "X"):
+        assert "the base was restored (by Restore" in reasons(job)[restored, DISK]
+    check_restores(site, machine)
+
+
+def test_the_restored_snapshot_that_was_reverted_to_is_deleted(site: Site) -> None:
+    """X may have what the restore wrote into A: it counts as restored in A's place."""
+    machine = restored_tree(site)
+    first = find_snapshot(machine, "A")
+    machine.revert(first)
+    for name in ("X", "Y"):
+        machine.scribble(name)
+        machine.snapshot(name)
+    machine.remove(first)
+    machine.scribble("now")
+    job = site.backup()
+    check_ok(job)
+    assert methods(job)["Y", DISK] == "compare"
+    assert methods(job)["now", DISK] == "cbt"
+    check_restores(site, machine)
+
+
+def test_a_snapshot_taken_of_what_a_restore_wrote(site: Site) -> None:
+    """Its edge is compared, as the restore wrote what it froze; what comes after it is tracked."""
+    machine = restored_tree(site)
+    machine.scribble("guest")
+    machine.snapshot("X")
+    machine.scribble("now")
+    job = site.backup()
+    check_ok(job)
+    assert methods(job)["X", DISK] == "compare"
+    assert methods(job)["now", DISK] == "cbt"
+    check_restores(site, machine)

@@ -4,16 +4,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Callable
 
 import pytest
+
+from bareos_vmsnap.tree import manifest
+from vmsnap_lab.filedaemon import JobResult
 
 from .conftest import Saved
 from .hardware import MIB
 from .joblog import check_failed, check_ok, log, said
+from .portrait import Portrait
 from .site import Site
 
 
@@ -114,7 +122,8 @@ def test_a_segment_in_place_of_another(site: Site) -> None:
     one, other = (stored_as(site, job.jobid, f"-B{number}/scsi") for number in (1, 2))
     put(site, job.jobid, one, content(site, job.jobid, other))
     machine.destroy()
-    told = check_failed(site.restore(), "-B1/scsi0-0.* is not the one the manifest speaks of")
+    told = check_failed(site.restore(), "-B1/scsi0-0.* was not restored: segment has node.id")
+    assert "wrong-segment" in told
     assert site.find("web1 (incomplete restore)").snapshot_names == ["A"], told
 
 
@@ -162,3 +171,187 @@ def test_a_damaged_manifest_file(saved: Saved) -> None:
             job = saved.restore([virtual], vmname="copy")
         check_failed(job, "manifest")
         assert site.vm_names() == ["web1"]
+
+
+def test_a_manifest_that_lies_about_a_base(saved: Saved) -> None:
+    """Although its digest is right: each segment says itself what it must be applied to."""
+    site = saved.site
+    virtual = site.daemon.virtual_full([saved.job.jobid]).jobid
+    name = stored_as(site, virtual, ".json")
+    whole = content(site, virtual, name)
+    for lie in (move_node_to_sibling, move_segment_to_sibling, another_disk):
+        document = json.loads(whole)
+        lie(document)
+        false = manifest.sealed({k: v for k, v in document.items() if k not in HEAD})
+        assert len(false) == len(whole) and false != whole
+        put(site, virtual, name, false)
+        job = saved.restore([virtual], vmname="copy")
+        put(site, virtual, name, whole)
+        told = check_failed(job, r"was not restored: segment has [a-z.]+ .*, expected")
+        assert "wrong-segment" in told
+        site.find("copy (incomplete restore)").destroy()
+
+
+def test_a_segment_with_other_data_than_the_manifest_says(saved: Saved) -> None:
+    site = saved.site
+    virtual = site.daemon.virtual_full([saved.job.jobid]).jobid
+    name = stored_as(site, virtual, ".json")
+    document = json.loads(content(site, virtual, name))
+    for segment in document["segments"].values():
+        segment["digest"] = segment["digest"][::-1]
+    put(site, virtual, name, manifest.sealed({k: v for k, v in document.items() if k not in HEAD}))
+    told = check_failed(saved.restore([virtual], vmname="copy"), "not the one the manifest speaks")
+    assert "segment-another" in told
+
+
+HEAD = ("format", "version", "digest")
+
+
+def move_node_to_sibling(document: dict[str, Any]) -> None:
+    """C, a child of B, is said to be one of A, as its segments are."""
+    a, b, c, d = (nodes_of(document)[name] for name in "ABCD")
+    assert (c["base"], d["base"]) == (b["id"], a["id"])
+    c["base"] = a["id"]
+    move_segment_to_sibling(document)
+
+
+def move_segment_to_sibling(document: dict[str, Any]) -> None:
+    nodes = nodes_of(document)
+    for segment in document["segments"].values():
+        if segment["node"] == nodes["C"]["id"]:
+            segment["base"] = nodes["A"]["id"]
+
+
+def another_disk(document: dict[str, Any]) -> None:
+    for node in document["nodes"].values():
+        for disk in node["disks"]:
+            disk["uuid"] = disk["uuid"][::-1]
+
+
+def nodes_of(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The nodes by their snapshots' names."""
+    names = {live["node"]: live["name"] for live in document["timepoint"]["snapshots"]}
+    return {names.get(key, "state"): node for key, node in document["nodes"].items()}
+
+
+@dataclass
+class Chain:
+    """A Full and an Incremental of one VM; the portraits are from the lab's storage."""
+
+    site: Site
+    jobs: list[int]
+    seen: list[Portrait]
+
+    def point(self, number: int) -> str:
+        name = stored_as(self.site, self.jobs[number], "/manifest.")
+        return name.rpartition("/manifest.")[2][: -len(".json")]
+
+    def check_back(self, number: int, job: JobResult) -> None:
+        assert job.status in "TW", log(job)
+        copy = self.site.find("copy")
+        assert copy.portrait().faces == self.seen[number].faces, log(job)
+        copy.destroy()
+
+    @contextmanager
+    def object_damaged(self, number: int, how: str) -> Iterator[None]:
+        """The restore object of one of the jobs is damaged meanwhile."""
+        daemon, jobid = self.site.daemon, self.jobs[number]
+        (whole,) = (found.data for found in daemon.restore_objects(jobid))
+        daemon.replace_object(jobid, 0, DAMAGED[how](whole))
+        yield
+        daemon.replace_object(jobid, 0, whole)
+
+
+def bomb(whole: bytes) -> bytes:
+    """Some KB that decompress to 200 MiB, with a right checksum."""
+    packed = zlib.compress(bytes(200 << 20), 9)
+    head = json.loads(whole.partition(b"\n")[0].partition(b" ")[2])
+    head["sha256"] = hashlib.sha256(packed).hexdigest()
+    return b"vmsnap-manifest " + json.dumps(head).encode() + b"\n" + packed
+
+
+DAMAGED: dict[str, Callable[[bytes], bytes]] = {
+    "content": lambda whole: whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:],
+    "first line": lambda whole: b"?" + whole[1:],
+    "number of pieces": lambda whole: whole.replace(b'"pieces": 1', b'"pieces": 1000000000', 1),
+    "missing piece": lambda whole: whole.replace(b'"pieces": 1', b'"pieces": 2', 1),
+    "empty": lambda whole: b"",
+    "bomb": bomb,
+}
+
+
+@pytest.fixture(scope="module")
+def chain_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    site = Site(tmp_path_factory.mktemp("chain"))
+    machine = site.create(disks=[MIB])
+    jobs, seen = [], []
+    for level in ("Full", "Incremental"):
+        machine.scribble(level)
+        machine.snapshot(level)
+        machine.scribble(f"{level} more")
+        seen.append(machine.portrait())
+        job = site.backup(level=level)
+        check_ok(job)
+        jobs.append(job.jobid)
+    yield Chain(site, jobs, seen)
+    site.close()
+
+
+@pytest.fixture
+def chain(chain_once: Chain) -> Iterator[Chain]:
+    yield chain_once
+    assert chain_once.site.remains() == []
+    assert chain_once.site.vm_names() == ["web1"]
+
+
+@pytest.mark.parametrize("how", DAMAGED)
+def test_a_damaged_restore_object_of_an_older_job(chain: Chain, how: str) -> None:
+    with chain.object_damaged(0, how):
+        job = chain.site.restore(chain.jobs, vmname="copy")
+    chain.check_back(1, job)
+    (told,) = said(job, "M_WARNING")
+    assert "It is not needed" in told and "restore-object-unusable" in told
+
+
+@pytest.mark.parametrize("how", DAMAGED)
+def test_a_damaged_restore_object_whose_manifest_file_is_whole(chain: Chain, how: str) -> None:
+    with chain.object_damaged(1, how):
+        job = chain.site.restore(chain.jobs, vmname="copy")
+    chain.check_back(1, job)
+    (told,) = said(job, "M_WARNING")
+    assert "The manifest's file must come" in told
+
+
+@pytest.mark.parametrize("how", DAMAGED)
+def test_a_damaged_restore_object_of_the_newest_job(chain: Chain, how: str) -> None:
+    """Its manifest file was not selected either: the older state may not pass for the newest."""
+    newest = f"manifest.{chain.point(1)}.json"
+    with chain.object_damaged(1, how):
+        selection: dict[str, Any] = {"select": lambda name: not name.endswith(newest)}
+        job = chain.site.restore(chain.jobs, vmname="copy", **selection)
+        told = check_failed(job, "have an older time point with restore_timepoint")
+        assert "manifest-unusable" in told
+        job = chain.site.restore(
+            chain.jobs, vmname="copy", restore_timepoint=chain.point(0), **selection
+        )
+    chain.check_back(0, job)
+
+
+def test_a_damaged_manifest_file_of_an_older_job(chain: Chain) -> None:
+    virtual = chain.site.daemon.virtual_full(chain.jobs).jobid
+    name = stored_as(chain.site, virtual, f"/manifest.{chain.point(0)}")
+    with damaged(chain.site, virtual, name, 2000):
+        job = chain.site.restore([virtual], vmname="copy")
+        chain.check_back(1, job)
+        job = chain.site.restore([virtual], vmname="copy", restore_timepoint=chain.point(0))
+        check_failed(job, f"manifest.{chain.point(0)}.*does not match its digest")
+
+
+def test_a_damaged_manifest_file_of_the_newest_job(chain: Chain) -> None:
+    virtual = chain.site.daemon.virtual_full(chain.jobs).jobid
+    name = stored_as(chain.site, virtual, f"/manifest.{chain.point(1)}")
+    with damaged(chain.site, virtual, name, 2000):
+        told = check_failed(chain.site.restore([virtual], vmname="copy"), "does not match its dig")
+        assert "manifest-unusable, manifest-damaged" in told
+        job = chain.site.restore([virtual], vmname="copy", restore_timepoint=chain.point(0))
+        chain.check_back(0, job)

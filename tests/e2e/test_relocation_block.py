@@ -251,7 +251,12 @@ def test_nothing_is_done_where_it_is_not_wanted(site: Site) -> None:
 
 def test_a_user_who_lacks_the_privileges(site: Site) -> None:
     machine = site.create(disks=[MIB])
-    granted = [*preflight.PRIVILEGES, *preflight.DATASTORE_PRIVILEGES, "Global.DisableMethods"]
+    granted = [
+        *preflight.PRIVILEGES,
+        preflight.MARKER_PRIVILEGE,
+        *preflight.DATASTORE_PRIVILEGES,
+        "Global.DisableMethods",
+    ]
     site.lab.vcenter.add_user("backup", site.lab.password, granted)
     user: dict[str, Any] = {"vcuser": "backup", "enable_cbt": "no"}
 

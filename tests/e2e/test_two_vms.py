@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from vmsnap_lab.guest import Guest
+
 from .hardware import MIB
 from .joblog import check_failed, check_ok, log, said
 from .machine import Machine
@@ -120,6 +122,80 @@ def test_jobs_of_two_vms_in_one_selection(site: Site) -> None:
     assert [site.find(name).portrait().faces for name in NAMES] == [seen.faces for seen in before]
     places = [site.find(name).guest.path(2000).split("]")[0] for name in NAMES]
     assert places == ["[datastore1", "[datastore2"]
+
+
+# Two UUIDs as one vCenter makes them: the first bytes are the same for all its VMs, then come few
+# random ones. Here the first 8 digits agree.
+ALIKE = ("5026d9fb-1111-4aaa-8000-00000000000a", "5026d9fb-2222-4bbb-9000-00000000000b")
+
+
+@dataclass
+class Clash:
+    """Two VMs of one FileSet whose instance UUIDs begin alike, in a Full and an Incremental.
+
+    `before` is what the lab's disks held at the second job; `portraits` by instance UUID.
+    """
+
+    site: Site
+    machines: list[Machine]
+    before: dict[str, Portrait]
+    jobs: list[int]
+
+    def check_back(self, *which: int) -> None:
+        """Exactly these have come back, each with its own bytes."""
+        found = [Machine(self.site.lab, guest, self.site.client) for guest in guests(self.site)]
+        assert sorted(m.vm.config.instanceUuid for m in found) == [ALIKE[n] for n in which]
+        for machine in found:
+            assert machine.portrait() == self.before[machine.vm.config.instanceUuid]
+
+
+def guests(site: Site) -> list[Guest]:
+    return [site.lab.guest(vm.moid) for vm in site.lab.vcenter.vms()]
+
+
+@pytest.fixture(params=["other names", "one name"])
+def clash(site: Site, request: pytest.FixtureRequest) -> Clash:
+    names = ("web1", "web1" if request.param == "one name" else "db1")
+    machines = []
+    for number, (name, uuid) in enumerate(zip(names, ALIKE)):
+        folder = site.client.content.searchIndex.FindByInventoryPath("Lab/vm")
+        folder.CreateFolder(f"f{number}")
+        machine = site.create(name, disks=[MIB], folder=f"Lab/vm/f{number}")
+        machine.reconfigure(instanceUuid=uuid)
+        machines.append(machine)
+    lines = [site.plugin(vmname=None, dc=None, uuid=uuid) for uuid in ALIKE]
+    jobs = []
+    for level in ("Full", "Incremental"):
+        for machine, uuid in zip(machines, ALIKE):
+            machine.scribble(f"{uuid} {level}")
+            machine.snapshot(level)
+            machine.scribble(f"{uuid} {level} more")
+        job = site.daemon.backup(lines, level=level, environment=site._environment())
+        check_ok(job)
+        jobs.append(job.jobid)
+    before = {m.vm.config.instanceUuid: m.portrait() for m in machines}
+    assert len({portrait.faces[-1].disks for portrait in before.values()}) == 2
+    for machine in machines:
+        machine.destroy()
+    return Clash(site, machines, before, jobs)
+
+
+def test_two_vms_whose_uuids_begin_alike(clash: Clash) -> None:
+    check_ok(clash.site.restore())
+    clash.check_back(0, 1)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_one_alone_of_two_whose_uuids_begin_alike(clash: Clash, which: int) -> None:
+    digits = ALIKE[which].replace("-", "")
+    check_ok(clash.site.restore(select=lambda name: digits in name))
+    clash.check_back(which)
+
+
+def test_two_whose_uuids_begin_alike_without_restore_objects(clash: Clash) -> None:
+    virtual = clash.site.daemon.virtual_full(clash.jobs).jobid
+    check_ok(clash.site.restore([virtual]))
+    clash.check_back(0, 1)
 
 
 def test_the_same_vm_twice_in_one_job(site: Site) -> None:

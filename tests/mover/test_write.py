@@ -187,16 +187,26 @@ def test_a_target_of_another_size_is_refused(tmp_path: Path) -> None:
 
 def test_another_segment_is_refused(tmp_path: Path) -> None:
     path = harness.empty_image(tmp_path, "target", SIZE)
-    data = segment_of(harness.disk(SIZE), disk="2000")
-    for expect, problem in (
+    segment = {"name": "s", "base": "n0", "size": 7}
+    data = segment_of(harness.disk(SIZE), disk="2000", segment=segment)
+    refused: list[tuple[dict[str, Any], str]] = [
         ({"node": "n2"}, "has node 'n1', expected 'n2'"),
         ({"base": None}, "has no base"),
-    ):
+        ({"segment": {"name": "s", "base": "n1"}}, "has segment.base 'n0', expected 'n1'"),
+        ({"segment": {"base": None}}, "has segment.base 'n0', expected None"),
+        ({"segment": {"node": "n1"}}, "has no segment.node in its header"),
+        ({"node": {"id": "n1"}}, "has node 'n1', expected {'id': 'n1'}"),
+        ({"segment": "s"}, "has segment {'name': .*, expected 's'"),
+    ]
+    for expect, problem in refused:
         plan = harness.write_plan(harness.qcow2(path), SIZE, expect=expect)
         with pytest.raises(MoverError, match=problem) as caught:
             harness.restore(plan, data)
         assert caught.value.id == "wrong-segment"
     assert harness.content_of(path) == bytes(SIZE)
+    right = {"node": "n1", "segment": {"name": "s", "base": "n0"}}
+    harness.restore(harness.write_plan(harness.qcow2(path), SIZE, expect=right), data)
+    assert harness.content_of(path) == harness.disk(SIZE)
 
 
 def test_a_read_only_target_is_refused_before_data_flows(tmp_path: Path) -> None:

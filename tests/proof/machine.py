@@ -33,6 +33,7 @@ UPHEAVALS = [
     "register_anew",
     "consolidate",
     "purge_events",
+    "lose_events",
     "crashed_job",
     "crashed_job",
     "remove_all",
@@ -123,6 +124,8 @@ class LifeOfATree(RuleBasedStateMachine):
         merge=st.sampled_from(["removal", "consolidate"]),
         migration=st.booleans(),
         link=st.booleans(),
+        witnesses=st.sampled_from(["both", "marker", "events"]),
+        chains=st.booleans(),
         once=st.booleans(),
     )
     def habits(
@@ -135,12 +138,18 @@ class LifeOfATree(RuleBasedStateMachine):
         merge: str,
         migration: bool,
         link: bool,
+        witnesses: str,
+        chains: bool,
         once: bool,
     ) -> None:
         self.now.without_cbt = "link" if link else "compare"
         habits = self.now.lab.habits
         habits.page_areas, habits.empty_pages, habits.merge_links = page, empty, merge
-        habits.relocate_resets_tracking, habits.areas_once = migration, once
+        habits.relocate_resets_tracking = migration
+        habits.silent_reverts = witnesses == "marker"
+        habits.revert_restores_options = witnesses != "events"
+        habits.chain_zero = not chains
+        habits.areas_once = once
         habits.cbt.star, habits.cbt.revert_uuid, habits.cbt.revert_sequence = star, uuid, sequence
 
     @rule(level=st.sampled_from([*LEVELS, "Incremental", "Incremental"]), writes=WRITES)

@@ -224,6 +224,9 @@ class World:
     def purge_events(self) -> None:
         self.lab.vcenter.events.forget()
 
+    def lose_events(self) -> None:
+        self.lab.vcenter.events.lose()
+
     def crashed_job(self) -> None:
         """A job of this file daemon died and left its backup snapshot; users go on above it."""
         working = self.place / "bareos" / "working"

@@ -11,7 +11,7 @@ from bareos_vmsnap import method_names
 from bareos_vmsnap.tree import ladder, lineage, model, plan_backup
 from tests.tree import trees
 
-QUIET = lineage.History(complete=True)
+QUIET = lineage.History()
 
 
 def first_day(picture: str) -> model.BlockTree:
@@ -66,14 +66,14 @@ def test_two_new_snapshots_in_a_line() -> None:
 
 
 def test_after_a_revert_nothing_remembered_is_asked() -> None:
-    reverted = lineage.History(True, ("a snapshot was reverted to",))
+    reverted = lineage.History(breaks=("a snapshot was reverted to",))
     plan = next_day(first_day("A\n  B *\n"), "A\n  B *\n", reverted)
     assert sent(plan) == [("T2", "B", "cbt")]
     assert kept(plan) == ["A", "B", "T2"]
 
 
 def test_a_new_branch_counts_from_its_live_parent() -> None:
-    reverted = lineage.History(True, ("a snapshot was reverted to",))
+    reverted = lineage.History(breaks=("a snapshot was reverted to",))
     plan = next_day(first_day("A\n  B *\n"), "A\n  B\n  C *\n", reverted, froze="C")
     assert sent(plan) == [("C", "A", "cbt"), ("T2", "C", "cbt")]
 
@@ -103,7 +103,7 @@ def test_the_line_is_broken_by_what_the_disk_shows(change: dict[str, object], wh
 
 def test_the_line_needs_a_history_that_reaches_back() -> None:
     previous, observed = first_day("A *\n"), trees.on_day(2, "A *\n")
-    past = lineage.History(complete=False)
+    past = lineage.History("vSphere's event history does not reach back")
     line, reason = lineage.line(previous, observed, lineage.known(previous, observed), past)
     assert line is None
     assert "does not reach back" in reason

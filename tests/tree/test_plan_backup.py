@@ -71,8 +71,14 @@ def test_siblings_are_sent_in_the_order_they_were_taken() -> None:
 
 def test_directories_mirror_the_tree() -> None:
     names = [task.segment.name for task in planned(FORKED).tasks]
-    assert names[2] == "/@vmsnap/vm.503a0000/s0001-A/s0002-B/s0003-C/scsi0-0.T1.vmseg"
-    assert names[5] == "/@vmsnap/vm.503a0000/s0001-A/s0004-D/s0005-E/state-T1/scsi0-0.T1.vmseg"
+    assert (
+        names[2]
+        == "/@vmsnap/vm.503a0000000000000000000000000001/s0001-A/s0002-B/s0003-C/scsi0-0.T1.vmseg"
+    )
+    assert (
+        names[5]
+        == "/@vmsnap/vm.503a0000000000000000000000000001/s0001-A/s0004-D/s0005-E/state-T1/scsi0-0.T1.vmseg"
+    )
 
 
 def test_a_disk_that_appears_later_has_no_base() -> None:

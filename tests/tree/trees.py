@@ -87,7 +87,8 @@ def on_day(number: int, picture: str, froze: str = "Z") -> Observed:
     """The picture's VM on a later day: a snapshot's letter is its identity.
 
     The VM's own disk lies in one file, as after a backup snapshot was deleted, until the snapshot
-    `froze` (and others with later letters) was taken, which was after the first day.
+    `froze` (and others with later letters) was taken, which was after the first day. Each day's job
+    leaves a marker M1, M2 …
     """
     seen = observed(picture)
     renamed = {s.moref: f"snapshot-{s.name}" for s in seen.snapshots}
@@ -105,6 +106,7 @@ def on_day(number: int, picture: str, froze: str = "Z") -> Observed:
             created=f"2026-10-{letter:02}T10:00:00+00:00",
             parent=parent,
             disks=(disk(path, chains[parent], sequence),),
+            markers=("M1",) if s.name >= froze else (),
         )
         snapshots.append(found)
         chains[moref] = (path, *chains[parent])
@@ -116,10 +118,13 @@ def on_day(number: int, picture: str, froze: str = "Z") -> Observed:
         id=100 + number,
         parent=current,
         disks=(disk(leaf, chains[current], 20 * number),),
+        markers=tuple(f"M{day}" for day in range(number, 0, -1)),
     )
     if froze != "Z":
         state = dataclasses.replace(state, disks=(disk(leaf, chains[current], 60),))
-    return dataclasses.replace(seen, snapshots=tuple(snapshots), current=current, state=state)
+    return dataclasses.replace(
+        seen, snapshots=tuple(snapshots), current=current, state=state, marker=f"M{number}"
+    )
 
 
 def short(node: segment_header.Node) -> str:

@@ -47,14 +47,11 @@ class Intake:
         self.chunk = self._reader.chunk
 
     def expect(self, fields: Mapping[str, Any], capacity: int) -> None:
-        """Raise unless the header has these fields, and its disk fits in `capacity` bytes."""
-        for key, value in fields.items():
-            if key not in self.header:
-                raise WrongSegmentError(f"segment has no {key} in its header, expected {value!r}")
-            if self.header[key] != value:
-                raise WrongSegmentError(
-                    f"segment has {key} {self.header[key]!r}, expected {value!r}"
-                )
+        """Raise unless the header has these fields, and its disk fits in `capacity` bytes.
+
+        A field that is an object may have more keys in the header than here.
+        """
+        _compare(fields, self.header)
         if self._reader.capacity > capacity:
             raise CapacityError(
                 f"segment is of a disk of {self._reader.capacity} bytes, the target has {capacity}"
@@ -91,6 +88,17 @@ class Intake:
         """Return the trailer's totals and the segment's size, once it is read to its end."""
         assert self._reader.totals is not None, "the segment was not read to its end"
         return self._reader.totals, self._reader.position
+
+
+def _compare(expected: Mapping[str, Any], found: Mapping[str, Any], within: str = "") -> None:
+    for key, value in expected.items():
+        place = f"{within}{key}"
+        if key not in found:
+            raise WrongSegmentError(f"segment has no {place} in its header, expected {value!r}")
+        if isinstance(value, Mapping) and isinstance(found[key], Mapping):
+            _compare(value, found[key], f"{place}.")
+        elif found[key] != value:
+            raise WrongSegmentError(f"segment has {place} {found[key]!r}, expected {value!r}")
 
 
 def drain(descriptor: int) -> None:

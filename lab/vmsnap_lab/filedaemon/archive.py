@@ -41,6 +41,18 @@ class Archive:
     def restore_objects(self, jobid: int) -> list[result.CatalogObject]:
         return self._catalog.objects(jobid)
 
+    def replace_object(self, jobid: int, position: int, data: bytes) -> None:
+        """Put other content into a job's restore object, as a damaged catalog has it.
+
+        `position` counts from 0, in the order of the backup.
+        """
+        found = self._catalog.objects(jobid)
+        changed = replace(found[position], length=len(data), compression=0, stored=data)
+        found[position] = changed
+        self._catalog.drop_objects(jobid)
+        for each in found:
+            self._catalog.add_object(each)
+
     def volume_path(self, jobid: int) -> Path:
         """The file that holds what the job stored."""
         return self._volumes / f"job-{jobid:06}"

@@ -34,6 +34,12 @@ class FileDaemon(archive.Archive):
         plugin_path: the module_path of plugin strings that name none.
         python: the interpreter of the job processes, by default the running one.
         config_dir: what options files are relative to; by default a folder in `directory`.
+
+    Attributes:
+        clock_ahead: seconds that the clock of the next jobs' file daemon is ahead of the Director's
+            (behind, if negative). A proxy without NTP, or one resumed from suspension, has such a
+            clock, and two proxies that serve one VM have two clocks. As in Bareos, the time since
+            which files count is corrected by the difference.
     """
 
     def __init__(
@@ -47,6 +53,7 @@ class FileDaemon(archive.Archive):
         super().__init__(Path(directory).resolve())
         self._plugin_path = Path(plugin_path).resolve()
         self._python = python or sys.executable
+        self.clock_ahead = 0
         config = self.directory / "etc" / "bareos-fd.d" if config_dir is None else config_dir
         self.config_dir = Path(config).resolve()
         self._working = self.directory / "working"
@@ -86,7 +93,9 @@ class FileDaemon(archive.Archive):
         orders = job_process.SentOrders(self._order(job, "backup", self._plugin_lines(plugin)))
         orders.job["sparse"] = sparse
         if previous is not None:
-            orders.job.update(since=int(previous.start_time), previous_job=previous.unique_name)
+            orders.job.update(
+                since=int(previous.start_time) + self.clock_ahead, previous_job=previous.unique_name
+            )
             orders.objects = selection.object_order(self._catalog.objects(previous.jobid))
             if accurate:
                 orders.files = self._accurate_files(name, letter, job)
@@ -165,7 +174,9 @@ class FileDaemon(archive.Archive):
         running = self._run(job, on_message, None, environment)
         orders = job_process.SentOrders(self._order(job, "estimate", self._plugin_lines(plugin)))
         if previous is not None:
-            orders.job.update(since=int(previous.start_time), previous_job=previous.unique_name)
+            orders.job.update(
+                since=int(previous.start_time) + self.clock_ahead, previous_job=previous.unique_name
+            )
         listing = storage_side.EstimateSpool()
         outcome = running.serve(orders, listing.serve)
         status = running.status(outcome)
@@ -239,6 +250,7 @@ class FileDaemon(archive.Archive):
             "plugins": plugins,
             "working_directory": str(self._working),
             "used_config": f"{self.config_dir}/*/*.conf",
+            "clock_ahead": self.clock_ahead,
         }
 
     def _plugin_lines(self, plugin: Union[str, Sequence[str]]) -> list[str]:

@@ -39,6 +39,8 @@ class Habits:
         (ConsolidateVMDisks).
     revert_restores_tracking: reverting brings changeTrackingEnabled back to what it was when
         the snapshot was taken, like the rest of the configuration.
+    revert_restores_options: reverting brings extraConfig back. VMware's vm-operator relies on it
+        (github.com/vmware-tanzu/vm-operator, pull request 1161); no document of the API says so.
     relocate_resets_tracking: moving a disk to another datastore makes its change ids invalid.
     change_tracking_supported: capability.changeTrackingSupported of all VMs.
     quiesce_faults: faults for the next quiesced snapshots of running VMs, first one first.
@@ -46,6 +48,17 @@ class Habits:
         all. vSphere's clients allow 80.
     full_datastores: names of datastores on which nothing can be created any more.
     max_objects: most objects in one page of RetrievePropertiesEx, even if the client allows more.
+    silent_reverts: reverts leave no event. Not seen on a real vCenter; it is what its history looks
+        like if its database was rolled back, or a host was worked on while it was away.
+    power_off_reverts: a power-off obeys config.flags.snapshotPowerOffBehavior = "revert" (API
+        reference, VirtualMachinePowerOffBehavior) by a revert within the power-off's task.
+    events_late: seconds after which an event is in the history. vCenter reads the events of its
+        hosts after they have happened.
+    most_events: most events that an event collector has; None: no limit. The API reference of
+        EventFilterSpec.maxCount speaks of a "default maximum number". kept_events: which of them
+        it has then, the "newest" or the "oldest".
+    chain_zero: every event has the chainId 0, and every task the eventChainId 0. Not known of a
+        real server; the API reference promises no value where there is no vCenter.
     cbt: the habits of changed block tracking; belongs to the storage.
     before_call: called before each call is served, with the method's name ("Fetch" reads one
         property) and the caller's session, so that something can happen between two calls of a
@@ -61,12 +74,19 @@ class Habits:
     session_calls: Optional[int] = None
     merge_links: str = "removal"
     revert_restores_tracking: bool = True
+    revert_restores_options: bool = True
     relocate_resets_tracking: bool = False
     change_tracking_supported: bool = True
     quiesce_faults: list[Any] = field(default_factory=list)
     longest_snapshot_name: Optional[int] = None
     full_datastores: set[str] = field(default_factory=set)
     max_objects: int = 1000
+    silent_reverts: bool = False
+    power_off_reverts: bool = False
+    events_late: float = 0.0
+    most_events: Optional[int] = None
+    kept_events: str = "newest"
+    chain_zero: bool = False
     cbt: CbtHabits = field(default_factory=CbtHabits)
     before_call: Optional[Callable[[str, Any], None]] = None
 

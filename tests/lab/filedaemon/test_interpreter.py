@@ -47,6 +47,16 @@ def test_place(fd: FileDaemon) -> None:
     assert (cwd, arguments, executable) == ("/", "['']", sys.executable)
 
 
+@pytest.mark.parametrize("ahead", [0, 3 * 3600, -5 * 3600])
+def test_a_clock_of_its_own(fd: FileDaemon, ahead: int) -> None:
+    fd.clock_ahead = ahead
+    before = time.time()
+    result, told = _do(fd, "clock")
+    for seen in map(float, told.split(" ")):
+        assert before + ahead <= seen <= time.time() + ahead
+    assert before <= fd.job(result.jobid).start_time <= time.time()  # the Director's
+
+
 def test_thread_is_waited_for(fd: FileDaemon) -> None:
     began = time.monotonic()
     result, _ = _do(fd, "slow_thread")

@@ -75,9 +75,12 @@ def test_old_files_are_left_out(fd: FileDaemon, script: tracer.Script) -> None:
     assert labels.count("end_backup_file") == 2
 
 
+@pytest.mark.parametrize("ahead", [0, 3600])
 @pytest.mark.parametrize("level", ["Full", "Incremental"])
-def test_values_of_the_job(level: str, fd: FileDaemon) -> None:
+def test_values_of_the_job(level: str, ahead: int, fd: FileDaemon) -> None:
+    """The time since which files count is in the daemon's own clock."""
     first = fd.backup("python3:module_name=lab-values:x=1")
+    fd.clock_ahead = ahead
     result = fd.backup("python3:module_name=lab-values:x=1", level=level)
     told = dict(
         message.text.partition("=")[::2] for message in result.messages if "=" in message.text
@@ -89,7 +92,7 @@ def test_values_of_the_job(level: str, fd: FileDaemon) -> None:
     assert told["constructor bVarJobId"] == str(result.jobid)
     assert told["constructor bVarJobName"] == repr(result.name)
     assert told["constructor bVarPrevJobName"] == repr(first.name if incremental else "")
-    since = int(fd.job(first.jobid).start_time) if incremental else 0
+    since = int(fd.job(first.jobid).start_time) + ahead if incremental else 0
     assert told["constructor bVarSinceTime"] == str(since)
     assert told["constructor bVarWhere"] == "None"
     assert told["constructor bVarUsedConfig"] == repr(f"{fd.config_dir}/*/*.conf")

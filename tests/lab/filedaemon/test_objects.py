@@ -46,3 +46,11 @@ def test_too_large_for_the_director(fd: FileDaemon, script: tracer.Script) -> No
     assert result.crash is not None
     assert "Director" in result.crash
     assert fd.files(result.jobid) == []
+
+
+def test_a_replaced_object(fd: FileDaemon, script: tracer.Script) -> None:
+    job = fd.backup(script.write(restore_object("o", 1), restore_object("p", 2)))
+    fd.replace_object(job.jobid, 1, b"damaged")
+    whole, damaged = fd.restore_objects(job.jobid)
+    assert (whole.name, whole.length) == ("o", 50)
+    assert (damaged.name, damaged.index, damaged.data) == ("p", 2, b"damaged")

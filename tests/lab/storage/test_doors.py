@@ -116,6 +116,21 @@ def test_what_a_client_writes_is_tracked(tree: DiskStore, sockets: Path) -> None
     assert tree.read(delta(1), 5 * BLOCK - 3, 6) == b"client"
 
 
+def test_what_a_client_writes_may_be_missed(tree: DiskStore, sockets: Path) -> None:
+    """Nothing of what is in the leaf when the client leaves is known; later writes are."""
+    tree.habits.door_writes = "missed"
+    start = tree.change_id(BASE)
+    assert start is not None
+    tree.open_door(sockets / "s", lambda: Door(delta(1), writable=True))
+    handle = connect(sockets / "s")
+    handle.pwrite(b"client", 5 * BLOCK)
+    handle.shutdown()
+    assert blocks(tree.changed_areas(delta(1), start)) == set()
+    assert tree.read(delta(1), 5 * BLOCK, 6) == b"client"
+    tree.write(delta(1), 7 * BLOCK, b"guest")
+    assert blocks(tree.changed_areas(delta(1), start)) == {7}
+
+
 def test_a_writer_is_alone(tree: DiskStore, sockets: Path) -> None:
     for name, writable in (("w", True), ("x", True), ("r", False)):
         tree.open_door(sockets / name, showing(delta(1), writable))

@@ -110,3 +110,83 @@ def test_history_can_be_purged(own_lab: Lab) -> None:
         (event,) = client.events()
         assert event.message == "hello"
         assert client.content.eventManager.latestEvent.key == event.key
+
+
+def test_reverts_that_leave_no_event(own_lab: Lab) -> None:
+    own_lab.habits.silent_reverts = True
+    with Client(own_lab) as client:
+        guest, vm = client.vm()
+        snapshot = client.snapshot(vm)
+        wait(snapshot.RevertToSnapshot_Task())
+        wait(vm.RevertToCurrentSnapshot_Task())
+        events = client.events(eventTypeId=["vim.event.TaskEvent"])
+        assert events[-1].info.descriptionId == "VirtualMachine.createSnapshot"
+
+
+def test_a_power_off_that_reverts(own_lab: Lab) -> None:
+    with Client(own_lab) as client:
+        guest, vm = client.vm()
+        client.snapshot(vm)
+        reconfigure(vm, flags=vim.vm.FlagInfo(snapshotPowerOffBehavior="revert"))
+        client.snapshot(vm)
+        for obeys in (False, True):
+            own_lab.habits.power_off_reverts = obeys
+            wait(vm.PowerOnVM_Task())
+            guest.write(2000, 0, b"lost")
+            wait(vm.PowerOffVM_Task())
+            assert (guest.read(2000, 0, 4) == bytes(4)) == obeys
+        kinds_of_tasks = [
+            event.info.descriptionId for event in client.events(eventTypeId=["vim.event.TaskEvent"])
+        ]
+        assert not [kind for kind in kinds_of_tasks if "revert" in kind]
+
+
+def test_events_that_come_late(own_lab: Lab) -> None:
+    own_lab.habits.events_late = 3600
+    with Client(own_lab) as client:
+        guest, vm = client.vm()
+        assert client.events(entity=ByEntity(entity=vm, recursion="self")) == []
+        own_lab.habits.events_late = 0
+        assert client.events(entity=ByEntity(entity=vm, recursion="self")) != []
+
+
+@pytest.mark.parametrize("kept", ["newest", "oldest"])
+def test_a_collector_that_has_not_all_events(own_lab: Lab, kept: str) -> None:
+    with Client(own_lab) as client:
+        guest, vm = client.vm()
+        for note in "abcd":
+            reconfigure(vm, annotation=note)
+        own_lab.habits.most_events, own_lab.habits.kept_events = 2, kept
+        spec = vim.event.EventFilterSpec(
+            entity=ByEntity(entity=vm, recursion="self"), type=[vim.event.VmReconfiguredEvent]
+        )
+        collector = client.content.eventManager.CreateCollectorForEvents(spec)
+        collector.RewindCollector()
+        read = [event.configSpec.annotation for event in collector.ReadNextEvents(100)]
+        assert read == (["c", "d"] if kept == "newest" else ["a", "b"])
+
+
+def test_events_without_chains(own_lab: Lab) -> None:
+    own_lab.habits.chain_zero = True
+    with Client(own_lab) as client:
+        guest, vm = client.vm()
+        client.snapshot(vm)
+        events = client.events(entity=ByEntity(entity=vm, recursion="self"))
+        assert {event.chainId for event in events} == {0}
+        assert events[-1].info.eventChainId == 0
+
+
+def test_a_history_that_is_lost_numbers_events_anew(own_lab: Lab) -> None:
+    with Client(own_lab) as client:
+        client.vm()
+        own_lab.vcenter.events.lose()
+        assert client.events() == []
+        client.content.eventManager.LogUserEvent(client.find("Lab"), "hello")
+        assert [event.key for event in client.events()] == [1]
+
+
+def test_another_vcenter_with_the_same_hosts(own_lab: Lab) -> None:
+    with Client(own_lab) as client:
+        before = client.si.RetrieveContent().about.instanceUuid
+        own_lab.vcenter.instance_uuid = "5f0e7b6c-0000-4000-8000-000000000001"
+        assert client.si.RetrieveContent().about.instanceUuid not in (None, before)

@@ -505,3 +505,14 @@ def test_tracking_goes_back_with_the_configuration(lab: Lab, client: Client) -> 
         wait(snapshot.RevertToSnapshot_Task())
         assert vm.config.changeTrackingEnabled is not habit
         assert (disk(vm.config).backing.changeId is None) is habit
+
+
+def test_options_go_back_with_the_configuration(own_lab: Lab) -> None:
+    for habit in (True, False):
+        own_lab.habits.revert_restores_options = habit
+        with Client(own_lab) as client:
+            guest, vm = client.vm([MIB])
+            snapshot = client.snapshot(vm)
+            reconfigure(vm, extraConfig=[vim.option.OptionValue(key="a", value="1")])
+            wait(snapshot.RevertToSnapshot_Task())
+            assert ("a" not in {option.key for option in vm.config.extraConfig}) is habit

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import http.client
 import ssl
+import threading
 import time
 from typing import Any
 
@@ -15,7 +16,7 @@ from pyVmomi import SoapStubAdapter, vim, vmodl
 
 from vmsnap_lab.lab import Lab
 
-from .client import Client, service, vm_of
+from .client import Client, service, vm_of, wait
 
 ENVELOPE = (
     '<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" '
@@ -164,11 +165,33 @@ def test_unknown_paths(lab: Lab) -> None:
 
 
 def test_a_simple_call_is_fast(client: Client) -> None:
-    """Of most calls a busy machine's other work is the greater part: the fastest quarter counts."""
+    """It costs little, and no delay of TCP's (40 ms) is in it: a busy machine slows most calls down,
+    but not the fastest quarter by so much."""
     guest, vm = client.vm()
     taken = []
+    worked = time.process_time()
     for _ in range(200):
         started = time.perf_counter()
         assert vm.name
         taken.append(time.perf_counter() - started)
-    assert sorted(taken)[50] < 0.005
+    assert (time.process_time() - worked) / 200 < 0.005
+    assert sorted(taken)[50] < 0.03
+
+
+def test_somebody_acts_before_calls(lab: Lab, client: Client) -> None:
+    guest, vm = client.vm()
+    met = []
+    acting = threading.Lock()
+
+    def act(method: str, session: Any) -> None:
+        if acting.acquire(blocking=False):  # not before its own calls
+            met.append(method)
+            assert vm.name
+            acting.release()
+
+    lab.habits.before_call = act
+    assert vm.runtime.powerState == "poweredOff"
+    wait(vm.CreateSnapshot_Task("s", None, False, False))
+    lab.habits.before_call = None
+    assert vm.name
+    assert met[:2] == ["Fetch", "CreateSnapshot_Task"]

@@ -38,6 +38,7 @@ class JobDefinition:
     fd_name: str = "bareos-fd"
     working_directory: str = "/"
     used_config: str = "/"
+    clock_ahead: int = 0  # seconds that the daemon's clock differs from the Director's
 
 
 @dataclass

@@ -10,12 +10,14 @@ the Rust part of cryptography, callbacks of libnbd) do work here, and are report
 from __future__ import annotations
 
 import atexit
+import datetime
 import os
 import signal
 import subprocess
 import sys
 import threading
-from typing import Any, Callable
+import time
+from typing import Any, Callable, Optional
 
 _UNFIT = {
     "numpy": "numpy was imported: from the second job on that crashes bareos-fd",
@@ -33,6 +35,19 @@ def confine() -> None:
     os.register_at_fork(after_in_child=_die)
     signal.signal = _refuse_signals  # type: ignore[assignment]
     setattr(subprocess.Popen, "__init__", _without_preexec(subprocess.Popen.__init__))  # noqa: B010
+
+
+def set_clock(ahead: int) -> None:
+    """Move the clock that Python code of this process reads forward by so many seconds."""
+    wall_clock, real = time.time, datetime.datetime
+
+    class Datetime(real):  # type: ignore[misc, valid-type]
+        @classmethod
+        def now(cls, tz: Optional[datetime.tzinfo] = None) -> Any:
+            return real.now(tz) + datetime.timedelta(seconds=ahead)
+
+    setattr(time, "time", lambda: wall_clock() + ahead)  # noqa: B010
+    setattr(datetime, "datetime", Datetime)  # noqa: B010
 
 
 def unfit_modules() -> list[str]:

@@ -48,6 +48,8 @@ def _run(dir_: director.Director, storage_channel: frames.Channel) -> None:
     jcr = control.JobControl(orders.job, dir_.channel)
     core_io = interrupt.CoreIo()
     python = plugin.Plugin(jcr, trace.Trace(dir_.channel))
+    if orders.job.clock_ahead:
+        interpreter.set_clock(orders.job.clock_ahead)
     _enter_plugin_environment()
     dir_.listen_for_cancel(jcr, python, sd, core_io)
     if isinstance(sd, storage.Loading):

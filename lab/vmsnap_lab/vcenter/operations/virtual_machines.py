@@ -28,6 +28,13 @@ from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
 from vmsnap_lab.vcenter.vm.virtual_machine import VirtualMachine
 
 
+def _power_off(vm: VirtualMachine, user: str) -> None:
+    power.power_off(vm, user=user)
+    obeys = vm.vcenter.habits.power_off_reverts
+    if obeys and vm.live.flags.snapshotPowerOffBehavior == "revert" and vm.tree.current:
+        revert.revert(vm, vm.tree.current, True, user=user)
+
+
 def _check_idle(vm: VirtualMachine) -> None:
     """For what is no task itself. Raises TaskInProgress."""
     if vm.busy is not None:
@@ -158,7 +165,7 @@ def power_on(vm: VirtualMachine, call: Call, host: Optional[HostSystem]) -> Any:
 
 @operation_of(VirtualMachine, "PowerOffVM_Task")
 def power_off(vm: VirtualMachine, call: Call) -> Any:
-    return call.start(vm, lambda task: power.power_off(vm, user=call.user), exclusive=vm)
+    return call.start(vm, lambda task: _power_off(vm, user=call.user), exclusive=vm)
 
 
 @operation_of(VirtualMachine, "SuspendVM_Task")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any, Optional
 
 from pyVmomi import vim
@@ -50,7 +51,7 @@ class EventManager(Managed):
         """Fill in an event's common fields and log it."""
         with self.vcenter.lock:
             event.key = self.next_key
-            event.chainId = chain if chain is not None else self.next_key
+            event.chainId = chain if chain is not None else self.new_chain()
             event.createdTime = self.vcenter.now()
             event.userName = user
             event.fullFormattedMessage = message
@@ -60,6 +61,19 @@ class EventManager(Managed):
             self.log.append(event)
         self.vcenter.notify()
         return event
+
+    def new_chain(self) -> int:
+        """The chain that the next event begins."""
+        return 0 if self.vcenter.habits.chain_zero else self.next_key
+
+    def lose(self) -> None:
+        """Lose the history and number events from one again, as a host's agent does at its start.
+
+        The sources tell only that the list is not kept over a restart.
+        """
+        with self.vcenter.lock:
+            self.log.clear()
+            self.next_key = 1
 
     def forget(self) -> None:
         """Purge the history, as a vCenter does after some weeks."""
@@ -85,7 +99,13 @@ class EventManager(Managed):
 
     def matching(self, spec: Any) -> list[Any]:
         """Events matching a filter, oldest first."""
-        found = [event for event in self.log if self._matches(event, spec)]
+        late = datetime.timedelta(seconds=self.vcenter.habits.events_late)
+        newest = self.vcenter.now() - late
+        found = [
+            event
+            for event in self.log
+            if event.createdTime <= newest and self._matches(event, spec)
+        ]
         return found[-spec.maxCount :] if spec.maxCount else found
 
     def _matches(self, event: Any, spec: Any) -> bool:
@@ -137,7 +157,12 @@ class EventHistoryCollector(history.HistoryCollector):
         self._events = events
 
     def items(self) -> list[Any]:
-        return self._events.matching(self.filter)
+        habits, found = self.vcenter.habits, self._events.matching(self.filter)
+        if habits.most_events is None:
+            return found
+        if habits.kept_events == "newest":
+            return found[-habits.most_events :]
+        return found[: habits.most_events]
 
     @operation("ReadNextEvents")
     def read_next_events(self, call: Call, count: int) -> list[Any]:

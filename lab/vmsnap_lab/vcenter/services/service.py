@@ -62,6 +62,7 @@ class ServiceInstance(Managed):
 
     @operation("RetrieveServiceContent")
     def retrieve_content(self, call: Call) -> Any:
+        self.content.about = self.about
         return self.content
 
     @operation("CurrentTime")

@@ -86,10 +86,12 @@ class TaskManager(Managed):
             cancelable=cancelable,
             reason=vim.TaskReasonUser(userName=call.user),
             queueTime=self.vcenter.now(),
-            eventChainId=self._events.next_key,
+            eventChainId=self._events.new_chain(),
         )
         task = Task(self.vcenter, self.vcenter.objects.new_moid("task-"), info)
         self.all.append(task)
+        if "Revert" in method.wsdlName and self.vcenter.habits.silent_reverts:
+            return task
         self._events.post(
             vim.event.TaskEvent(info=info),
             f"Task: {info.descriptionId}",

@@ -108,8 +108,12 @@ def _rolled_back(vm: Machine, snapshot: Snapshot, paths: dict[str, str]) -> Any:
     back = copy.copy(config.with_disk_paths(snapshot.frozen, paths))
     back.name = vm.name
     back.files = vm.live.files
-    if not vm.vcenter.habits.revert_restores_tracking:
+    habits = vm.vcenter.habits
+    if not habits.revert_restores_options:
+        back.extraConfig = vm.live.extraConfig
+    if not habits.revert_restores_tracking:
         back.changeTrackingEnabled = vm.live.changeTrackingEnabled
+    if not (habits.revert_restores_options and habits.revert_restores_tracking):
         back.extraConfig = tracking.options(back)
     return back
 

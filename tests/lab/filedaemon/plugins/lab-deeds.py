@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import atexit
+import datetime
 import os
 import signal
 import subprocess
@@ -53,6 +54,9 @@ DEEDS = {
     "signal": lambda self: attempt(lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN)),
     "preexec": lambda self: attempt(lambda: subprocess.run(["true"], preexec_fn=int)),
     "popen": lambda self: attempt(lambda: subprocess.run(["true"]).returncode),
+    "clock": lambda self: (
+        f"{time.time()} {datetime.datetime.now(datetime.timezone.utc).timestamp()}"
+    ),
     "fork": lambda self: fork(),
     "foreign": lambda self: foreign_message(),
     "slow_thread": lambda self: in_thread(False, lambda: time.sleep(1)).daemon,

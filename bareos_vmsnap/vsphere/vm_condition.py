@@ -1,0 +1,98 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Reads what somebody else could have changed of a VM between two steps of a job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from pyVmomi import vim
+
+from bareos_vmsnap.tree.condition import Condition, SnapshotEntry
+from bareos_vmsnap.vsphere import disks, markers, snapshots
+from bareos_vmsnap.vsphere.session import Session
+
+_TREE = "snapshot"
+_POWER = "runtime.powerState"
+_HOST = "runtime.host"
+_DEVICES = "config.hardware.device"
+_OPTIONS = "config.extraConfig"
+_VERSION = "config.changeVersion"
+_TASKS = "recentTask"
+# Of these at least one is posted when a VM is started, by whomever.
+_RUNNING = (
+    vim.event.VmPoweredOnEvent,
+    vim.event.VmStartingEvent,
+    vim.event.VmResumingEvent,
+    vim.event.VmResettingEvent,
+)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A VM's condition, and what goes with it, all of one moment.
+
+    `change_version` is that of the configuration: given back in a ConfigSpec, vSphere refuses it
+    if the configuration has changed. `tasks` are the morefs of recent tasks.
+    """
+
+    condition: Condition
+    devices: Any
+    host: Any
+    change_version: str
+    tasks: frozenset[str]
+
+
+def read(session: Session, moref: str) -> Optional[Seen]:
+    """The VM as it is, in one call, or None if it does not exist any more."""
+    paths = (_TREE, _POWER, _HOST, _DEVICES, _OPTIONS, _VERSION, _TASKS)
+    found = session.read_all(vim.VirtualMachine, [moref], paths).get(moref, {})
+    if _DEVICES not in found:
+        return None
+    info = found.get(_TREE)
+    current = info.currentSnapshot if info is not None else None
+    condition = Condition(
+        snapshots={
+            item.moref: SnapshotEntry(item.tree.name, item.tree.description or "", item.parent)
+            for item in snapshots.items(info)
+        },
+        current=current._moId if current is not None else None,
+        power_state=str(found[_POWER]),
+        disks={disk.disk.key: disk.disk for disk in disks.find(found[_DEVICES])},
+        mark=markers.restored_mark(found.get(_OPTIONS)),
+    )
+    return Seen(
+        condition,
+        found[_DEVICES],
+        found.get(_HOST),
+        found.get(_VERSION, ""),
+        frozenset(task._moId for task in found.get(_TASKS, [])),
+    )
+
+
+def read_frozen(session: Session, moref: str) -> Optional[tuple[Optional[str], dict[int, str]]]:
+    """The restore's mark and the disks' files (by key) in a snapshot's configuration.
+
+    None if the snapshot does not exist any more.
+    """
+    found = session.read_all(vim.vm.Snapshot, [moref], (_DEVICES, _OPTIONS)).get(moref, {})
+    if _DEVICES not in found:
+        return None
+    paths = {disk.disk.key: disk.disk.path for disk in disks.find(found[_DEVICES])}
+    return markers.restored_mark(found.get(_OPTIONS)), paths
+
+
+def starts(session: Session, tasks: frozenset[str]) -> bool:
+    """Whether one of these tasks starts a VM."""
+    infos = session.read(vim.Task, tasks, "info").values() if tasks else ()
+    return any("poweron" in (info.descriptionId or "").lower() for info in infos)
+
+
+def ran(session: Session, vm: Any) -> bool:
+    """Whether the VM ran at any time, by its events."""
+    by_entity = vim.event.EventFilterSpec.ByEntity(entity=vm, recursion="self")
+    spec = vim.event.EventFilterSpec(entity=by_entity)
+    return any(
+        isinstance(event, _RUNNING) for event in session.content.eventManager.QueryEvents(spec)
+    )

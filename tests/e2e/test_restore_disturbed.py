@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Somebody else works with a VM while it is restored: the job fails, or brings all of it back.
+
+Each action is done between two calls of the restore, for many of the places between calls; with
+VMSNAP_EVERY_CALL=1 in the environment for all of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from . import somebody_else
+from .conftest import Saved
+from .joblog import check_failed, log
+from .pictures import draw
+from .site import Site
+from .somebody_else import SomebodyElse
+
+# Two branches at A; with a helper snapshot at the beginning: A and D have no common root.
+TREES = {"fork": "A\n  B\n  C *\n", "roots": "(X)\n  A\n    B\n  C *\n"}
+ACTIONS: dict[str, somebody_else.Act] = {
+    "revert to A": somebody_else.revert_to("A"),
+    "revert to A twice": somebody_else.revert_to("A", times=2),
+    "revert to B": somebody_else.revert_to("B"),
+    "revert to C": somebody_else.revert_to("C"),
+    "revert to C twice": somebody_else.revert_to("C", times=2),
+    "delete A": somebody_else.delete("A"),
+    "delete B": somebody_else.delete("B"),
+    "delete C": somebody_else.delete("C"),
+    "delete all": somebody_else.delete_all,
+    "snapshot": somebody_else.snapshot,
+    "snapshot and delete": somebody_else.snapshot_and_delete,
+    "rename B": somebody_else.rename("B"),
+    "run": somebody_else.run,
+    "power on": somebody_else.power_on,
+    "replace disk": somebody_else.remove_disk,
+}
+# After these calls the restore looks no more: what is done then is done to a restored VM.
+AFTER_THE_LAST_LOOK = ("Logout",)
+STRIDE = 1 if os.environ.get("VMSNAP_EVERY_CALL") else 29
+
+
+@pytest.fixture(scope="module", params=list(TREES))
+def small(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Saved]:
+    site = Site(tmp_path_factory.mktemp("small"))
+    machine = site.create(disks=[256 << 10])
+    draw(machine, TREES[request.param])
+    before = machine.portrait()
+    job = site.backup()
+    yield Saved(site, machine, before, job)
+    site.close()
+
+
+def remove_copies(saved: Saved) -> None:
+    for vm in saved.site.lab.vcenter.vms():
+        if vm.moid != saved.machine.guest.moref:
+            found = saved.site.find(vm.moid)
+            if found.vm.runtime.powerState == "poweredOn":
+                found.power_off()
+            found.destroy()
+
+
+def disturbed(saved: Saved, act: somebody_else.Act, number: int) -> tuple[str, SomebodyElse]:
+    """One restore: "exact", "failed", "after the end" or "wrong"; somebody's deed."""
+    somebody = SomebodyElse(saved.site, "copy", act, number)
+    with somebody.acting():
+        job = saved.restore(vmname="copy")
+    if job.status == "T":
+        portrait = saved.site.find("copy").portrait()
+        outcome = "exact" if portrait.faces == saved.before.faces else "wrong"
+        if outcome == "wrong" and somebody.done in AFTER_THE_LAST_LOOK:
+            outcome = "after the end"
+    else:
+        outcome = "failed"
+        check_failed(job, "")
+        assert "copy" not in saved.site.vm_names(), "an incomplete VM looks complete: " + log(job)
+    assert saved.site.remains() == []
+    remove_copies(saved)
+    return outcome, somebody
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.timeout(1800)
+def test_somebody_acts_between_two_calls(small: Saved, action: str) -> None:
+    counts: Counter[str] = Counter()
+    wrong = []
+    first = sorted(ACTIONS).index(action) % STRIDE
+    number = first
+    while True:
+        outcome, somebody = disturbed(small, ACTIONS[action], number)
+        if somebody.done is None:
+            assert outcome == "exact"
+            break
+        counts[outcome] += 1
+        if outcome == "wrong":
+            wrong.append((number, somebody.done))
+        number += STRIDE
+    print(f"\n{action}: {dict(counts)}")
+    assert wrong == [], f"{action}: {counts}"
+    assert counts["failed"] + counts["exact"] > 0
