@@ -8,8 +8,13 @@ docs/troubleshooting.md. This module imports no module of ours, so that any of t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple, Optional, Protocol
+
+# What neither Bareos, a terminal nor XML can take as text: control characters besides tab and line
+# ends, and halves of surrogate pairs (Python has bytes that are no UTF-8 as such).
+UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class VmsnapError(Exception):
@@ -97,7 +102,8 @@ def ids(error: Optional[BaseException]) -> list[str]:
 
 
 def labelled(text: str, ids: Iterable[str]) -> str:
-    """A message as an admin sees it: the text, then the ids in brackets."""
+    """A message as an admin sees it: the text, then the ids in brackets; all of it printable."""
+    text = UNPRINTABLE.sub(lambda found: ascii(found.group())[1:-1], text)
     label = ", ".join(dict.fromkeys(ids))
     return f"{text} [{label}]" if label else text
 

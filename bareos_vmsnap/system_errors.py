@@ -36,11 +36,15 @@ class _Kind(NamedTuple):
 _FULL = _Kind(id="disk-full", todo="Make room there")
 _MISSING = _Kind(
     id="file-missing",
-    todo="Was it removed while the job ran? The file daemon's working directory must exist",
+    todo="Check the path. If it is right: what has removed it?",
+)
+_UNFIT = _Kind(
+    id="path-unfit",
+    todo="Use another path, or move away what is in its way",
 )
 _FORBIDDEN = _Kind(
     id="file-forbidden",
-    todo="Let the user that the file daemon runs as read and write there",
+    todo="Let the user that this program runs as read and write there; see SELinux or AppArmor, too",
 )
 _READ_ONLY = _Kind(
     id="file-system-read-only",
@@ -52,23 +56,23 @@ _FAULTY = _Kind(
 )
 _TOO_MANY = _Kind(
     id="too-many-files",
-    todo="Raise LimitNOFILE in the file daemon's systemd unit, or run fewer jobs at a time",
+    todo="Raise the limit of open files (LimitNOFILE in a systemd unit), or run less at a time",
 )
 _MEMORY = _Kind(
     id="no-memory",
-    todo="Give this machine more memory, or run fewer jobs at a time",
+    todo="Give this machine more memory, or run less at a time",
 )
 _OTHER = _Kind(
     id="system-refused",
-    todo="Mend what it says and run the job again; if it is not clear, see the kernel's log",
+    todo="Mend what it says and try again; if it is not clear, see the kernel's log",
 )
 _TIMEOUT = _Kind(
     id="connection-timeout",
-    todo="Are vCenter, the ESXi hosts and what lies in between overloaded? Run the job again",
+    todo="Are vCenter, the ESXi hosts and what lies in between overloaded? Try again",
 )
 _LOST = _Kind(
     id="connection-lost",
-    todo="Was vCenter, an ESXi host or the network down? Run the job again",
+    todo="Was vCenter, an ESXi host or the network down? Try again",
 )
 _TLS = _Kind(
     id="tls-failed",
@@ -79,7 +83,10 @@ _BY_NUMBER = {
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,
     errno.ENOENT: _MISSING,
-    errno.ENOTDIR: _MISSING,
+    errno.ENOTDIR: _UNFIT,
+    errno.EISDIR: _UNFIT,
+    errno.ELOOP: _UNFIT,
+    errno.ENAMETOOLONG: _UNFIT,
     errno.EACCES: _FORBIDDEN,
     errno.EPERM: _FORBIDDEN,
     errno.EROFS: _READ_ONLY,
@@ -137,7 +144,7 @@ def _of_program(error: BaseException) -> Optional[MachineError]:
     if isinstance(error, subprocess.TimeoutExpired):
         return MachineError(
             f"{_program(error)} did not end within {error.timeout:.0f} s",
-            todo="Is this machine overloaded, or one of its disks stuck? Run the job again",
+            todo="Is this machine overloaded, or one of its disks stuck? Try again",
             id="program-late",
         )
     if isinstance(error, subprocess.CalledProcessError):
@@ -147,7 +154,7 @@ def _of_program(error: BaseException) -> Optional[MachineError]:
         lines = (output if isinstance(output, str) else os.fsdecode(output)).strip().splitlines()
         return MachineError(
             f"{_program(error)} {how}" + (f": {lines[-1]}" if lines else ""),
-            todo="Mend what it says and run the job again",
+            todo="Mend what it says and try again",
             id="program-failed",
         )
     return None
@@ -166,6 +173,6 @@ def _unexpected(error: BaseException) -> UnexpectedError:
     frames = traceback.extract_tb(error.__traceback__)[-3:]
     place = ", ".join(f"{f.filename.rsplit('/', 1)[-1]}:{f.lineno}" for f in reversed(frames))
     return UnexpectedError(
-        f"Unexpected {type(error).__name__}: {error} (at {place}). This is a fault of the plugin: "
-        "please report it with this message"
+        f"Unexpected {type(error).__name__}: {error} (at {place}). This is a fault of "
+        "bareos-vmsnap: please report it with this message"
     )

@@ -11,8 +11,8 @@ from typing import Any, Optional
 
 import click
 
-from bareos_vmsnap import errors, method_names, system_errors
-from bareos_vmsnap.cli import vddk
+from bareos_vmsnap import errors, method_names
+from bareos_vmsnap.cli import failures, vddk
 from bareos_vmsnap.fd import connection, relocation
 from bareos_vmsnap.fd.options import Options, parse
 from bareos_vmsnap.mover import client
@@ -22,7 +22,7 @@ from bareos_vmsnap.tree import segment_header
 from bareos_vmsnap.vsphere import disks, preflight, snapshots
 
 
-@click.command("check")
+@click.command("check", cls=failures.GuardedCommand)
 @click.argument("settings", nargs=-1, metavar="[OPTION=VALUE]...")
 def command(settings: tuple[str, ...]) -> None:
     """Log in, find the VM, run the preflight and open a disk, with plugin options as OPTION=VALUE.
@@ -31,28 +31,25 @@ def command(settings: tuple[str, ...]) -> None:
     vmname=web1
     """
     values = dict(setting.partition("=")[::2] for setting in settings)
+    parsed = parse(values)
+    for warning in parsed.warnings:
+        click.echo(f"warning: {warning}")
+    lacking = vddk.lacking(parsed.options) if parsed.options.through_vddk else []
+    for problem in lacking:
+        click.echo(f"error: {problem}", err=True)
+    session = connection.connect(parsed.options)
     try:
-        parsed = parse(values)
-        for warning in parsed.warnings:
-            click.echo(f"warning: {warning}")
-        lacking = vddk.lacking(parsed.options) if parsed.options.through_vddk else []
-        for problem in lacking:
-            click.echo(f"error: {problem}", err=True)
-        session = connection.connect(parsed.options)
-        try:
-            vm = connection.find_vm(session.content, parsed.options)
-            _report(vm, session.content)
-            if not lacking:
-                _check_relocation_block(vm, session, parsed.options)
-                _open_a_disk(vm, session, parsed.options)
-        finally:
-            session.close()
-    except (errors.VmsnapError, OSError) as error:
-        click.echo(f"error: {errors.message(system_errors.translated(error))}", err=True)
-        sys.exit(1)
+        vm = connection.find_vm(session.content, parsed.options)
+        name = vm.name
+        _report(vm, session.content)
+        if not lacking:
+            _check_relocation_block(vm, session, parsed.options)
+            _open_a_disk(vm, session, parsed.options)
+    finally:
+        session.close()
     if lacking:
         sys.exit(1)
-    click.echo(f"VM {vm.name} can be backed up")
+    click.echo(f"VM {name} can be backed up")
 
 
 def _report(vm: Any, content: Any) -> None:

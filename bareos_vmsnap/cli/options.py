@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from bareos_vmsnap.cli import failures
 from bareos_vmsnap.fd.options import Options
 
 
@@ -30,7 +31,7 @@ def _default(value: Any, unit: int) -> str:
     return f"`{value}`" if value not in (None, "") else ""
 
 
-@click.command("options")
+@click.command("options", cls=failures.GuardedCommand)
 def command() -> None:
     """Print all plugin options with their defaults, as Markdown."""
     click.echo(markdown(), nl=False)

@@ -4,16 +4,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from bareos_vmsnap import errors, system_errors
+from bareos_vmsnap.cli import failures
 from bareos_vmsnap.rebuild import rebuild, tree_of
 
 
-@click.command("rebuild")
+@click.command("rebuild", cls=failures.GuardedCommand)
 @click.argument("files", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("directory", type=click.Path(path_type=Path))
 def command(files: Path, directory: Path) -> None:
@@ -22,10 +21,6 @@ def command(files: Path, directory: Path) -> None:
     Get the files with pluginoptions=python3:restore_target=files:restore_directory=FILES.
     DIRECTORY, new or empty, then holds a qcow2 file for each disk and node.
     """
-    try:
-        tree, found = tree_of(files.rglob("*.vmseg"))
-        count = rebuild(tree, found, directory)
-    except (errors.VmsnapError, OSError) as error:
-        click.echo(f"error: {errors.message(system_errors.translated(error))}", err=True)
-        sys.exit(1)
+    tree, found = tree_of(files.rglob("*.vmseg"))
+    count = rebuild(tree, found, directory)
     click.echo(f"VM {tree.vm.name}: {count} nodes from {len(found)} segments below {directory}")

@@ -12,19 +12,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.tree import Tree
 
-from bareos_vmsnap import errors
+from bareos_vmsnap.cli import failures
 from bareos_vmsnap.tree import manifest, model
 
 
-@click.command("show")
+@click.command("show", cls=failures.GuardedCommand)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def command(file: Path) -> None:
     """Show the time point of the manifest FILE and the snapshot tree at it."""
     try:
         with file.open("rb") as source:
             tree = manifest.read(source)
-    except errors.VmsnapError as error:
-        click.echo(f"{file}: {errors.message(error)}", err=True)
+    except Exception as error:  # noqa: BLE001 - becomes a message that names the file
+        click.echo(f"{file}: {failures.explained(error)}", err=True)
         sys.exit(1)
     console = Console(highlight=False)
     point = tree.point

@@ -9,7 +9,7 @@ from typing import Any, Optional
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd.disk_log import DiskLog
-from bareos_vmsnap.fd.options import Options, require_server, require_vm
+from bareos_vmsnap.fd.options import Options, read_text, require_server, require_vm
 from bareos_vmsnap.transport import access
 from bareos_vmsnap.transport.disks import VddkDisk
 from bareos_vmsnap.vsphere import inventory, session
@@ -80,10 +80,4 @@ def disk_access(
 def _settings(file: Optional[str]) -> str:
     if file is None:
         return ""
-    try:
-        return Path(file).read_text(encoding="utf-8").rstrip("\n") + "\n"
-    except (OSError, UnicodeDecodeError) as error:
-        raise errors.OptionError(
-            f"Plugin option vddk_config: {file} cannot be read: {error}",
-            id="option-file-unreadable",
-        ) from error
+    return read_text(Path(file)).rstrip("\n") + "\n"

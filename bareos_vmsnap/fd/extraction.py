@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
-from bareos_vmsnap import errors
+from bareos_vmsnap import errors, system_errors
 from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.fd.receivers import Receiver, close_whole
@@ -59,9 +59,10 @@ class Extraction:
         try:
             return _ToFile(self._directory / path.lstrip("/"), path)
         except OSError as error:
+            cause = system_errors.translated(error)
             raise errors.RestoreError(
-                f"{path} cannot be written: {error}", id="file-unwritable"
-            ) from error
+                f"{path} cannot be written: {cause.what}", todo=cause.todo, id="file-unwritable"
+            ) from cause
 
     def received(self, receiver: Receiver) -> None:
         """The file is complete."""

@@ -15,9 +15,17 @@ class VmLock:
     """Holds the lock of one VM. While it is held, any backup snapshot is a dead job's."""
 
     def __init__(self, directory: Path, instance_uuid: str, vm: str) -> None:
-        """Take the lock. Raises errors.PreflightError if another job holds it."""
+        """Take the lock. Raises errors.PreflightError if another job holds it or it cannot be taken."""
         path = directory / f"bareos-vmsnap-{instance_uuid}.lock"
-        self._fd = file_lock.lock(path)
+        try:
+            self._fd = file_lock.lock(path)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise errors.PreflightError(
+                f"The working directory of the file daemon, {directory}, is not there",
+                left="nothing, the VM was not touched",
+                todo="Make it, for the user that the file daemon runs as",
+                id="working-directory-missing",
+            ) from error
         if self._fd is None:
             raise errors.PreflightError(
                 f"Another job of this file daemon is backing up VM {vm}",

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import bareosfd
 
-from bareos_vmsnap import errors, system_errors
+from bareos_vmsnap import errors
+from bareos_vmsnap.vsphere import faults
 
 
 class JobLog:
@@ -41,7 +42,7 @@ class JobLog:
 
     def failure(self, error: BaseException) -> None:
         """Fail the job with this exception, in terms an admin knows."""
-        translated = system_errors.translated(error)
+        translated = faults.translated(error)
         self.fatal(translated.id, str(translated), *errors.ids(translated))
 
     def _line(self, text: str, *ids: str) -> str:

@@ -9,6 +9,7 @@ options given at restore time can hold neither blanks nor colons.
 from __future__ import annotations
 
 import configparser
+import os
 import re
 import stat
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from typing import Any, Callable, Optional
 from urllib.parse import unquote
 
 from bareos_vmsnap import method_names
-from bareos_vmsnap.errors import Notice, OptionError
+from bareos_vmsnap.errors import UNPRINTABLE, Notice, OptionError
 from bareos_vmsnap.mover import plan
 from bareos_vmsnap.stream import layout
 from bareos_vmsnap.transport import disks
@@ -71,6 +72,17 @@ def _thumbprint(text: str) -> str:
     if len(digits) not in (40, 64, 128) or not re.fullmatch(r"[0-9A-Fa-f]+", digits):
         raise ValueError("must be a SHA-1, SHA-256 or SHA-512 digest in hexadecimal")
     return digits.lower()
+
+
+def _uri(text: str) -> str:
+    _refuse_unprintable(unquote(text))
+    return text
+
+
+def _refuse_unprintable(text: str) -> None:
+    found = UNPRINTABLE.search(text)
+    if found:
+        raise ValueError(f"must not hold the control character {ascii(found.group())[1:-1]}")
 
 
 def _absolute(text: str) -> str:
@@ -132,16 +144,16 @@ class Options:
     config_file: Optional[str] = _opt(
         _absolute, None, f"INI file with further options in its section [{SECTION}]"
     )
-    dc: str = _opt(str, "", "Datacenter, /folder/name where it lies in a folder")
+    dc: str = _opt(str, "", "Datacenter; /folder/name if it lies in a folder")
     folder: str = _opt(str, "/", "VM folder or vApp, like /web/production")
     vmname: str = _opt(str, "", "Name of the VM; on restore, of the VM to create")
     uuid: str = _opt(str, "", "Instance UUID (or unique BIOS UUID) instead of dc, folder, vmname")
     transport: str = _opt(_transport, "vddk", "How disks are reached: vddk, or nbd with nbd_uri")
     nbd_uri: str = _opt(
-        str, "", "NBD URI of a disk, with {vm}, {snapshot}, {disk}, {path} in it", raw=True
+        _uri, "", "NBD URI of a disk, with {vm}, {snapshot}, {disk}, {path} in it", raw=True
     )
     nbd_link_uri: str = _opt(
-        str, "", "The same for a disk's own file without its parents (without_cbt=link)", raw=True
+        _uri, "", "The same for a disk's own file without its parents (without_cbt=link)", raw=True
     )
     vddk_libdir: Optional[str] = _opt(
         _absolute, None, "VDDK's directory; by default the usual ones are looked at"
@@ -179,10 +191,10 @@ class Options:
     )
     snapshot_retry_wait: int = _opt(_number(0, 3600), 5, "Seconds between these retries")
     enable_cbt: bool = _opt(
-        _yes_no, True, "Switch changed block tracking on where it is off and no snapshot exists"
+        _yes_no, True, "Switch changed block tracking on if it is off and no snapshot exists"
     )
     fallback_to_full_cbt: bool = _opt(
-        _yes_no, True, "Where CBT cannot be trusted do what without_cbt says; no: fail the job"
+        _yes_no, True, "If CBT cannot be trusted, do what without_cbt says; no: fail the job"
     )
     without_cbt: str = _opt(
         _one_of(method_names.COMPARE, method_names.FULL, method_names.LINK),
@@ -207,7 +219,7 @@ class Options:
     prevent_storage_vmotion: str = _opt(
         _one_of("auto", "yes", "no"),
         "auto",
-        "Have vCenter refuse to migrate the VM meanwhile: where that is possible; or fail; or never",
+        "Have vCenter refuse to migrate the VM meanwhile: if that is possible; or else fail; or never",
     )
     remove_leftovers: str = _opt(
         _one_of("own", "all"),
@@ -336,7 +348,9 @@ def parse(received: Mapping[str, str], *, password_in_line: bool = False) -> Par
             continue
         meta = known[key].metadata
         try:
-            values[key] = meta["parse"](text if meta["raw"] else unquote(text))
+            value = text if meta["raw"] else unquote(text)
+            _refuse_unprintable(value)
+            values[key] = meta["parse"](value)
         except ValueError as error:
             mistakes.append(f"{key}={text if key != 'vcpass' else '…'} {error}")
     if mistakes:
@@ -383,11 +397,16 @@ def _complain(missing: list[str]) -> None:
         )
 
 
+def read_text(path: Path) -> str:
+    """The text of a file that an option names. Raises OptionError."""
+    return _decoded(path, _read(path)[0])
+
+
 def _read_config(path: str) -> dict[str, str]:
+    content, status = _read(Path(path))
     reader = configparser.ConfigParser(interpolation=None)
     try:
-        with _open_private(Path(path), only_if="vcpass") as text:
-            reader.read_string(text.read())
+        reader.read_string(_decoded(Path(path), content))
     except configparser.Error as error:
         place = getattr(error, "lineno", None)
         where = f", line {place}" if place else ""
@@ -398,36 +417,65 @@ def _read_config(path: str) -> dict[str, str]:
         raise OptionError(
             f"config_file {path} has no section [{SECTION}]", id="config-file-invalid"
         )
+    # Of any section: it is a password even if it is in the wrong place.
+    if any(reader.has_option(section, "vcpass") for section in (SECTION, *reader.sections())):
+        _check_private(Path(path), status)
     return dict(reader.items(SECTION))
 
 
 def _read_password(path: Path) -> str:
-    with _open_private(path) as text:
-        password = text.readline().rstrip("\r\n")
+    content, status = _read(path)
+    _check_private(path, status)
+    first, _, _ = content.partition(b"\n")
+    password = _decoded(path, first).rstrip("\r")
     if not password:
         raise OptionError(
             f"vcpass_file {path} has no password in its first line", id="password-missing"
         )
-    return str(password)
-
-
-def _open_private(path: Path, only_if: Optional[str] = None) -> Any:
-    """Open a file; if it may hold a password, only its owner must be able to read it."""
     try:
-        handle = path.open(encoding="utf-8")
-    except OSError as error:
+        _refuse_unprintable(password)
+    except ValueError as error:
         raise OptionError(
-            f"{path} cannot be read: {error.strerror}", id="option-file-unreadable"
+            f"vcpass_file {path}: the password {error}", id="option-invalid"
+        ) from None
+    return password
+
+
+def _read(path: Path) -> tuple[bytes, os.stat_result]:
+    try:
+        with path.open("rb") as file:
+            return file.read(), os.fstat(file.fileno())
+    except (OSError, ValueError) as error:  # the latter for a path that cannot be one
+        reason = getattr(error, "strerror", None) or error
+        raise OptionError(
+            f"{path} cannot be read: {reason}", id="option-file-unreadable"
         ) from error
-    mode = path.stat().st_mode
+
+
+def _decoded(path: Path, content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        # Without a cause: its text would show a part of the file, perhaps of a password.
+        raise OptionError(
+            f"{path}, line {line} cannot be read: it is not UTF-8",
+            todo="Save the file with the encoding UTF-8",
+            id="option-file-unreadable",
+        ) from None
+
+
+def _check_private(path: Path, status: os.stat_result) -> None:
+    """Refuse a file that others than root and the user of this process can read."""
+    mode = stat.S_IMODE(status.st_mode)
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        holds_secret = only_if is None or only_if in handle.read()
-        handle.seek(0)
-        if holds_secret:
-            handle.close()
-            raise OptionError(
-                f"{path} holds a password and others may read it (mode {stat.S_IMODE(mode):o})",
-                todo=f"chown root {path}; chmod 600 {path}",
-                id="password-exposed",
-            )
-    return handle
+        problem = f"others may read it (mode {mode:o})"
+    elif status.st_uid not in (0, os.geteuid()):
+        problem = f"it belongs to another user (number {status.st_uid})"
+    else:
+        return
+    raise OptionError(
+        f"{path} holds a password and {problem}",
+        todo=f"chown root {path}; chmod 600 {path}",
+        id="password-exposed",
+    )

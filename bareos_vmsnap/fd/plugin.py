@@ -18,7 +18,6 @@ from typing import Any, Callable, Optional, TypeVar, cast
 
 import bareosfd
 from BareosFdPluginBaseclass import BareosFdPluginBaseclass
-from pyVmomi import vmodl
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd import estimate, items, options, vm_backup
@@ -30,7 +29,6 @@ from bareos_vmsnap.fd.restore_job import RestoreJob
 from bareos_vmsnap.fd.vm_backup import VmBackup
 from bareos_vmsnap.mover import client
 from bareos_vmsnap.tree import manifest, names
-from bareos_vmsnap.vsphere import tasks
 
 Entry = TypeVar("Entry", bound=Callable[..., Any])
 _PASSWORD_IN_LINE = re.compile(r":vcpass(#\w+)?=")
@@ -186,7 +184,8 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         if self._log.failed or self._job_info.cancel.is_set():
             return
         if not restore.running:
-            self._log.info("No file of a VM was selected: no VM is restored")
+            text = "No file of a VM was selected: no VM is restored"
+            self._log.info(str(errors.Notice("nothing-selected", text)))
         for job in restore.running:
             try:
                 job.end()
@@ -358,9 +357,6 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         """Fail the job with one message; a cancel needs none."""
         if isinstance(error, errors.Canceled):
             self._log.info(str(error))
-        elif isinstance(error, vmodl.MethodFault):
-            text = f"vSphere refused a call: {tasks.describe(error)}"
-            self._log.fatal("vsphere-refused", text)
         else:
             self._log.failure(error)
 

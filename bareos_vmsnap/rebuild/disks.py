@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bareos_vmsnap import errors
+from bareos_vmsnap import errors, system_errors
 from bareos_vmsnap.mover import client
 from bareos_vmsnap.mover.plan import WritePlan
 from bareos_vmsnap.target import steps
@@ -52,6 +52,7 @@ def _apply(
                 mover.feed(source)
             mover.finish(_TIMEOUT)
     except (errors.VmsnapError, OSError) as error:
+        cause = system_errors.translated(error)
         raise errors.RestoreError(
-            f"{path} cannot be applied: {error}", id="segment-not-restored"
-        ) from error
+            f"{path} cannot be applied: {cause}", id="segment-not-restored"
+        ) from cause

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bareos_vmsnap import codec, errors
+from bareos_vmsnap import codec, errors, system_errors
 from bareos_vmsnap.stream import reader
 from bareos_vmsnap.tree import model
 from bareos_vmsnap.tree.segment_header import Node, SegmentHeader
@@ -58,9 +58,10 @@ def _header(path: Path) -> SegmentHeader:
             f"{path} does not tell whose it is: {error}", id="segment-nameless"
         ) from error
     except (OSError, errors.VmsnapError) as error:
+        cause = system_errors.translated(error)
         raise errors.RestoreError(
-            f"{path} cannot be read: {error}", id="segment-file-unreadable"
-        ) from error
+            f"{path} cannot be read: {cause}", id="segment-file-unreadable"
+        ) from cause
 
 
 def _bases_first(tree: model.BlockTree) -> list[Node]:

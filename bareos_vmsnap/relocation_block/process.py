@@ -22,7 +22,6 @@ from dataclasses import replace
 from typing import NamedTuple, NoReturn, Optional
 
 from bareos_vmsnap import codec, system_errors
-from bareos_vmsnap.errors import VmsnapError
 from bareos_vmsnap.processes import file_lock
 from bareos_vmsnap.processes.server_log import ServerLog
 from bareos_vmsnap.relocation_block.access_calls import AccessCalls
@@ -157,14 +156,12 @@ class _Worker(threading.Thread):
                 self._probe(access)
             else:
                 self._block(access)
-        except VmsnapError as error:
-            self.report(Answer(FAILED, error.what, id=error.id))
         except Exception as error:  # noqa: BLE001 - the job must learn of any error
-            traceback.print_exc()
-            translation = system_errors.translated(error)
-            self.report(
-                Answer(FAILED, f"unexpected {type(error).__name__}: {error}", id=translation.id)
-            )
+            cause = system_errors.translated(error)
+            if isinstance(cause, system_errors.UnexpectedError):
+                traceback.print_exc()
+            text = str(cause).rstrip(".") if cause.todo else cause.what
+            self.report(Answer(FAILED, text, id=cause.id))
         os.close(self._ending)
 
     def _probe(self, access: AccessCalls) -> None:

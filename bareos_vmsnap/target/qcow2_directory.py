@@ -15,7 +15,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, Optional
 
-from bareos_vmsnap import errors
+from bareos_vmsnap import errors, system_errors
 from bareos_vmsnap.transport.disks import Qcow2Disk
 from bareos_vmsnap.tree import model, plan_restore, segment_header
 
@@ -31,7 +31,7 @@ class Qcow2Directory:
         if directory.exists() and any(directory.iterdir()):
             raise errors.RestoreError(
                 f"The directory {directory} is not empty",
-                todo="Name an empty or new directory in restore_directory",
+                todo="Name an empty or new directory",
                 id="directory-not-empty",
             )
         self._directory = directory
@@ -100,10 +100,11 @@ class Qcow2Directory:
 
     def abandon(self, keep: bool) -> str:
         """Keep the directory with its mark, or remove what the restore wrote."""
+        if not (self._directory.exists() and any(self._directory.iterdir())):
+            return f"nothing, {self._directory} was not written to"
         if keep:
             return f"The incomplete directory {self._directory} (see its file {_INCOMPLETE})"
-        if self._directory.exists():
-            shutil.rmtree(self._directory)
+        shutil.rmtree(self._directory)
         return "nothing, the directory was removed"
 
     def close(self) -> None:
@@ -128,9 +129,12 @@ def _make_directory(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
+        cause = system_errors.translated(error)
         raise errors.RestoreError(
-            f"The directory {path} cannot be made: {error.strerror}", id="directory-unwritable"
-        ) from error
+            f"The directory {path} cannot be made: {error.strerror}",
+            todo=cause.todo,
+            id="directory-unwritable",
+        ) from cause
 
 
 def _create(path: Path, capacity: int, base: Optional[Path]) -> None:

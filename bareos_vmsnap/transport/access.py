@@ -104,6 +104,11 @@ def _check(template: str) -> None:
         raise TemplateError(f"the URI template has {{{unknown[0]}}}; known are {known}")
     if not named & {"disk", "path"}:
         raise TemplateError("the URI template needs {disk} or {path}: it must tell disks apart")
+    try:
+        # Empty braces, and what may follow a field's name, are only looked at here.
+        template.format(vm="vm-1", snapshot=CURRENT, disk=2000, path="x")
+    except (ValueError, LookupError, TypeError, OverflowError, MemoryError) as error:
+        raise TemplateError(f"the URI template {template!r} is malformed: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,11 @@ import contextlib
 import hashlib
 import http.client
 import ssl
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Optional
+from xml.parsers.expat import ExpatError
 
 from pyVim import connect
 from pyVmomi import vim, vmodl
@@ -69,7 +71,7 @@ class _Stub(connect.VimSessionOrientedStub):
         """Call a method; attributes are read by such calls too. Raises SessionError."""
         try:
             return super().InvokeMethod(*arguments)
-        except _NO_CONNECTION as error:
+        except (*_NO_CONNECTION, *_NO_ANSWER) as error:
             raise _explained(self._server, error) from error
 
 
@@ -92,6 +94,10 @@ class Session:
             self.content: Any = self.instance.RetrieveContent()
             self.ensure()
         except (*_NO_CONNECTION, vim.fault.NoPermission) as error:
+            raise _explained(server, error) from error
+        except (vmodl.MethodFault, errors.VmsnapError):
+            raise
+        except Exception as error:  # pyVmomi expects a vSphere, and may raise anything
             raise _explained(server, error) from error
 
     def ensure(self) -> None:
@@ -148,6 +154,8 @@ class Session:
 
 _UNREACHABLE = (OSError, http.client.HTTPException)
 _NO_CONNECTION = (*_UNREACHABLE, vim.fault.InvalidLogin)
+# What pyVmomi raises for an answer that is not XML, or not compressed as the server says.
+_NO_ANSWER = (ExpatError, UnicodeDecodeError, zlib.error, EOFError)
 
 
 def _explained(server: Server, error: BaseException) -> SessionError:
@@ -176,6 +184,16 @@ def _explained(server: Server, error: BaseException) -> SessionError:
             f"The TLS certificate of {where} was not accepted: {error}",
             todo="Set vcthumbprint or ca_file to the server's certificate",
             id="certificate-refused",
+        )
+    if isinstance(error, UnicodeError) and not isinstance(error, UnicodeDecodeError):
+        text = f"{server.host} cannot be a host's name"
+    elif type(error) is http.client.HTTPException or not isinstance(error, _UNREACHABLE):
+        # pyVmomi's HTTPException has the status of an answer, its bare Exception says nothing.
+        reason = "" if type(error) is Exception else f": {text}"
+        return SessionError(
+            f"{where} does not answer as a vCenter or an ESXi host does{reason}",
+            todo="Check vcserver and vcport. If the server is starting, try again in some minutes",
+            id="server-not-vsphere",
         )
     return SessionError(
         f"{where} cannot be reached: {text}",

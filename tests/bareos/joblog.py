@@ -21,7 +21,7 @@ def check_failed(job: Job, pattern: str) -> str:
     fatal = re.findall(r"Fatal error: python3-fd-mod: (vmsnap: .*)", job.log)
     assert len(fatal) == 1, job.log
     assert re.search(pattern, fatal[0]), job.log
-    assert "fault of the plugin" not in job.log
+    assert "fault of bareos-vmsnap" not in job.log
     return job.log
 
 

@@ -4,15 +4,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner
+from pyVmomi import vim, vmodl
 
-from bareos_vmsnap.cli import check, rebuild, show, verify
+from bareos_vmsnap.cli import check, failures, main, rebuild, show, verify
 from tests.stream import samples
+from vmsnap_lab.lab import Lab
 
 
 def output(command: click.Command, *arguments: object) -> str:
@@ -20,7 +26,88 @@ def output(command: click.Command, *arguments: object) -> str:
     done = CliRunner().invoke(command, [str(argument) for argument in arguments])
     assert done.exit_code == 1, done.output
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    assert not re.search(r"Traceback|daemon|run the job again", done.output), done.output
     return done.output
+
+
+def whole_file(folder: Path) -> Path:
+    file = folder / "whole.vmseg"
+    file.write_bytes(samples.small())
+    return file
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with Lab(tmp_path_factory.mktemp("lab")) as made:
+        made.create_vm("web1", [1 << 20])
+        yield made
+
+
+def checked(lab: Lab, folder: Path, **changed: object) -> str:
+    """What `vmsnap check` says that fails."""
+    secret = folder / "password"
+    secret.touch(mode=0o600)
+    if not secret.read_bytes():
+        secret.write_text(lab.password)
+    given = {
+        "vcserver": lab.host,
+        "vcport": lab.port,
+        "vcuser": lab.user,
+        "vcpass_file": secret,
+        "ca_file": lab.ca_file,
+        "dc": "Lab",
+        "vmname": "web1",
+        "transport": "nbd",
+        "nbd_uri": "nbd://h/{disk}",
+        **changed,
+    }
+    return output(check.command, *(f"{key}={value}" for key, value in given.items()))
+
+
+@pytest.mark.parametrize(
+    ("call", "fault", "text"),
+    [
+        ("HasPrivilegeOnEntities", vim.fault.NoPermission(), "NoPermission"),
+        ("FindByInventoryPath", vmodl.fault.SystemError(msg="no"), "SystemError: no"),
+    ],
+)
+def test_check_when_vsphere_refuses(
+    lab: Lab, tmp_path: Path, call: str, fault: Any, text: str
+) -> None:
+    lab.habits.fail(call, fault)
+    told = checked(lab, tmp_path)
+    assert f"error: vSphere refused a call: {text}" in told
+    assert told.endswith(" [vsphere-refused]\n")
+
+
+def test_check_with_what_admins_mistype(lab: Lab, tmp_path: Path) -> None:
+    assert checked(lab, tmp_path, vcserver="a..b").endswith(" [server-unreachable]\n")
+    assert checked(lab, tmp_path, nbd_uri="nbd://h/{disk!z}").endswith(
+        " [option-invalid, nbd-uri-malformed]\n"
+    )
+    assert checked(lab, tmp_path, config_file="/x\x00y").endswith(" [option-file-unreadable]\n")
+    assert "\x00" not in checked(lab, tmp_path, config_file="/x\x00y")
+    assert checked(lab, tmp_path, vmname="a\x00b").endswith(" [option-invalid]\n")
+    (tmp_path / "password").write_bytes(b"geheim\xe4\n")
+    told = checked(lab, tmp_path)
+    assert told.endswith(" [option-file-unreadable]\n")
+    assert "geheim" not in told
+
+
+@pytest.mark.parametrize("name", list(main.main.list_commands(None)))  # type: ignore[arg-type]
+def test_whatever_happens_no_command_prints_a_traceback(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = main.main.get_command(None, name)  # type: ignore[arg-type]
+    assert isinstance(command, failures.GuardedCommand)
+    for error, id in ((ZeroDivisionError("x"), "unexpected"), (OSError(28, "full"), "disk-full")):
+
+        def fail(*_: Any, error: Exception = error, **__: Any) -> None:
+            raise error
+
+        monkeypatch.setattr(command, "callback", fail)
+        monkeypatch.setattr(command, "params", [])
+        assert output(command).endswith(f" [{id}]\n")
 
 
 def test_check() -> None:
@@ -42,6 +129,8 @@ def test_verify(tmp_path: Path) -> None:
     assert first.endswith(" [segment-truncated]")
     assert second.startswith(f"{gone}: No such file or directory: {gone}. What to do: ")
     assert second.endswith(" [file-missing]")
+    assert output(verify.command, tmp_path).endswith(" [path-unfit]\n")
+    assert output(verify.command, whole_file(tmp_path) / "x").endswith(" [path-unfit]\n")
 
 
 def test_show(tmp_path: Path) -> None:
@@ -50,11 +139,29 @@ def test_show(tmp_path: Path) -> None:
     assert output(show.command, file).endswith(" [manifest-foreign]\n")
 
 
+def test_show_when_the_disk_is_faulty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "manifest.json"
+    file.touch()
+
+    def fail(source: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(show.manifest, "read", fail)
+    said = output(show.command, file)
+    assert said.startswith(f"{file}: Input/output error. What to do: ")
+    assert said.endswith(" [file-io-error]\n")
+
+
 def test_rebuild(tmp_path: Path) -> None:
     assert output(rebuild.command, tmp_path, tmp_path / "x").endswith(" [segments-missing]\n")
     (tmp_path / "bad.vmseg").write_bytes(b"no segment, but as long as the head of one is")
     said = output(rebuild.command, tmp_path, tmp_path / "x")
     assert said.endswith(" [segment-file-unreadable, segment-no-magic]\n")
+    (tmp_path / "bad.vmseg").unlink()
+    (tmp_path / "bad.vmseg").mkdir()
+    said = output(rebuild.command, tmp_path, tmp_path / "x")
+    assert said.endswith(" [segment-file-unreadable, path-unfit]\n")
+    assert "Errno" not in said
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

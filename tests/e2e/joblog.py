@@ -38,7 +38,7 @@ def check_failed(job: JobResult, pattern: str) -> str:
     assert (job.status, len(fatal), job.crash) == ("f", 1, None), log(job)
     assert re.search(pattern, fatal[0]), fatal[0]
     assert _IDS.search(fatal[0].rstrip()), fatal[0]
-    assert "fault of the plugin" not in fatal[0]
+    assert "fault of bareos-vmsnap" not in fatal[0]
     return fatal[0]
 
 

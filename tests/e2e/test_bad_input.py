@@ -55,6 +55,19 @@ def test_wrong_ways_to_the_vm(saved: Saved) -> None:
         nbd_uri=("nbd://host/{disc}", r"Plugin option nbd_uri: .*\{disc\}"),
         snapshot_retrys=("3", "snapshot_retrys is no option of this plugin"),
     )
+    check_refused(
+        saved,
+        nbd_uri=(
+            "nbd://x/{disk!z}",
+            r"Plugin option nbd_uri: .* is malformed: .*nbd-uri-malformed",
+        ),
+        vmname=("a\1b", r"vmname=a.*b must not hold the control character .x01"),
+    )
+    check_refused(
+        saved,
+        nbd_uri=("nbd+unix:///{disk}?socket=/x%00y", "must not hold the control character .x00"),
+        vcserver=("vc..example.com", "vc..example.com cannot be a host's name"),
+    )
     check_refused(saved, dc=("Lab/vm", "Lab/vm is no datacenter"))
     check_refused(saved, vmname=(None, "Plugin options: vmname must be given"))
     job = saved.site.backup(uuid="1234", dc=None, vmname=None)
@@ -69,6 +82,16 @@ def test_wrong_password_and_untrusted_ca(site: Site, tmp_path: Path) -> None:
     site.password_file.write_text(site.lab.password)
     other = certificates.ensure(tmp_path / "other").ca
     check_failed(site.backup(ca_file=str(other)), "TLS certificate of .* was not accepted")
+
+
+def test_files_of_options_that_are_not_utf_8(site: Site, tmp_path: Path) -> None:
+    site.create()
+    file = tmp_path / "settings.ini"
+    file.write_bytes(b"[vmware_plugin_options]\n# caf\xe9\nquiesce=no\n")
+    check_failed(site.backup(config_file=str(file)), "line 2 cannot be read: it is not UTF-8")
+    site.password_file.write_bytes(b"geheim\xe4\n")
+    told = check_failed(site.backup(), r"line 1 .* not UTF-8.*\[option-file-unreadable\]")
+    assert "geheim" not in told
 
 
 def test_the_right_thumbprint_is_enough(site: Site) -> None:
@@ -249,3 +272,22 @@ def test_restoring_to_nowhere(saved: Saved) -> None:
     for option, (value, message) in wrong.items():
         check_failed(saved.restore(**{"vmname": "copy", option: value}), message)
         assert saved.site.vm_names() == ["web1"]
+
+
+def test_restoring_into_what_is_no_directory(saved: Saved, tmp_path: Path) -> None:
+    """The last message does not name a directory that was never made."""
+    (tmp_path / "file").touch()
+    for target, directory, message in (
+        ("directory", "/x\0y", r"must not hold the control character .x00.*\[option-invalid\]"),
+        ("files", "/x\0y", r"must not hold the control character .x00.*\[option-invalid\]"),
+        ("directory", f"{tmp_path}/file", r"Not a directory: .*\[path-unfit\]"),
+        ("directory", f"{tmp_path}/file/x", r"cannot be made: Not a directory.*, path-unfit\]"),
+        ("files", f"{tmp_path}/file/x", r"cannot be written: Not a directory: .*, path-unfit\]"),
+    ):
+        restore = saved.restore(restore_target=target, restore_directory=directory)
+        check_failed(restore, message)
+        left = [text for text in said(restore, "M_ERROR") if "restore-incomplete" in text]
+        # Nothing has begun, and Bareos calls no more of the plugin, if options are refused.
+        assert len(left) == ("option-invalid" not in message), left
+        assert not any("incomplete directory" in text for text in left)
+    assert (tmp_path / "file").read_bytes() == b""

@@ -8,6 +8,7 @@ import errno
 import http.client
 import importlib
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -18,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from pyVmomi import vmodl
 
 from bareos_vmsnap import errors, system_errors
 from bareos_vmsnap.fd.lock import VmLock
@@ -31,7 +33,14 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str]]]:
     bareosfd: Any = ModuleType("bareosfd")
     for level in ("M_INFO", "M_WARNING", "M_ERROR", "M_FATAL"):
         setattr(bareosfd, level, level)
-    bareosfd.JobMessage = lambda level, text: messages.append((level, text))
+
+    def take(level: str, text: str) -> None:
+        if "\0" in text:
+            raise ValueError("embedded null character")
+        text.encode()  # raises UnicodeEncodeError
+        messages.append((level, text))
+
+    bareosfd.JobMessage = take
     monkeypatch.setitem(sys.modules, "bareosfd", bareosfd)
     sys.modules.pop("bareos_vmsnap.fd.messages", None)
     yield messages
@@ -47,7 +56,7 @@ def failed_with(error: BaseException, said: list[tuple[str, str]]) -> str:
     job_log().failure(error)
     ((level, text),) = said
     assert level == "M_FATAL"
-    assert "fault of the plugin" not in text
+    assert "fault of bareos-vmsnap" not in text
     assert "What to do: " in text
     return text
 
@@ -82,12 +91,16 @@ def test_ids_come_last_outermost_first(said: list[tuple[str, str]]) -> None:
 
 def test_a_working_directory_that_is_gone(said: list[tuple[str, str]], tmp_path: Path) -> None:
     gone = tmp_path / "gone"
-    with pytest.raises(FileNotFoundError) as caught:
+    with pytest.raises(errors.PreflightError) as caught:
         VmLock(gone, "some-uuid", "web1")
     text = failed_with(caught.value, said)
-    assert text.startswith(f"vmsnap: No such file or directory: {gone}/bareos-vmsnap-some-uuid")
-    assert "working directory must exist" in text
-    assert text.endswith(" [file-missing]\n")
+    assert text.startswith(
+        f"vmsnap: The working directory of the file daemon, {gone}, is not there"
+    )
+    assert text.endswith(" [working-directory-missing]\n")
+    gone.touch()
+    with pytest.raises(errors.PreflightError, match="is not there"):
+        VmLock(gone, "some-uuid", "web1")
 
 
 @pytest.mark.parametrize(
@@ -96,7 +109,10 @@ def test_a_working_directory_that_is_gone(said: list[tuple[str, str]], tmp_path:
         (errno.ENOSPC, "disk-full"),
         (errno.EDQUOT, "disk-full"),
         (errno.ENOENT, "file-missing"),
-        (errno.ENOTDIR, "file-missing"),
+        (errno.ENOTDIR, "path-unfit"),
+        (errno.EISDIR, "path-unfit"),
+        (errno.ENAMETOOLONG, "path-unfit"),
+        (errno.ELOOP, "path-unfit"),
         (errno.EACCES, "file-forbidden"),
         (errno.EPERM, "file-forbidden"),
         (errno.EROFS, "file-system-read-only"),
@@ -105,7 +121,7 @@ def test_a_working_directory_that_is_gone(said: list[tuple[str, str]], tmp_path:
         (errno.EMFILE, "too-many-files"),
         (errno.ENFILE, "too-many-files"),
         (errno.ENOMEM, "no-memory"),
-        (errno.EISDIR, "system-refused"),
+        (errno.EBUSY, "system-refused"),
     ],
 )
 def test_files(said: list[tuple[str, str]], number: int, id: str) -> None:
@@ -165,7 +181,7 @@ def test_what_nobody_thought_of(said: list[tuple[str, str]]) -> None:
         job_log().failure(error)
     ((_, text),) = said
     assert "Unexpected KeyError: 'x' (at test_messages.py:" in text
-    assert "This is a fault of the plugin" in text
+    assert "This is a fault of bareos-vmsnap" in text
     assert text.endswith(" [unexpected]\n")
 
 
@@ -173,3 +189,33 @@ def test_an_error_of_ours_is_left_as_it_is() -> None:
     error = errors.RestoreError("no", id="vm-exists")
     assert system_errors.translated(error) is error
     assert errors.message(error) == "no. [vm-exists]"
+
+
+def test_what_vsphere_refuses(said: list[tuple[str, str]]) -> None:
+    text = "vmsnap: vSphere refused a call: SystemError: no. [vsphere-refused]\n"
+    job_log().failure(vmodl.fault.SystemError(msg="no"))
+    assert said == [("M_FATAL", text)]
+
+
+def test_what_cannot_be_printed_is_escaped(said: list[tuple[str, str]]) -> None:
+    """Bareos refuses NUL and halves of surrogate pairs; the message would be lost."""
+    log = job_log()
+    log.info("a\x00b\x1b[31m\x9b\udcff\tline\nend é 🚀")
+    log.failure(ValueError("\x00\udc80"))
+    log.error("restore-incomplete", "Left behind: /x\x00y")
+    assert said[0] == (
+        "M_INFO",
+        "vmsnap: a\\x00b\\x1b[31m\\x9b\\udcff\tline\nend é 🚀\n",
+    )
+    assert said[1][1].startswith("vmsnap: Unexpected ValueError: \\x00\\udc80 (at ")
+    assert said[2] == ("M_ERROR", "vmsnap: Left behind: /x\\x00y [restore-incomplete]\n")
+
+
+def test_no_advice_is_for_jobs_alone(said: list[tuple[str, str]]) -> None:
+    """The commands print it, too, where there is neither a file daemon nor a job."""
+    numbers = [OSError(number, os.strerror(number)) for number in errno.errorcode]
+    others = [EOFError(), MemoryError(), socket.timeout(), ssl.SSLError(1, "x"), KeyError("x")]
+    programs = [subprocess.TimeoutExpired("x", 1), subprocess.CalledProcessError(1, "x")]
+    for error in (*numbers, *others, *programs):
+        text = str(system_errors.translated(error))
+        assert not re.search(r"daemon|\bjobs?\b|plugin", text), text

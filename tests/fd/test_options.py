@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,12 @@ def test_an_admin_can_forbid_the_fallback() -> None:
         ("vddk_libdir", "vddk", "must be an absolute path"),
         ("vddk_host_connections", "1", "must be a whole number from 2"),
         ("vmnam", "web", "vmnam is no option of this plugin"),
+        ("restore_directory", "/x%00y", r"must not hold the control character \\x00"),
+        ("vcpass_file", "/x%00y", "must not hold the control character"),
+        ("vmname", "a\x1bb", r"must not hold the control character \\x1b"),
+        ("vmname", "a\udcffb", r"must not hold the control character \\udcff"),
+        ("nbd_uri", "nbd://x/{disk}%00", "must not hold the control character"),
+        ("nbd_link_uri", "nbd://x/{disk}%7f", "must not hold the control character"),
     ],
 )
 def test_a_malformed_option_is_named(key: str, text: str, why: str) -> None:
@@ -94,9 +101,44 @@ def test_a_password_file_others_may_read_is_refused(tmp_path: Path) -> None:
     assert "s3cret" not in str(told.value)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_password_file_of_another_user_is_refused(tmp_path: Path) -> None:
+    """That user can read it, whatever its mode is."""
+    for name, option, text in (
+        ("pw", "vcpass_file", "s3cret\n"),
+        ("vc.ini", "config_file", "[vmware_plugin_options]\nvcpass=s3cret\n"),
+    ):
+        secret = private(tmp_path / name, text)
+        os.chown(secret, 65534, 0)
+        with pytest.raises(OptionError, match="belongs to another user") as raised:
+            options.parse({**GOOD, option: str(secret)})
+        assert raised.value.id == "password-exposed"
+
+
+def test_files_that_are_not_utf_8(tmp_path: Path) -> None:
+    for option, content, line in (
+        ("vcpass_file", b"geheim\xe4\n", 1),
+        ("config_file", b"[vmware_plugin_options]\n# caf\xe9\nvcuser=root\n", 2),
+    ):
+        file = private(tmp_path / option, "")
+        file.write_bytes(content)
+        with pytest.raises(OptionError, match=f"{file}, line {line} .*not UTF-8") as raised:
+            options.parse({**GOOD, option: str(file)})
+        assert raised.value.id == "option-file-unreadable"
+        assert "geheim" not in str(raised.value)
+    file = private(tmp_path / "password", "")
+    file.write_bytes(b"secret\nthe first line alone matters \xe4\n")
+    assert options.parse({**GOOD, "vcpass_file": str(file)}).options.vcpass == "secret"
+    file.write_bytes(b"sec\x00ret\n")
+    with pytest.raises(OptionError, match="the password must not hold the control character"):
+        options.parse({**GOOD, "vcpass_file": str(file)})
+
+
 def test_an_empty_or_missing_password_file(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="no password in its first line"):
         options.parse({**GOOD, "vcpass_file": str(private(tmp_path / "pw", "\nx\n"))})
+    with pytest.raises(OptionError, match=r"/x\x00y cannot be read"):
+        options.parse({**GOOD, "config_file": "/x%00y"})
     with pytest.raises(OptionError, match="No such file"):
         options.parse({**GOOD, "vcpass_file": str(tmp_path / "gone")})
 
@@ -115,6 +157,17 @@ def test_a_config_file_with_a_password_must_be_private(tmp_path: Path) -> None:
     file.chmod(0o644)
     with pytest.raises(OptionError, match="holds a password"):
         options.parse({**GOOD, "config_file": str(file)})
+    for text in (
+        "[vmware_plugin_options]\nVCPASS = geheim\n",
+        "[DEFAULT]\nvcpass: x\n[vmware_plugin_options]\nvcuser=x\n",
+        "[vmware_plugin_options]\nvcuser=x\n[other]\nvcPass=x\n",
+    ):
+        file.write_text(text)
+        with pytest.raises(OptionError, match="holds a password"):
+            options.parse({"config_file": str(file)})
+    file.write_text("[vmware_plugin_options]\nvcuser=x\nvcpass_file=\n# vcpass: see there\n")
+    with pytest.raises(OptionError, match="must be an absolute path"):
+        options.parse({"config_file": str(file)})
     file.write_text("[vmware_plugin_options]\nvcuser=x\n")
     assert options.parse({"config_file": str(file)}).options.vcuser == "x"
 

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import json
 import os
 import random
 import signal
@@ -18,10 +20,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bareos_vmsnap.mover.child import operations, plan_intake
 from bareos_vmsnap.mover.child.dispatcher import AHEAD, BATCH_PIECES, Batch, Dispatcher, Piece
 from bareos_vmsnap.mover.child.errors import AccountingError
 from bareos_vmsnap.mover.child.memory import Buffer
 from bareos_vmsnap.mover.child.record_spool import RecordSpool
+from bareos_vmsnap.mover.child.reporter import Reporter
 from bareos_vmsnap.mover.child.segment_channel import Part, SegmentChannel
 from bareos_vmsnap.mover.child.selection import Different
 from bareos_vmsnap.mover.child.worker_threads import WorkerThreads
@@ -263,3 +267,31 @@ def test_the_first_failure_is_raised_at_once() -> None:
 
     workers.wait(0.01, tick)
     assert next(ticks) >= 4
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "id"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/tmp/x"),
+            "No space left on device: /tmp/x. What to do: Make room there",
+            "disk-full",
+        ),
+        (AccountingError("two bytes are missing"), "two bytes are missing", "mover-accounting"),
+        (BrokenPipeError(), "the segment's reader went away before its end", "reader-gone"),
+        (KeyError("x"), "Unexpected KeyError: 'x' (at ", "unexpected"),
+    ],
+)
+def test_what_the_system_refused_is_reported_in_words_for_an_admin(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, words: str, id: str
+) -> None:
+    def fail(pipe: int) -> None:
+        raise error
+
+    monkeypatch.setattr(plan_intake, "receive", fail)
+    reading, writing = os.pipe()
+    assert operations.run(-1, -1, Reporter(writing)) == 1
+    os.close(writing)
+    with open(reading, "rb") as lines:
+        report = json.loads(lines.read())
+    assert (report["id"], report["message"].startswith(words)) == (id, True), report

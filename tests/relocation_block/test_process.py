@@ -26,6 +26,7 @@ from bareos_vmsnap.relocation_block.answers import (
     REPLACED,
     Answer,
 )
+from bareos_vmsnap.relocation_block.client import BlockProcess
 from bareos_vmsnap.relocation_block.plan import BlockPlan
 from bareos_vmsnap.transport import TransportError
 from tests.mover.harness import wait_until
@@ -258,3 +259,13 @@ def test_a_wrong_configuration_file(vm: Vm) -> None:
         "cannot be used: VixDiskLib_InitEx: One of the parameters was invalid (3)" in answer.message
     )
     assert "BufCount has the invalid value none" in vm.log.read_text()
+
+
+def test_what_the_system_refused_is_answered_in_words_for_an_admin(vm: Vm, tmp_path: Path) -> None:
+    """The lock's folder is a file."""
+    (tmp_path / "file").touch()
+    plan = BlockPlan(vm.disk(), False, str(tmp_path / "file" / "lock"))
+    answer = BlockProcess(plan).wait()
+    assert (answer.word, answer.id) == (FAILED, "path-unfit")
+    assert answer.message.startswith(f"Not a directory: {tmp_path}/file/lock. What to do: ")
+    assert not answer.message.endswith(".")

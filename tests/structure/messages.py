@@ -148,7 +148,7 @@ def unlabelled_output(package: Path) -> Iterator[str]:
             if isinstance(node, ast.Call) and any(k.arg in ("err", "file") for k in node.keywords):
                 text = node.args[0] if node.args else node
                 called = {_name(n.func) for n in ast.walk(text) if isinstance(n, ast.Call)}
-                if not called & {"message", "labelled"}:
+                if not called & {"message", "labelled", "explained"}:
                     yield f"{file}: {ast.unparse(text)}"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bareos_vmsnap import errors
+from bareos_vmsnap import errors, system_errors
 from bareos_vmsnap.target.qcow2_directory import Qcow2Directory
 from bareos_vmsnap.tree import model, plan_restore
 
@@ -71,7 +71,29 @@ def test_an_incomplete_directory(tmp_path: Path, keep: bool) -> None:
     assert ("incomplete directory" in told) is keep
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_directory_that_nothing_was_written_to(tmp_path: Path, keep: bool) -> None:
+    directory = tmp_path / "file" / "below"
+    (tmp_path / "file").write_text("")
+    told = Qcow2Directory(directory, trees.backed_up("A")).abandon(keep)
+    assert told.startswith("nothing, ")
+    assert Qcow2Directory(tmp_path / "new", trees.backed_up("A")).abandon(keep)[:8] == "nothing,"
+    (tmp_path / "empty").mkdir()
+    told = Qcow2Directory(tmp_path / "empty", trees.backed_up("A")).abandon(keep)
+    assert told.startswith("nothing, ")
+    assert (tmp_path / "empty").exists()
+
+
+def test_a_file_in_place_of_the_directory(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError) as raised:
+        Qcow2Directory(tmp_path / "file", trees.backed_up("A"))
+    assert system_errors.translated(raised.value).id == "path-unfit"
+
+
 def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(errors.RestoreError, match="cannot be made"):
+    with pytest.raises(errors.RestoreError, match="cannot be made: Not a directory") as raised:
         rebuild(tmp_path / "file" / "below", trees.backed_up("A"))
+    assert errors.ids(raised.value) == ["directory-unwritable", "path-unfit"]
+    assert raised.value.todo is not None

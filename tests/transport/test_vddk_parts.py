@@ -15,7 +15,7 @@ import pytest
 
 from bareos_vmsnap.processes.server_log import TAIL, ServerLog
 from bareos_vmsnap.transport import TransportError
-from bareos_vmsnap.transport.access import DiskAddress, Limits, NbdAccess, VddkAccess
+from bareos_vmsnap.transport.access import DiskAddress, Limits, NbdAccess, TemplateError, VddkAccess
 from bareos_vmsnap.transport.disks import VddkDisk
 from bareos_vmsnap.transport.server import Files
 from bareos_vmsnap.transport.vddk import checks, command, diagnosis, library
@@ -209,3 +209,23 @@ def test_a_secret_is_hidden_wherever_a_long_line_is_cut(tmp_path: Path) -> None:
         time.sleep(0.01)
     assert "…, …" in path.read_text()
     assert "rten" not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    "braces",
+    [
+        "{disk",
+        "{disk!z}",
+        "{disk:zz}",
+        "{disk}{}",
+        "{disk}{0}",
+        "{disk.foo}",
+        "{disk:{}}",
+        "{disk[0]}",
+    ]
+    + ["{disk:>99999999999999999999}", "{path:d}{disk}", "{disc}", "{vm}"],
+)
+def test_malformed_nbd_uris_are_found_before_they_are_used(braces: str) -> None:
+    for templates in ((f"nbd://h/{braces}", ""), ("nbd://h/{disk}", f"nbd://h/{braces}")):
+        with pytest.raises(TemplateError):
+            NbdAccess(*templates)

@@ -6,15 +6,19 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import http.server
 import ssl
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from pyVmomi import vim
+from pyVmomi import vim, vmodl
 
-from bareos_vmsnap.vsphere import tls
+from bareos_vmsnap.vsphere import faults, tls
 from bareos_vmsnap.vsphere.session import Server, Session, SessionError
 from vmsnap_lab.lab import Lab
+from vmsnap_lab.vcenter import certificates
 
 
 def logins(lab: Lab) -> int:
@@ -99,3 +103,116 @@ def test_a_server_that_is_gone(lab: Lab, session: Session) -> None:
         session.instance.CurrentTime()
     session.close()
     lab.server.start()
+
+
+class Other(http.server.ThreadingHTTPServer):
+    """An HTTPS server, with the lab's certificate, that is no vCenter."""
+
+    def __init__(self, lab: Lab) -> None:
+        super().__init__(("127.0.0.1", 0), Answers)
+        made = certificates.ensure(lab.ca_file.parent)
+        self.socket = made.server_context().wrap_socket(self.socket, server_side=True)
+        self.answer: tuple[int, bytes, dict[str, str]] = (200, b"", {})
+        # What is still answered as vSphere does.
+        self.versions = False
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    server: Other
+
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        status, body, headers = self.server.answer
+        if self.server.versions and self.path.endswith("/vimServiceVersions.xml"):
+            status, body, headers = 200, VERSIONS, {}
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET
+
+    def log_message(self, *arguments: Any) -> None:
+        """Nothing."""
+
+
+VERSIONS = b"""<?xml version="1.0"?><namespaces version="1.0"><namespace><name>urn:vim25</name>
+<version>8.0.1.0</version></namespace></namespaces>"""
+ENVELOPE = b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>%s</e:Body></e:Envelope>'
+
+
+@pytest.fixture
+def other(lab: Lab) -> Iterator[Other]:
+    with Other(lab) as serving:
+        thread = threading.Thread(target=serving.serve_forever, daemon=True)
+        thread.start()
+        yield serving
+        serving.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("versions", [False, True], ids=["at once", "after the versions"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (200, b"<html><body>hello<br></body></html>", {}),
+        (200, b'<?xml version="1.0"?><a/>', {}),
+        (200, ENVELOPE % b"<a/>", {}),
+        (200, ENVELOPE % b"", {}),
+        (200, b"", {}),
+        (200, b"\xff\xfe\x00garbage", {}),
+        (200, b'<?xml version="1.0" encoding="utf-8"?><a>\xff</a>', {}),
+        (200, b"no gzip", {"Content-Encoding": "gzip"}),
+        (200, b"no deflate", {"Content-Encoding": "deflate"}),
+        (302, b"", {"Location": "/"}),
+        (404, b"<html/>", {}),
+        (500, b"<html>oops<br></html>", {}),
+        (500, ENVELOPE % b"<a/>", {}),
+        (503, b"no healthy upstream", {}),
+    ],
+)
+def test_a_server_that_is_no_vcenter(
+    server: Server, other: Other, versions: bool, answer: tuple[int, bytes, dict[str, str]]
+) -> None:
+    """It also answers so while it starts."""
+    other.answer, other.versions = answer, versions
+    with pytest.raises(SessionError, match="does not answer as a vCenter") as raised:
+        Session(dataclasses.replace(server, port=other.server_address[1]))
+    assert raised.value.id == "server-not-vsphere"
+    assert "If the server is starting" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["vc..example.com", f"{'a' * 70}.example.com", "vc example", "https://vc.example.com", "["],
+)
+def test_what_cannot_be_the_name_of_a_host(server: Server, host: str) -> None:
+    with pytest.raises(SessionError, match="cannot be reached") as raised:
+        Session(dataclasses.replace(server, host=host))
+    assert raised.value.id == "server-unreachable"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(503, b"no healthy upstream"), (500, b"<html>oops<br></html>"), (200, b""), (200, b"\xff")],
+)
+def test_a_vcenter_that_starts_anew_meanwhile(
+    session: Session, other: Other, status: int, body: bytes
+) -> None:
+    other.answer = (status, body, {})
+    session.stub.DropConnections()
+    session.stub.soapStub.port = other.server_address[1]
+    with pytest.raises(SessionError) as raised:
+        session.instance.CurrentTime()
+    assert raised.value.id == "server-not-vsphere"
+
+
+def test_faults_that_nobody_catches() -> None:
+    fault = vim.fault.NoPermission(msg="no", privilegeId="System.View")
+    error = faults.translated(fault)
+    assert str(error) == "vSphere refused a call: NoPermission: no; privilegeId System.View."
+    assert (error.id, error.__cause__) == ("vsphere-refused", fault)
+    assert faults.translated(vmodl.fault.SystemError(msg="x")).id == "vsphere-refused"
+    assert faults.translated(MemoryError()).id == "no-memory"
+    assert faults.translated(error) is error

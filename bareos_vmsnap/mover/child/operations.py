@@ -28,7 +28,7 @@ def run(plan_pipe: int, data: int, reporter: Reporter) -> int:
             report = write.run(plan, data, reporter)
     except Exception as error:  # noqa: BLE001 - the client must learn of any error
         cause = _cause(error)
-        reporter.failure(cause.what, id=cause.id)
+        reporter.failure(str(cause).rstrip(".") if cause.todo else cause.what, id=cause.id)
         if isinstance(plan, WritePlan):
             # Bareos writes until the file ends, and would report a broken channel instead.
             intake.drain(data)
@@ -46,4 +46,4 @@ def _cause(error: Exception) -> VmsnapError:
     translation = system_errors.translated(error)
     if isinstance(translation, system_errors.UnexpectedError):
         traceback.print_exception(type(error), error, error.__traceback__, file=sys.stderr)
-    return VmsnapError(f"{type(error).__name__}: {error}", id=translation.id)
+    return translation
