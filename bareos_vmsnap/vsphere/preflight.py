@@ -149,13 +149,14 @@ def _lacking(content: Any, entities: list[Any], required: Sequence[str]) -> list
 
 def _privileges(content: Any, entities: list[Any], required: Sequence[str]) -> Any:
     """Asked again if the session ends between the question for its key and this one."""
-    for attempt in range(_SESSIONS):
+    left = _SESSIONS
+    while True:
+        left -= 1
         key = content.sessionManager.currentSession.key
         try:
             return content.authorizationManager.HasPrivilegeOnEntities(
                 entities, key, list(required)
             )
         except vmodl.fault.InvalidArgument as fault:
-            if fault.invalidProperty != "sessionId" or attempt == _SESSIONS - 1:
+            if fault.invalidProperty != "sessionId" or not left:
                 raise
-    raise AssertionError("unreachable")
