@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
+from pyVmomi import vmodl
+
 from bareos_vmsnap import errors
 from bareos_vmsnap.vsphere import disks, inventory, snapshots
 
@@ -26,6 +28,9 @@ RELOCATION_BLOCK_PRIVILEGES = ("Global.DisableMethods", "Global.EnableMethods", 
 MARKER_PRIVILEGE = "VirtualMachine.Config.AdvancedConfig"
 # On the datastore of the VM's configuration: the NVRAM file is read over its HTTPS access.
 DATASTORE_PRIVILEGES = ("Datastore.Browse", "Datastore.FileManagement")
+
+
+_SESSIONS = 3  # that may end while privileges are asked for
 
 
 @dataclass
@@ -138,8 +143,20 @@ def _privilege_reasons(vm: Any, content: Any) -> list[str]:
 
 
 def _lacking(content: Any, entities: list[Any], required: Sequence[str]) -> list[str]:
-    session = content.sessionManager.currentSession
-    answer = content.authorizationManager.HasPrivilegeOnEntities(
-        entities, session.key, list(required)
-    )
+    answer = _privileges(content, entities, required)
     return [p.privId for each in answer for p in each.privAvailability if not p.isGranted]
+
+
+def _privileges(content: Any, entities: list[Any], required: Sequence[str]) -> Any:
+    """Asked again if the session ends between the question for its key and this one."""
+    left = _SESSIONS
+    while True:
+        left -= 1
+        key = content.sessionManager.currentSession.key
+        try:
+            return content.authorizationManager.HasPrivilegeOnEntities(
+                entities, key, list(required)
+            )
+        except vmodl.fault.InvalidArgument as fault:
+            if fault.invalidProperty != "sessionId" or not left:
+                raise
