@@ -143,6 +143,9 @@ class BackupSnapshot:
         )
         self._taken = taken.moref
         for found in snapshots.leftovers(self._vm, not_below=taken.moref):
+            if self._is_ours(found):  # of an attempt that was reported as failed
+                self._delete(found.moref, found.name)
+                continue
             raise errors.PreflightError(
                 f"Another backup of VM {self._vm_name} began at the same moment: job {found.job} of "
                 f"{self._named(found.daemon)} has a backup snapshot",
@@ -164,7 +167,7 @@ class BackupSnapshot:
         try:
             found = self._taken is None or self._delete(self._taken, self._name)
             for left in snapshots.leftovers(self._vm):
-                if left.daemon.id == self._daemon.id and left.name == self._name:
+                if self._is_ours(left):
                     self._delete(left.moref, left.name)
         except Exception as error:  # noqa: BLE001 - the job log gets it
             cause = (
@@ -220,6 +223,9 @@ class BackupSnapshot:
         except vmodl.fault.ManagedObjectNotFound:  # deleted since
             return False
         return True
+
+    def _is_ours(self, found: markers.Leftover) -> bool:
+        return found.daemon.id == self._daemon.id and found.name == self._name
 
     def _named(self, daemon: markers.FileDaemon) -> str:
         also = " as well" if daemon.host == self._daemon.host else ""

@@ -25,7 +25,7 @@ from bareos_vmsnap.tree import manifest, names
 Job = Union[VmRestore, Extraction]
 
 
-class _Vm:
+class _SelectedVm:
     """What is known about one VM before its first file comes."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class RestoreJob:
         self._job_info = job_info
         self._log = log
         self._launcher = ForkServerClient()
-        self._vms: dict[str, _Vm] = {}
+        self._vms: dict[str, _SelectedVm] = {}
         self._unreadable: list[UnreadableObject] = []
         self._line = ""
         self._open: Optional[Job] = None
@@ -117,8 +117,8 @@ class RestoreJob:
             for job in self.running:
                 stack.callback(job.close)
 
-    def _vm(self, path: str) -> _Vm:
-        return self._vms.setdefault(names.vm_of(path), _Vm())
+    def _vm(self, path: str) -> _SelectedVm:
+        return self._vms.setdefault(names.vm_of(path), _SelectedVm())
 
     def _job(self, path: str) -> Job:
         vm = self._vm(path)
@@ -131,7 +131,7 @@ class RestoreJob:
                 vm.job = self._vm_restore(names.vm_of(path), vm, options)
         return vm.job
 
-    def _vm_restore(self, digits: str, vm: _Vm, options: Options) -> VmRestore:
+    def _vm_restore(self, digits: str, vm: _SelectedVm, options: Options) -> VmRestore:
         lines = vm.lines or {self._line}
         unreadable = [each for each in self._unreadable if each.line in lines]
         manifests = SelectedManifests(digits, vm.pieces)

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd import items
-from bareos_vmsnap.fd.disk_reader import DiskReader
 from bareos_vmsnap.fd.methods import METHODS, DiskEdge
 from bareos_vmsnap.fd.methods.audit import CbtWrongError
+from bareos_vmsnap.fd.methods.disk_reader import DiskReader
 from bareos_vmsnap.fd.methods.link import NoLinkError
 from bareos_vmsnap.tree import ladder, names, plan_backup
 from bareos_vmsnap.vsphere import cbt

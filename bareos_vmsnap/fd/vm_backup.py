@@ -7,17 +7,18 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 from pyVmomi import vim
 
-from bareos_vmsnap import errors, method_names, system_errors
+from bareos_vmsnap import errors, method_names
 from bareos_vmsnap.fd import connection, items, previous, summary
 from bareos_vmsnap.fd.backup_snapshot import BackupSnapshot
-from bareos_vmsnap.fd.disk_reader import DiskReader
+from bareos_vmsnap.fd.cleanup import undo
 from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.lock import VmLock
 from bareos_vmsnap.fd.messages import JobLog
+from bareos_vmsnap.fd.methods.disk_reader import DiskReader
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.fd.progress import Progress
 from bareos_vmsnap.fd.relocation import RelocationBlock
@@ -48,12 +49,12 @@ def begin(
     """
     with contextlib.ExitStack() as stack:
         launcher = ForkServerClient()
-        stack.callback(_undo, log, "Ending the mover's server", launcher.close)
+        stack.callback(undo, log.error, "Ending the mover's server", launcher.close)
         # If no process can be started now, the first mover fails with the reason.
         with contextlib.suppress(client.MoverError):
             launcher.prepare()
         session = connection.connect(options)
-        stack.callback(_undo, log, "Logging out of vCenter", session.close)
+        stack.callback(undo, log.error, "Logging out of vCenter", session.close)
         vm = connection.find_vm(session.content, options)
         for warning in preflight.check(vm, session.content).warnings:
             log.warn(*warning)
@@ -66,7 +67,7 @@ def begin(
                 id="vm-twice",
             )
         lock = VmLock(job_info.working_directory, identity.instance_uuid, vm.name)
-        stack.callback(_undo, log, "Freeing the VM's lock", lock.release)
+        stack.callback(undo, log.error, "Freeing the VM's lock", lock.release)
         tree = previous.find(pieces, identity, options, job_info, log)
         directory, name = job_info.working_directory, job_info.unique_name
         access = connection.disk_access(options, session, directory, name)
@@ -77,7 +78,7 @@ def begin(
         planner = _Planner(options, job_info, log, session, vm, segments)
         plan = planner.plan(observed, tree)
         queue = SegmentQueue(plan.tasks, lambda task: segments.make(task, plan), launcher)
-        stack.callback(_undo, log, "Ending the movers", queue.close)
+        stack.callback(undo, log.error, "Ending the movers", queue.close)
         progress = _progress(plan, vm, log)
         backup = VmBackup(
             job_info, log, session, vm, snapshot, observed, plan, queue, progress, stack.pop_all()
@@ -88,15 +89,6 @@ def begin(
         f"{len(plan.tasks)} segments, time point {plan.point.id}"
     )
     return backup
-
-
-def _undo(log: JobLog, what: str, step: Callable[[], object]) -> None:
-    """One step of a cleanup: its failure is reported, and keeps no other step from being done."""
-    try:
-        step()
-    except Exception as error:  # noqa: BLE001 - the job log gets it
-        told = system_errors.translated(error)
-        log.error("cleanup-failed", f"{what} failed: {told}", *errors.ids(told))
 
 
 def _snapshot(
@@ -113,13 +105,13 @@ def _snapshot(
     snapshot = BackupSnapshot(vm, tasks.Waiter(job_info.cancel), job_info, log)
     snapshot.remove_leftovers(options)
     relocation = RelocationBlock(options, access, job_info, log)
-    stack.callback(_undo, log, "Letting vCenter migrate the VM", relocation.release)
+    stack.callback(undo, log.error, "Letting vCenter migrate the VM", relocation.release)
     relocation.start(vm, session.content)
     # A relocation may have begun meanwhile, and runs to its end.
     disk_paths.refuse_moving(vm)
     snapshot.enable_cbt(options)
     snapshot.mark(session.content, options)
-    stack.callback(_undo, log, "Deleting the backup snapshot", snapshot.delete)
+    stack.callback(undo, log.error, "Deleting the backup snapshot", snapshot.delete)
     return snapshot, snapshot.take(options)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Callable, NoReturn, Optional, Protocol
 
@@ -108,6 +108,7 @@ class NewVm:
         self._disks: dict[str, dict[int, segment_header.Disk]] = {}
         self._leaf: dict[int, segment_header.Disk] = {}
         self._left: Optional[condition.Condition] = None  # the VM after the last step
+        self._frozen_disks: dict[str, Mapping[int, segment_header.Disk]] = {}  # as vSphere has them
         self._marks = 0
         self._mark_used = False  # by a snapshot: the next node needs another
         self._has_final_name = False
@@ -167,7 +168,10 @@ class NewVm:
             frozen = self._frozen(snapshot)
             # What is reverted to once more is the same: this is no way to lose anything.
             mark = frozen[0] if frozen is not None else None
-            self._adopt(dataclasses.replace(left, current=snapshot._moId, mark=mark))
+            reverted = dataclasses.replace(
+                left, current=snapshot._moId, mark=mark, disks=self._frozen_disks[node]
+            )
+            self._adopt(reverted)
         self._mark_used = True
 
     def configure(self, node: segment_header.Node) -> None:
@@ -190,7 +194,8 @@ class NewVm:
             if spec is not None:
                 self._waiter.wait(self._vm.ReconfigVM_Task(spec), doing)
             self._leaf, self._mark_used = required, False
-            changed = dataclasses.replace(left, mark=mark or left.mark)
+            disks = {key: disk for key, disk in left.disks.items() if key in kept}
+            changed = dataclasses.replace(left, mark=mark or left.mark, disks=disks)
             self._adopt(changed, kept=frozenset(kept))
 
     def check(self) -> None:
@@ -244,6 +249,7 @@ class NewVm:
                 f"vSphere changed the name or description of {name!r} to {entry.name!r}",
             )
         self._disks[node] = dict(self._leaf)
+        self._frozen_disks[node] = left.disks
         self._mark_used = True
 
     def remove_helper(self, node: str) -> None:
@@ -290,9 +296,11 @@ class NewVm:
         """Keep the VM, whose name says that it is incomplete, or destroy it."""
         if self._vm is None:
             return "nothing, no VM had been created"
+        left: list[str] = []
         with contextlib.ExitStack() as stack:
-            stack.callback(self._relocation.release)
-            return self._keep() if keep else self._destroy()
+            stack.callback(lambda: left.append(self._keep() if keep else self._destroy()))
+            self._relocation.release()  # first, while the VM is there
+        return "".join(left)
 
     def close(self) -> None:
         """Allow migrations of the VM again, and log out: both, whatever one of them does."""
@@ -387,13 +395,14 @@ class NewVm:
     ) -> None:
         """A step of ours is done: the VM must be `expected` now, but for its disks' files.
 
-        Its disks must be those of the leaf's node, and those `kept` still have their files.
+        Its disks must be those of the leaf's node. Those in `expected` are still the same disks, and
+        those `kept` still have the same files.
         """
         seen = seen or self._look()
-        found = {
-            key: expected.disks[key] if key in kept and key in expected.disks else disk
-            for key, disk in seen.condition.disks.items()
-        }
+        found = dict(seen.condition.disks)
+        for key in found.keys() & expected.disks.keys():
+            path = expected.disks[key].path if key in kept else found[key].path
+            found[key] = dataclasses.replace(expected.disks[key], path=path)
         for key in {*self._leaf, *found}:
             required, disk = self._leaf.get(key), found.get(key)
             if required is None or disk is None or required.slot != disk.slot:

@@ -289,13 +289,13 @@ def _assemble(name: str, digest: str, count: int, parts: Mapping[int, bytes]) ->
 
 
 def _decompressed(packed: bytes) -> Iterator[bytes]:
-    """The decompressed data in blocks. Raises zlib.error while it is read."""
+    """The decompressed data in blocks. Raises zlib.error, ManifestError."""
     stream = zlib.decompressobj()
     pending = packed
     while not stream.eof:
         block = stream.decompress(pending, _BLOCK)
         pending = stream.unconsumed_tail
         if not block and not pending and not stream.eof:
-            raise zlib.error("the stream is cut off")
+            raise ManifestError("a restore object is cut off")
         if block:
             yield block

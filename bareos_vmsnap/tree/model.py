@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """The block tree: nodes, segments and the time point that needs them.
 
+These classes are the manifest's format: it is their JSON (tree/manifest.py, docs/format.md), so a
+field that is renamed, added or removed changes what is on volumes.
+
 Nodes and segments never change once saved. What may change from job to job (a snapshot's name, its
 parent after a deletion in the middle) belongs to the time point.
 """

@@ -21,7 +21,7 @@ PRIVILEGES = (
     "VirtualMachine.Provisioning.GetVmFiles",
 )
 # VDDK's PrepareForAccess and EndAccess need them, according to VMware's guide.
-HOLDING_PRIVILEGES = ("Global.DisableMethods", "Global.EnableMethods", "Global.Licenses")
+RELOCATION_BLOCK_PRIVILEGES = ("Global.DisableMethods", "Global.EnableMethods", "Global.Licenses")
 # A job leaves a marker in the VM's configuration (see markers); without it, it does with less.
 MARKER_PRIVILEGE = "VirtualMachine.Config.AdvancedConfig"
 # On the datastore of the VM's configuration: the NVRAM file is read over its HTTPS access.
@@ -106,7 +106,7 @@ def no_marker(vm: Any, content: Any) -> errors.Notice:
 
 def relocation_privileges(vm: Any, content: Any) -> list[str]:
     """The privileges the user lacks to have vCenter refuse migrations of the VM; vCenter only."""
-    return _lacking(content, [vm], HOLDING_PRIVILEGES)
+    return _lacking(content, [vm], RELOCATION_BLOCK_PRIVILEGES)
 
 
 def _vm_reasons(vm: Any, config: Any) -> list[str]:

@@ -41,7 +41,7 @@ class Lab:
     host, port: where the vCenter listens, with TLS. ca_file: PEM file that verifies it;
     thumbprint: SHA-1 of its certificate. user, password: an administrator. nbd_uri: template
     of the NBD URI of a disk, with `{vm}`, `{snapshot}` (an id, or "current") and `{disk}` (the
-    device's key); nbd_single_link_uri: the same for a disk's own file without its parents.
+    device's key); nbd_link_uri: the same for a disk's own file without its parents.
     vddk: the same disks for nbdkit's vddk plugin; started when first used.
     habits: how the vCenter behaves; may be changed at any time. store: the storage.
     vcenter: the models, for tests that look or change things without the API.
@@ -91,7 +91,7 @@ class Lab:
         self._vddk: Optional[Vddk] = None
         socket = f"{doors}/{{vm}}/{{snapshot}}/{{disk}}"
         self.nbd_uri = f"nbd+unix:///?socket={socket}.sock"
-        self.nbd_single_link_uri = f"nbd+unix:///?socket={socket}-single.sock"
+        self.nbd_link_uri = f"nbd+unix:///?socket={socket}-single.sock"
         self._connection: Optional[Any] = None
 
     @property

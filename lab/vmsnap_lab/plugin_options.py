@@ -19,7 +19,7 @@ def to_disks(lab: Lab, transport: str) -> dict[str, str]:
         return {
             "transport": "nbd",
             "nbd_uri": lab.nbd_uri,
-            "nbd_link_uri": lab.nbd_single_link_uri,
+            "nbd_link_uri": lab.nbd_link_uri,
         }
     found = plugin.find()
     if found is None:

@@ -37,13 +37,14 @@ class SomebodyElse:
     @contextmanager
     def acting(self) -> Iterator[None]:
         """Watch the calls meanwhile."""
-        self._site.lab.habits.before_call = self._before
+        self._site.lab.habits.before_call = self.before
         try:
             yield
         finally:
             self._site.lab.habits.before_call = None
 
-    def _before(self, method: str, session: Any) -> None:
+    def before(self, method: str, session: Any) -> None:
+        """A call of this method is about to be carried out."""
         if self._acting.acquire(blocking=False):  # not before its own calls
             try:
                 self._look(method)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -105,3 +106,24 @@ def test_somebody_acts_between_two_calls(small: Saved, action: str) -> None:
     print(f"\n{action}: {dict(counts)}")
     assert wrong == [], f"{action}: {counts}"
     assert counts["failed"] + counts["exact"] > 0
+
+
+def test_a_disk_is_replaced_when_a_helper_was_removed(site: Site) -> None:
+    """Its file is expected to be another one then; that it is another disk is seen all the same."""
+    machine = site.create(disks=[256 << 10])
+    draw(machine, TREES["roots"])
+    job = site.backup()
+    somebody = SomebodyElse(site, "copy", somebody_else.remove_disk, 0)
+    removing: list[str] = []
+
+    def after_the_removal(method: str, session: Any) -> None:
+        if removing:
+            somebody.before(method, session)  # refused until the task has ended
+        elif method == "RemoveSnapshot_Task":
+            removing.append(method)
+
+    site.lab.habits.before_call = after_the_removal
+    restored = site.restore([job.jobid], vmname="copy")
+    site.lab.habits.before_call = None
+    check_failed(restored, r"Somebody changed the disks of VM copy \(scsi0-0 is another disk\)")
+    assert somebody.done is not None

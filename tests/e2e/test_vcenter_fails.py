@@ -15,7 +15,7 @@ from bareos_vmsnap.vsphere import markers
 from .conftest import Saved
 from .during import During
 from .hardware import MIB
-from .joblog import check_failed, check_ok, said
+from .joblog import check_failed, check_ok, methods, said
 from .machine import Machine
 from .pictures import draw
 from .site import Site
@@ -45,6 +45,20 @@ def test_a_guest_that_quiesces_at_last(site: Site) -> None:
     assert "Trying again in 0 s (1 of 3)" in first
     assert "(2 of 3)" in second
     assert machine.snapshot_names == []
+
+
+def test_a_snapshot_that_is_reported_as_failed_and_exists(site: Site) -> None:
+    """It is neither left nor saved as a user's."""
+    machine = site.create(disks=[MIB])
+    machine.scribble("a")
+    machine.snapshot("mine")
+    machine.scribble("b")
+    site.lab.habits.fail("CreateSnapshot_Task", quiesce_fault(), after=True)
+    job = site.backup(**FAST)
+    assert job.status == "T"
+    assert {node for node, _ in methods(job)} == {"mine", "now"}
+    assert machine.snapshot_names == ["mine"]
+    check_saved(site, machine)
 
 
 def test_a_guest_that_never_quiesces(site: Site) -> None:

@@ -256,11 +256,12 @@ def test_disks_that_are_moved_in_a_restore_fail_it(site: Site) -> None:
     def move() -> None:
         move_between_two(site, "web1 (incomplete restore)")
 
-    # The segment of A has come whole (a small file came first); its snapshot was not taken yet.
+    # The segment of A has come whole (a small file came first).
     cancel = During(move, label="plugin_io IO_CLOSE", count=2)
     job = site.restore(cancel=cancel, prevent_storage_vmotion="no")
     check_failed(job, r"were moved while the job worked on them \(Storage vMotion\)")
-    assert site.find("web1 (incomplete restore)").snapshot_names == []
+    # On a busy machine the snapshot may have been taken just before: of the disk as it was written.
+    assert site.find("web1 (incomplete restore)").snapshot_names in ([], ["A"])
 
 
 def test_a_vm_that_is_being_migrated_is_not_touched(site: Site) -> None:

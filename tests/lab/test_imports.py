@@ -7,7 +7,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
+import pytest
+
 from tests.structure import imports
+from tests.structure.layers import LAB_IMPORTS_BY_NAME, LAB_LAYERS
 
 NAME = "vmsnap_lab"
 VCENTER = f"{NAME}.vcenter"
@@ -52,8 +55,55 @@ def test_no_modules_import_each_other() -> None:
 
 
 def test_no_folders_import_each_other() -> None:
-    assert imports.circle(imports.folded(GRAPH, depth=2)) is None
-    assert imports.circle(_vcenter()) is None
+    for depth in (2, 3):
+        assert imports.circle(imports.folded(GRAPH, depth)) is None
+
+
+def _folders(found: imports.Graph) -> imports.Graph:
+    """The lab's folders and loose modules by their names alone, with what they import of it."""
+    return {
+        folder.rpartition(".")[2]: {
+            name.rpartition(".")[2] for name in names if name.startswith(f"{NAME}.")
+        }
+        for folder, names in imports.folded(found, depth=2).items()
+        if folder != NAME
+    }
+
+
+def _above(found: imports.Graph) -> list[str]:
+    """Imports that LAB_LAYERS does not have."""
+    return sorted(
+        f"{folder} imports {name}"
+        for folder, names in _folders(found).items()
+        for name in names - LAB_LAYERS[folder]
+    )
+
+
+def test_layers_of_the_lab() -> None:
+    assert _folders(GRAPH).keys() == LAB_LAYERS.keys()
+    assert _above(GRAPH) == []
+    order = list(LAB_LAYERS)
+    for folder, allowed in LAB_LAYERS.items():
+        assert all(order.index(name) < order.index(folder) for name in allowed), folder
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"), [("storage", "filedaemon"), ("filedaemon", "vcenter"), ("lab", "demo")]
+)
+def test_an_import_of_another_folder_is_seen(folder: str, name: str) -> None:
+    seeded = {**GRAPH, f"{NAME}.{folder}.new": {f"{NAME}.{name}.new"}}
+    assert _above(seeded) == [f"{folder} imports {name}"]
+
+
+def test_the_packages_themselves_import_nothing_above() -> None:
+    """They are loaded before anything in them is."""
+    assert GRAPH[NAME] == set()
+    assert GRAPH[VCENTER] == {"__future__.annotations", f"{VCENTER}.habits"}
+
+
+def test_imports_by_name_are_known() -> None:
+    known = {f"{NAME}.{module}" for module in LAB_IMPORTS_BY_NAME}
+    assert imports.importing_by_name(imports.LAB) == known
 
 
 def test_layers_of_the_simulated_vcenter() -> None:

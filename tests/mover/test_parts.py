@@ -95,7 +95,7 @@ def test_a_batch_that_stays_behind_holds_the_others_back() -> None:
     thread.join(0.05)
     assert thread.is_alive()
     dispatcher.done(oldest)
-    thread.join(5)
+    thread.join(60)
     assert taken and taken[0] is not None
     assert taken[0].pieces[0].offset == AHEAD * 1000
 
@@ -108,7 +108,7 @@ def test_stopping_wakes_who_waits() -> None:
     thread = threading.Thread(target=lambda: taken.append(dispatcher.take(wait=True)))
     thread.start()
     dispatcher.stop()
-    thread.join(5)
+    thread.join(60)
     assert taken == [None]
 
 
@@ -259,13 +259,13 @@ def test_the_first_failure_is_raised_at_once() -> None:
     ticks: Iterator[int] = iter(range(1000))
     with pytest.raises(ZeroDivisionError):
         WorkerThreads([hang, fail, hang]).wait(0.01, lambda: None)
-    crew = WorkerThreads([hang, hang])
+    workers = WorkerThreads([hang, hang])
 
     def tick() -> None:
         if next(ticks) == 3:
             release.set()
 
-    crew.wait(0.01, tick)
+    workers.wait(0.01, tick)
     assert next(ticks) >= 4
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,8 +17,14 @@ ROOT = "VmsnapError"
 # Their first argument is an id.
 _TABLES = ("Notice", "Meaning", "Explanation")
 _LEVELS = ("warn", "error", "fatal")
-_LOGS = ("log", "_log")
 _HANDED_DOWN = ("warn", "_warn")
+# They are no exceptions, but take the id of one.
+_CARRIERS = ("Answer", "_error", "failure")
+# Names of objects that have the id of a message; `name.id` passes it on.
+_PASSED_ON = (
+    *("answer", "cause", "error", "failure", "final", "kind", "known", "meaning", "reason"),
+    *("translated", "translation"),
+)
 
 
 @dataclass
@@ -28,15 +35,20 @@ class ErrorClass:
     place: str
     bases: tuple[str, ...]
     id: Optional[str] = None
+    strange: bool = False  # its body has an id, but none that can be read
 
 
 @dataclass
 class Messages:
-    """What was found. `problems` are sentences that begin with a place."""
+    """What was found. `problems` are sentences that begin with a place.
+
+    `computed`: "file: expression" of ids that are neither a word nor passed on from a message.
+    """
 
     classes: dict[str, ErrorClass] = field(default_factory=dict)
     uses: dict[str, set[str]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    computed: set[str] = field(default_factory=set)
 
     @property
     def ids(self) -> set[str]:
@@ -66,10 +78,7 @@ class Messages:
 
 def collect(package: Path) -> Messages:
     """Read all modules of a package."""
-    trees = {
-        str(file.relative_to(package.parent)): ast.parse(file.read_text(encoding="utf-8"))
-        for file in sorted(package.rglob("*.py"))
-    }
+    trees = dict(_trees(package))
     found = Messages()
     for file, tree in trees.items():
         for node in ast.walk(tree):
@@ -80,6 +89,8 @@ def collect(package: Path) -> Messages:
     for known in found.ours():
         if known.id:
             found.use(known.id, known.name)
+        elif known.strange and known.name != ROOT:
+            found.problems.append(f"{known.place}: {known.name} has an id that is no word")
     for file, tree in trees.items():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
@@ -91,6 +102,56 @@ def collect(package: Path) -> Messages:
     return found
 
 
+def raised(package: Path) -> Iterator[tuple[str, str]]:
+    """Pairs (file, name) of the exceptions that are raised by their names."""
+    for file, tree in _trees(package):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Raise) and node.exc is not None:
+                called = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+                yield file, _name(called)
+
+
+def is_builtin(name: str) -> bool:
+    """Whether it is an exception of Python's own."""
+    kind = getattr(builtins, name, None)
+    return isinstance(kind, type) and issubclass(kind, BaseException)
+
+
+def past_the_log(package: Path, log: str) -> Iterator[str]:
+    """Places that use bareosfd.JobMessage other than the job log, a file, does.
+
+    The job log gives every message its prefix, and an id unless it is for information.
+    """
+    for file, tree in _trees(package):
+        calls = {
+            id(node.func): node
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and _name(node.func) == "JobMessage"
+        }
+        for node in ast.walk(tree):
+            if "JobMessage" in (_name(node), _text(node)):
+                call = calls.get(id(node))
+                if file != log or call is None or not _is_labelled(call):
+                    yield f"{file}:{getattr(node, 'lineno', 0)}"
+
+
+def _is_labelled(call: ast.Call) -> bool:
+    level, line = call.args
+    wanted = 1 if _name(level) == "M_INFO" else 2
+    return isinstance(line, ast.Call) and _name(line.func) == "_line" and len(line.args) >= wanted
+
+
+def unlabelled_output(package: Path) -> Iterator[str]:
+    """ "file: expression" of texts for stderr in which no error's message is."""
+    for file, tree in _trees(package):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and any(k.arg in ("err", "file") for k in node.keywords):
+                text = node.args[0] if node.args else node
+                called = {_name(n.func) for n in ast.walk(text) if isinstance(n, ast.Call)}
+                if not called & {"message", "labelled", "explained"}:
+                    yield f"{file}: {ast.unparse(text)}"
+
+
 def shared(found: Messages) -> Iterator[str]:
     """Ids that messages of two classes have."""
     names = {known.name for known in found.ours()}
@@ -100,11 +161,22 @@ def shared(found: Messages) -> Iterator[str]:
             yield f"{id} is the id of {' and of '.join(classes)}"
 
 
+def _trees(package: Path) -> Iterator[tuple[str, ast.Module]]:
+    for file in sorted(package.rglob("*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        yield str(file.relative_to(package)), tree
+
+
 def _take_class(found: Messages, node: ast.ClassDef, place: str) -> None:
     known = ErrorClass(node.name, place, tuple(filter(None, map(_name, node.bases))))
     for statement in node.body:
-        if isinstance(statement, ast.Assign) and [_name(t) for t in statement.targets] == ["id"]:
+        targets = statement.targets if isinstance(statement, ast.Assign) else []
+        if isinstance(statement, ast.AnnAssign):
+            targets = [statement.target]
+        if isinstance(statement, (ast.Assign, ast.AnnAssign)) and "id" in map(_name, targets):
             known.id = _text(statement.value) or None
+            if known.id is None and statement.value is not None:
+                known.strange = True
     found.classes[node.name] = known
 
 
@@ -121,37 +193,57 @@ def _keep_exceptions(found: Messages) -> None:
 def _take_call(found: Messages, call: ast.Call, ours: set[str], place: str) -> None:
     name = _name(call.func)
     keyword = next((k.value for k in call.keywords if k.arg == "id"), None)
-    given = _text(keyword)
-    if given:
-        found.use(given, name if name in ours else "another")
-    if name in ours and keyword is None and not found.default(name):
+    if keyword is not None and _text(keyword) is None and name not in (*ours, *_CARRIERS):
+        keyword = None  # another kind of id, or a constructor's own argument
+    if keyword is not None:
+        _take_id(found, keyword, name if name in ours else "another", place)
+    elif name in ours and not found.default(name):
         found.problems.append(f"{place}: {name} is made without an id")
     if name in _TABLES or _is_log(call.func):
-        _take_first(found, call, place)
+        if not call.args and keyword is None:
+            found.problems.append(f"{place}: a message without an id")
+        elif call.args and not isinstance(call.args[0], ast.Starred):
+            _take_id(found, call.args[0], "another", place, "a message without an id")
 
 
-def _take_first(found: Messages, call: ast.Call, place: str) -> None:
-    first = call.args[0] if call.args else None
-    given = _text(first)
-    if given is not None:
-        found.use(given, "another")
-    elif not isinstance(first, (ast.Starred, ast.Attribute)):
-        found.problems.append(f"{place}: a message without an id")
+def _take_id(
+    found: Messages, given: ast.expr, by: str, place: str, problem: Optional[str] = None
+) -> None:
+    """Note an id; what is no id at all is the `problem`, or has to be known as computed."""
+    if isinstance(given, ast.IfExp):
+        _take_id(found, given.body, by, place, problem)
+        _take_id(found, given.orelse, by, place, problem)
+    elif (text := _text(given)) is not None:
+        found.use(text, by)
+        if not text:
+            found.problems.append(f"{place}: an empty id")
+    elif not _is_passed_on(given):
+        if problem:
+            found.problems.append(f"{place}: {problem}")
+        else:
+            found.computed.add(f"{place.rpartition(':')[0]}: {ast.unparse(given)}")
+
+
+def _is_passed_on(given: ast.expr) -> bool:
+    return (
+        isinstance(given, ast.Attribute) and given.attr == "id" and _name(given.value) in _PASSED_ON
+    )
 
 
 def _is_log(called: ast.expr) -> bool:
+    """Whether it writes to the job log, by whatever name that goes."""
     if isinstance(called, ast.Attribute) and called.attr in _LEVELS:
-        return _name(called.value) in _LOGS
+        return True
     return _name(called) in _HANDED_DOWN
 
 
-def _name(node: ast.expr) -> str:
+def _name(node: ast.AST) -> str:
     if isinstance(node, ast.Attribute):
         return node.attr
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def _text(node: Optional[ast.expr]) -> Optional[str]:
+def _text(node: Optional[ast.AST]) -> Optional[str]:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     return None

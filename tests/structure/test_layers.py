@@ -7,15 +7,30 @@ from __future__ import annotations
 import ast
 import sys
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 
 from . import code_map
-from .imports import PRODUCT, Graph, circle, folded, graph, outside
-from .layers import GROUND, LAYERS
+from .imports import (
+    PRODUCT,
+    REPOSITORY,
+    Graph,
+    by_name,
+    circle,
+    folded,
+    graph,
+    imported,
+    importing_by_name,
+    loaded,
+    outside,
+)
+from .layers import GROUND, IMPORTS_BY_NAME, LAYERS, PURE, PURE_LIBRARY
 
 NAME = PRODUCT.name
 FOUND = graph(PRODUCT)
+# What Bareos loads by its name; the rest is loaded by it.
+PLUGIN_FILE = REPOSITORY / "bareos-fd-vmsnap.py"
 
 # What may be used that is not in the standard library, and where.
 THIRD_PARTY = {
@@ -97,32 +112,120 @@ def test_third_party_packages_are_where_they_belong() -> None:
 
 @pytest.mark.parametrize("place", STANDARD_LIBRARY_ONLY)
 def test_all_that_is_loaded_by_these_is_the_standard_library(place: str) -> None:
-    used = [m for m in _reachable(f"{NAME}.{place}") if not m.startswith(NAME)]
+    used = [m for m in _reachable(FOUND, place) if not _within(m, NAME)]
     assert [m for m in used if m.split(".")[0] not in sys.stdlib_module_names] == []
 
 
 def test_bareos_fd_loads_no_library_of_the_data_plane() -> None:
     """C extensions cannot live in its sub-interpreters, and a crash would be the daemon's."""
-    loaded = _reachable(f"{NAME}.fd")
-    assert not {m.split(".")[0] for m in loaded} & {"nbd", "lz4", "xxhash", "click", "rich"}
-    assert not [m for m in loaded if _within(m, f"{NAME}.mover.child")]
+    assert _of_the_data_plane(FOUND) == []
 
 
-def _reachable(place: str) -> set[str]:
+def _of_the_data_plane(found: Graph) -> list[str]:
+    """What bareos-fd would load that only a mover or a shell may."""
+    libraries = {"nbd", "lz4", "xxhash", "click", "rich"}
+    return sorted(
+        module
+        for module in _reachable(found, "fd")
+        if module.split(".")[0] in libraries or _within(module, f"{NAME}.mover.child")
+    )
+
+
+def test_the_plugin_file_loads_the_plugin_and_nothing_else() -> None:
+    tree = ast.parse(PLUGIN_FILE.read_bytes())
+    ours = {name for name in imported(tree) if name.split(".")[0] != "BareosFdWrapper"}
+    assert ours == {f"{NAME}.fd.plugin.VmsnapPlugin"}
+    assert not by_name(tree)
+
+
+def test_the_package_itself_imports_nothing() -> None:
+    assert FOUND[NAME] == set()
+
+
+def test_imports_by_name_are_known() -> None:
+    assert importing_by_name(PRODUCT) == {f"{NAME}.{module}" for module in IMPORTS_BY_NAME}
+
+
+@pytest.mark.parametrize("place", PURE)
+def test_the_pure_does_no_io(place: str) -> None:
+    assert _impure(FOUND, place) == []
+    assert _io_calls(place) == []
+
+
+def _impure(found: Graph, place: str) -> list[str]:
+    """What a pure place loads that is neither pure nor harmless."""
+    harmless = {*PURE_LIBRARY, *THIRD_PARTY["stream"]}
+    return sorted(
+        module
+        for module in _reachable(found, place) - {NAME}
+        if module.split(".")[0] not in harmless
+        and not any(_within(module, f"{NAME}.{each}") for each in PURE)
+    )
+
+
+def _io_calls(place: str) -> list[str]:
+    files = [
+        file
+        for file in PRODUCT.rglob("*.py")
+        if _within(".".join(file.relative_to(PRODUCT).with_suffix("").parts), place)
+    ]
+    assert files
+    return [
+        f"{file}:{node.lineno}: {node.func.id}"
+        for file in files
+        for node in ast.walk(ast.parse(file.read_bytes()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("open", "print", "input")
+    ]
+
+
+def _reachable(found: Graph, place: str) -> set[str]:
     """All modules that are loaded with those of a place."""
-    pending = [module for module in FOUND if _within(module, place)]
-    assert pending, place
-    seen: set[str] = set()
-    while pending:
-        module = pending.pop()
-        if module not in seen:
-            seen.add(module)
-            pending += FOUND.get(module, ())
-    return seen
+    start = [module for module in found if _within(module, f"{NAME}.{place}")]
+    assert start, place
+    return loaded(found, start)
+
+
+SEEDED = {
+    "of a folder above": ("stream", "lz4.block"),
+    "of the package itself": ("", f"{NAME}.mover.child.connection"),
+    "further away": ("tree.names", "nbd"),
+}
+
+
+@pytest.mark.parametrize(("module", "name"), SEEDED.values(), ids=SEEDED.keys())
+def test_a_library_in_bareos_fd_is_seen(module: str, name: str) -> None:
+    module = f"{NAME}.{module}".rstrip(".")
+    assert _of_the_data_plane({**FOUND, module: {*FOUND[module], name}})
+
+
+def test_io_of_what_is_pure_is_seen() -> None:
+    for module, name in (("tree.names", "socket"), ("stream.frame", f"{NAME}.system_errors")):
+        seeded = {**FOUND, f"{NAME}.{module}": {name}}
+        assert name in _impure(seeded, module.partition(".")[0])
+
+
+def test_imports_by_name_are_seen(tmp_path: Path) -> None:
+    package = tmp_path / "p"
+    package.mkdir()
+    sources = {
+        "a": "import importlib\nimportlib.import_module('p.b')\nimportlib.import_module('nbd')",
+        "b": "from importlib import import_module as load\nNAMES = ['p.c', 'x.y']\nload(NAMES[0])",
+        "c": "__import__('lz4')",
+        "d": "NAMES = ['p.c']",
+    }
+    for name, source in sources.items():
+        (package / f"{name}.py").write_text(source)
+    assert importing_by_name(package) == {"p.a", "p.b", "p.c"}
+    found = graph(package)
+    assert found["p.a"] == {"importlib", "p.b", "nbd"}
+    assert "p.c" in found["p.b"]
+    assert found["p.d"] == set()
 
 
 def test_nothing_knows_the_lab() -> None:
-    for file in PRODUCT.rglob("*.py"):
+    for file in (PLUGIN_FILE, *PRODUCT.rglob("*.py")):
         assert "vmsnap_lab" not in file.read_text(), file
 
 
@@ -130,8 +233,8 @@ def test_a_class_name_has_one_meaning() -> None:
     places = defaultdict(list)
     for file in PRODUCT.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_bytes())):
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                places[node.name].append(str(file.relative_to(PRODUCT)))
+            if isinstance(node, ast.ClassDef):
+                places[node.name.lstrip("_")].append(str(file.relative_to(PRODUCT)))
     assert {name: files for name, files in places.items() if len(files) > 1} == {}
 
 

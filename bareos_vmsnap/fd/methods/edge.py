@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Optional
 
-from bareos_vmsnap.fd.disk_reader import DiskReader
+from bareos_vmsnap.fd.methods.disk_reader import DiskReader
 from bareos_vmsnap.mover.plan import ReadPlan
 from bareos_vmsnap.transport.disks import DiskDescription
 from bareos_vmsnap.tree import plan_backup

@@ -37,7 +37,7 @@ class DiskWrite(NamedTuple):
     data: Optional[Bytes]
 
 
-class _Batch:
+class _WriteBatch:
     """What one call handed in: the requests still to be made, and how many are in flight."""
 
     def __init__(self, requests: Iterator[DiskWrite], release: Optional[Callable[[], None]]):
@@ -59,8 +59,8 @@ class WriteQueue:
         self._handle = connection.handle
         self._depth = depth
         self._keepalive = keepalive
-        self._waiting: deque[_Batch] = deque()
-        self._in_flight: dict[int, tuple[DiskWrite, _Batch]] = {}
+        self._waiting: deque[_WriteBatch] = deque()
+        self._in_flight: dict[int, tuple[DiskWrite, _WriteBatch]] = {}
         self._batches = 0
         self._open = True
         self._changed = threading.Condition()
@@ -84,7 +84,7 @@ class WriteQueue:
             if not self._open:
                 raise ClosedError
             self._batches += 1
-            self._waiting.append(_Batch(self._requests(writes), release))
+            self._waiting.append(_WriteBatch(self._requests(writes), release))
         self._wake()
 
     def close(self) -> None:
@@ -154,7 +154,7 @@ class WriteQueue:
             batch.in_flight += 1
             self._in_flight[cookie] = (write, batch)
 
-    def _end(self, batch: _Batch) -> None:
+    def _end(self, batch: _WriteBatch) -> None:
         """Make room if the batch is done."""
         if batch.in_flight or not batch.issued:
             return

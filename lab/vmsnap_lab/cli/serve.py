@@ -69,5 +69,5 @@ def _describe(lab: Lab, directory: Path) -> dict[str, object]:
         "user": lab.user,
         "password_file": str(password_file),
         "nbd_uri": lab.nbd_uri,
-        "nbd_single_link_uri": lab.nbd_single_link_uri,
+        "nbd_link_uri": lab.nbd_link_uri,
     }

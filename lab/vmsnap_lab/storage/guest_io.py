@@ -10,12 +10,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Union
-
-import nbd
+from typing import TYPE_CHECKING, Any, Union
 
 from vmsnap_lab.storage.errors import Kind, StorageError
 from vmsnap_lab.storage.nbd_server import Image, NbdServer
+
+if TYPE_CHECKING:
+    import nbd
 
 _CHUNK = 8 << 20  # NBD allows 32 MiB for data
 _ZEROS = 1 << 30  # and 4 GiB for zeros and block status
@@ -25,6 +26,22 @@ Payload = Union[bytes, int]
 """What is written: data, or that many bytes of zeros."""
 
 
+def libnbd() -> Any:
+    """The module nbd, loaded when it is needed: the help of vmsnap-lab does without.
+
+    Raises ModuleNotFoundError, which names the package, if it is not installed.
+    """
+    try:
+        import nbd
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(
+            "The Python module nbd is missing. It is not on PyPI: install the distribution's package"
+            " (python3-libnbd), and use its Python or an environment with --system-site-packages",
+            name="nbd",
+        ) from None
+    return nbd
+
+
 @contextmanager
 def session(image: Image, keep: int) -> Iterator[nbd.NBD]:
     """A connection to a server of its own, which has closed the disk when the context ends.
@@ -32,6 +49,7 @@ def session(image: Image, keep: int) -> Iterator[nbd.NBD]:
     Raises StorageError "corrupt" when the disk cannot be opened or read, "no-space" when the
     datastore is full.
     """
+    nbd = libnbd()
     with tempfile.TemporaryDirectory(prefix="vmsnap-lab-") as folder:
         name = str(Path(folder, "guest"))
         with socket.socket(socket.AF_UNIX) as listener:
@@ -97,5 +115,5 @@ def _map(handle: nbd.NBD) -> Iterator[tuple[int, int, bool]]:
         handle.block_status(min(_ZEROS, capacity - offset), offset, collect)
         for length, flags in zip(entries[::2], entries[1::2]):
             length = min(length, capacity - offset)
-            yield offset, length, bool(flags & nbd.STATE_ZERO)
+            yield offset, length, bool(flags & libnbd().STATE_ZERO)
             offset += length

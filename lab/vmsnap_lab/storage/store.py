@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-
-import nbd
+from typing import TYPE_CHECKING
 
 from vmsnap_lab.storage import guest_io
 from vmsnap_lab.storage.claims import Claims
 from vmsnap_lab.storage.disk_catalog import Disk, DiskCatalog
 from vmsnap_lab.storage.doors import Door, Doors, Entrance, Refusal
 from vmsnap_lab.storage.errors import StorageError
+from vmsnap_lab.storage.habits import CbtHabits
 from vmsnap_lab.storage.lifecycle import Lifecycle
 from vmsnap_lab.storage.nbd_server import Image
 from vmsnap_lab.storage.paths import Datastores
@@ -23,7 +23,10 @@ from vmsnap_lab.storage.qemu_img import QemuImg
 from vmsnap_lab.storage.rootlock import RootLock
 from vmsnap_lab.storage.rules import Rules, check_capacity, check_range
 from vmsnap_lab.storage.templates import Templates
-from vmsnap_lab.storage.tracking import CbtHabits, Extent, Tracking
+from vmsnap_lab.storage.tracking import Extent, Tracking
+
+if TYPE_CHECKING:
+    import nbd
 
 # A method of the store is called `list`.
 Names = list[str]
@@ -49,6 +52,7 @@ class DiskStore:
         datastores: Sequence[str] = ("datastore1",),
         habits: CbtHabits | None = None,
     ) -> None:
+        guest_io.libnbd()  # better now than in the middle
         root.mkdir(parents=True, exist_ok=True)
         self._lock = RootLock(root)
         try:

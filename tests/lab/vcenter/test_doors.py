@@ -37,7 +37,7 @@ def opened(uri: str) -> Iterator[Any]:
 
 
 def uri(lab: Lab, vm: Any, snapshot: Any = None, key: int = 2000, single: bool = False) -> str:
-    template = lab.nbd_single_link_uri if single else lab.nbd_uri
+    template = lab.nbd_link_uri if single else lab.nbd_uri
     state = snapshot._moId if snapshot is not None else "current"
     return template.format(vm=vm._moId, snapshot=state, disk=key)
 

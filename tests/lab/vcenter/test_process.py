@@ -67,6 +67,7 @@ def login(facts: dict[str, Any]) -> Any:
 def test_no_server_outlives_the_lab(tmp_path: Path, how: signal.Signals) -> None:
     with running(tmp_path) as (process, facts):
         assert stat.S_IMODE(os.stat(facts["password_file"]).st_mode) == 0o600
+        assert facts.keys() >= {"nbd_uri", "nbd_link_uri"}  # options of the plugin
         si = login(facts)
         index = si.content.searchIndex
         spec = vim.vm.ConfigSpec(

@@ -155,7 +155,7 @@ def test_a_task_may_have_been_started_when_the_connection_breaks(
     lab.habits.fail("CreateSnapshot_Task", ConnectionError(), after=after)
     with pytest.raises((OSError, http.client.HTTPException)):
         vm.CreateSnapshot_Task("s", None, False, False)
-    assert all(task.wait(10) for task in lab.vcenter.tasks.all)
+    assert all(task.wait(60) for task in lab.vcenter.tasks.all)
     assert (vm.snapshot is not None) is after
 
 

@@ -165,14 +165,17 @@ def test_unknown_paths(lab: Lab) -> None:
 
 
 def test_a_simple_call_is_fast(client: Client) -> None:
-    """Of most calls a busy machine's other work is the greater part: the fastest quarter counts."""
+    """It costs little, and no delay of TCP's (40 ms) is in it: a busy machine slows most calls down,
+    but not the fastest quarter by so much."""
     guest, vm = client.vm()
     taken = []
+    worked = time.process_time()
     for _ in range(200):
         started = time.perf_counter()
         assert vm.name
         taken.append(time.perf_counter() - started)
-    assert sorted(taken)[50] < 0.005
+    assert (time.process_time() - worked) / 200 < 0.005
+    assert sorted(taken)[50] < 0.03
 
 
 def test_somebody_acts_before_calls(lab: Lab, client: Client) -> None:

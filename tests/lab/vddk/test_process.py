@@ -30,4 +30,4 @@ def test_it_tells_where_the_library_is(tmp_path: Path) -> None:
         assert "vddk_library_version=8" in dump.stdout
         assert "VixDiskLib_QueryAllocatedBlocks=1" in dump.stdout
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0

@@ -167,5 +167,5 @@ def test_a_lab_that_is_gone(site: Site, guest: Guest, tmp_path_factory: Any) -> 
     libdir = tmp_path_factory.mktemp("lib")
     (libdir / "lib64").symlink_to(site.lab.vddk.libdir / "lib64")
     server = site.start(guest, "first", libdir=libdir)
-    assert server.process.wait(10) == 1
+    assert server.process.wait(60) == 1
     assert "The disk subsystem could not be initialized" in server.said()

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The ways to restore other than to where the VM was."""
+"""The options that restore a VM other than to where it was."""
 
 from __future__ import annotations
 
