@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import Callable
 
-from bareos_vmsnap import errors, system_errors
+from bareos_vmsnap import errors
+from bareos_vmsnap.vsphere import faults
 
 
 def undo(warn: errors.Warn, what: str, step: Callable[[], object]) -> None:
@@ -14,5 +15,5 @@ def undo(warn: errors.Warn, what: str, step: Callable[[], object]) -> None:
     try:
         step()
     except Exception as failure:  # noqa: BLE001 - the job log gets it
-        told = system_errors.translated(failure)
-        warn("cleanup-failed", f"{what} failed: {told}", *errors.ids(told))
+        error = faults.translated(failure)
+        warn("cleanup-failed", f"{what} failed: {error}", *errors.ids(error))
