@@ -12,7 +12,7 @@ from pyVmomi import vim, vmodl
 from bareos_vmsnap import errors, system_errors
 from bareos_vmsnap.fd import daemon_identity
 from bareos_vmsnap.fd.job_info import JobInfo
-from bareos_vmsnap.fd.messages import JobLog
+from bareos_vmsnap.fd.job_log import JobLog
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.tree import lineage
 from bareos_vmsnap.tree.observed import Observed

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bareos_vmsnap import errors, system_errors
-from bareos_vmsnap.fd.messages import JobLog
+from bareos_vmsnap.fd.job_log import JobLog
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.fd.receivers import Receiver, close_whole
 from bareos_vmsnap.tree import names

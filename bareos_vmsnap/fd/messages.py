@@ -10,7 +10,7 @@ from bareos_vmsnap import errors
 from bareos_vmsnap.vsphere import faults
 
 
-class JobLog:
+class BareosJobLog:
     """Writes to the job log. Only entry points that Bareos calls may use it, not our threads.
 
     Levels in a backup: `warn` leaves it OK, `error` ends it "OK with warnings", `fatal`

@@ -23,7 +23,7 @@ from bareos_vmsnap import errors
 from bareos_vmsnap.fd import estimate, items, options, vm_backup
 from bareos_vmsnap.fd.disk_log import DiskLog
 from bareos_vmsnap.fd.job_info import JobInfo
-from bareos_vmsnap.fd.messages import JobLog
+from bareos_vmsnap.fd.messages import BareosJobLog
 from bareos_vmsnap.fd.receivers import Receiver
 from bareos_vmsnap.fd.restore_job import RestoreJob
 from bareos_vmsnap.fd.vm_backup import VmBackup
@@ -57,7 +57,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
     def __init__(self, plugindef: str) -> None:
         super().__init__(plugindef)
         bareosfd.RegisterEvents([bareosfd.bEventEndRestoreJob, bareosfd.bEventCancelCommand])
-        self._log = JobLog()
+        self._log = BareosJobLog()
         self._job_info = JobInfo(
             jobid=self.jobId,
             unique_name=self.jobName,

@@ -10,7 +10,7 @@ from typing import Any, Optional
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd.job_info import JobInfo
-from bareos_vmsnap.fd.messages import JobLog
+from bareos_vmsnap.fd.job_log import JobLog
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.tree import choose, lineage, manifest, model, plan_backup, segment_header
 from bareos_vmsnap.tree.observed import Observed

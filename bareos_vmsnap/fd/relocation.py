@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 from urllib.parse import quote
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd.job_info import JobInfo
+from bareos_vmsnap.fd.job_log import JobLog
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.relocation_block import answers
 from bareos_vmsnap.relocation_block.client import BlockProcess
@@ -17,9 +18,6 @@ from bareos_vmsnap.relocation_block.plan import BlockPlan
 from bareos_vmsnap.transport.access import Access
 from bareos_vmsnap.transport.disks import VddkDisk
 from bareos_vmsnap.vsphere import disk_paths, preflight
-
-if TYPE_CHECKING:  # it needs bareosfd, which `vmsnap check` does not have
-    from bareos_vmsnap.fd.messages import JobLog
 
 _GRANT = (
     "Grant the user these privileges on the VM, as in docs/installation.md, or set "

@@ -9,7 +9,7 @@ from pathlib import Path
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd import connection
 from bareos_vmsnap.fd.job_info import JobInfo
-from bareos_vmsnap.fd.messages import JobLog
+from bareos_vmsnap.fd.job_log import JobLog
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.fd.relocation import RelocationBlock
 from bareos_vmsnap.target.base import Target

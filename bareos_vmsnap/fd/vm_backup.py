@@ -16,8 +16,8 @@ from bareos_vmsnap.fd import connection, items, previous, summary
 from bareos_vmsnap.fd.backup_snapshot import BackupSnapshot
 from bareos_vmsnap.fd.cleanup import undo
 from bareos_vmsnap.fd.job_info import JobInfo
+from bareos_vmsnap.fd.job_log import JobLog
 from bareos_vmsnap.fd.lock import VmLock
-from bareos_vmsnap.fd.messages import JobLog
 from bareos_vmsnap.fd.methods.disk_reader import DiskReader
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.fd.progress import Progress

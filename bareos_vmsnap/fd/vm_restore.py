@@ -13,7 +13,7 @@ from bareos_vmsnap.fd import summary, targets
 from bareos_vmsnap.fd.disk_writers import DiskWriters
 from bareos_vmsnap.fd.file_spool import FileSpool
 from bareos_vmsnap.fd.job_info import JobInfo
-from bareos_vmsnap.fd.messages import JobLog
+from bareos_vmsnap.fd.job_log import JobLog
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.fd.receivers import Receiver, ToDisk, ToSpool
 from bareos_vmsnap.fd.selected_manifests import Damage, SelectedManifests

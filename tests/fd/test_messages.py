@@ -48,7 +48,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str]]]:
 
 
 def job_log() -> Any:
-    return importlib.import_module("bareos_vmsnap.fd.messages").JobLog()
+    return importlib.import_module("bareos_vmsnap.fd.messages").BareosJobLog()
 
 
 def failed_with(error: BaseException, said: list[tuple[str, str]]) -> str:
