@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Optional
 
@@ -69,7 +70,7 @@ def begin(
         tree = previous.find(pieces, identity, options, job_info, log)
         directory, name = job_info.working_directory, job_info.unique_name
         access = connection.disk_access(options, session, directory, name)
-        snapshot, taken = _snapshot(options, job_info, log, session, vm, access, stack)
+        snapshot, taken, content = _snapshot(options, job_info, log, session, vm, access, stack)
         observed = snapshot.marked(snapshots.observe(session, vm, taken))
         reader = DiskReader(session, vm, access, options, job_info.cancel, launcher)
         segments = SegmentFiles(reader, log.warn)
@@ -79,7 +80,17 @@ def begin(
         stack.callback(undo, log.error, "Ending the movers", queue.close)
         progress = _progress(plan, vm, log)
         backup = VmBackup(
-            job_info, log, session, vm, snapshot, observed, plan, queue, progress, stack.pop_all()
+            job_info,
+            log,
+            session,
+            vm,
+            snapshot,
+            observed,
+            plan,
+            queue,
+            progress,
+            content,
+            stack.pop_all(),
         )
     count = len(observed.snapshots)
     log.info(
@@ -97,8 +108,11 @@ def _snapshot(
     vm: Any,
     access: Access,
     stack: contextlib.ExitStack,
-) -> tuple[BackupSnapshot, snapshots.Taken]:
-    """Take the backup snapshot, with relocations of the VM blocked; the stack undoes both."""
+) -> tuple[BackupSnapshot, snapshots.Taken, Optional[bytes]]:
+    """Take the backup snapshot, with relocations of the VM blocked; the stack undoes both.
+
+    The last item is the content of the VM's NVRAM file at that moment, if it has one.
+    """
     disk_paths.refuse_moving(vm)
     snapshot = BackupSnapshot(vm, tasks.Waiter(job_info.cancel), job_info, log)
     snapshot.remove_leftovers(options)
@@ -110,7 +124,32 @@ def _snapshot(
     snapshot.enable_cbt(options)
     snapshot.mark(session.content, options)
     stack.callback(undo, log.error, "Deleting the backup snapshot", snapshot.delete)
-    return snapshot, snapshot.take(options)
+    before = nvram.read(session, vm)
+    taken = snapshot.take(options)
+    return snapshot, taken, _frozen_nvram(before, session, vm, taken, log)
+
+
+def _frozen_nvram(
+    before: Optional[bytes], session: Session, vm: Any, taken: snapshots.Taken, log: JobLog
+) -> Optional[bytes]:
+    """The NVRAM at the backup snapshot: no API reads the one that a snapshot freezes.
+
+    It is certain if what was read before and after is the same.
+    """
+    after = nvram.read(session, vm)
+    if after == before:
+        return after
+    reverted = taken.moref not in snapshots.path(vm)
+    log.warn(
+        "nvram-changed",
+        f"The NVRAM of VM {vm.name} changed while its backup snapshot was taken: what is saved is "
+        + (
+            "that of just before, as the VM was reverted since"
+            if reverted
+            else "that of just after"
+        ),
+    )
+    return before if reverted else after
 
 
 def _progress(plan: plan_backup.BackupPlan, vm: Any, log: JobLog) -> Progress:
@@ -184,9 +223,10 @@ class VmBackup:
         plan: plan_backup.BackupPlan,
         queue: SegmentQueue,
         progress: Progress,
+        nvram: Optional[bytes],
         stack: contextlib.ExitStack,
     ) -> None:
-        """`stack` undoes what begin() did."""
+        """`nvram`: the content of the VM's NVRAM file, if it has one. `stack` undoes what begin() did."""
         self.instance_uuid = plan.tree.vm.instance_uuid
         self._job_info = job_info
         self._log = log
@@ -198,16 +238,16 @@ class VmBackup:
         self._queue = queue
         self._stack = stack
         self._progress = progress
+        self._nvram = nvram
 
     def offer(self) -> Iterator[items.Item]:
         """The items to offer to Bareos, each made when it is asked for."""
         tree, point = self._plan.tree, self._plan.point
-        content = nvram.read(self._session, self._vm)
-        if content is not None:
-            point = dataclasses.replace(point, nvram=names.nvram(tree.directory, point.id))
-            tree.timepoint = point
-            assert point.nvram is not None
-            yield items.ContentFile(point.nvram, content)
+        if self._nvram is not None:
+            name, digest = names.nvram(tree.directory, point.id), hashlib.sha256(self._nvram)
+            file = model.NvramFile(name, digest.hexdigest())
+            tree.timepoint = point = dataclasses.replace(point, nvram=file)
+            yield items.ContentFile(name, self._nvram)
         while (item := self._queue.take()) is not None:
             yield item
         missing = [t.segment.name for t in self._plan.tasks if t.segment.name not in tree.segments]

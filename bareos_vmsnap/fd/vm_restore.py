@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 from typing import Any, NoReturn, Optional
 
 from bareos_vmsnap import errors
@@ -55,6 +56,7 @@ class VmRestore:
         self._target: Optional[Target] = None
         self._spool = FileSpool(job_info.working_directory, job_info.jobid)
         self._writers = DiskWriters(self._write_plan, launcher)
+        self._nvram_damaged = False
         self._restored: list[tuple[segment_header.Segment, client.Report]] = []
 
     def wanted(self, path: str) -> bool:
@@ -109,7 +111,8 @@ class VmRestore:
             )
         self._run_until_write()
         target = self._opened()
-        self._restore_nvram(target, plan.point)
+        if plan.point.nvram is not None:
+            self._restore_nvram(target, plan.point.nvram)
         place = target.finish()
         if self._later:
             self._log.warn(
@@ -219,7 +222,7 @@ class VmRestore:
             self._log.warn(*warning)
         self._tree, self._plan, self._steps = tree, plan, list(plan.steps)
         self._needed = frozenset(
-            name for name in (point.nvram, *(s.name for s in plan.segments)) if name is not None
+            [*(s.name for s in plan.segments), *([point.nvram.name] if point.nvram else [])]
         )
         self._log.info(
             f"Restoring VM {tree.vm.name} as of time point {point.id} ({point.taken}): "
@@ -367,8 +370,9 @@ class VmRestore:
             self._log.info(f"Snapshot {step.name!r} stands")
         # Snapshots freeze the NVRAM too: one that can boot is better than none.
         created = isinstance(step, plan_restore.Create)
-        if created and self._plan is not None and self._plan.point.nvram in self._spool.names():
-            self._restore_nvram(target, self._plan.point)
+        nvram = self._plan.point.nvram if created and self._plan is not None else None
+        if nvram is not None and nvram.name in self._spool.names():
+            self._restore_nvram(target, nvram)
 
     def _description(self, step: plan_restore.TakeSnapshot, tree: model.BlockTree) -> str:
         """The description, with the time of creation if requested: vSphere cannot set that."""
@@ -398,16 +402,23 @@ class VmRestore:
             receiver.finish()
             self._spool.drop(name)
 
-    def _restore_nvram(self, target: Target, point: model.TimePoint) -> None:
-        if point.nvram is None:
-            return
-        if point.nvram in self._spool.names():
-            with self._spool.open(point.nvram) as source:
-                target.nvram(source.read())
-        else:
+    def _restore_nvram(self, target: Target, nvram: model.NvramFile) -> None:
+        if nvram.name not in self._spool.names():
             self._log.warn(
                 "nvram-not-selected",
-                f"{point.nvram} was not selected: the VM starts with a new NVRAM",
+                f"{nvram.name} was not selected: the VM starts with a new NVRAM",
+            )
+            return
+        with self._spool.open(nvram.name) as source:
+            content = source.read()
+        if hashlib.sha256(content).hexdigest() == nvram.sha256:
+            target.nvram(content)
+        elif not self._nvram_damaged:
+            self._nvram_damaged = True
+            self._log.error(
+                "nvram-damaged",
+                f"{nvram.name} is damaged, its digest is not the manifest's: the VM starts with a new "
+                "NVRAM",
             )
 
     def _table(self) -> str:

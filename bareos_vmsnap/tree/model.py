@@ -29,13 +29,21 @@ class LiveSnapshot:
 
 
 @dataclass(frozen=True)
+class NvramFile:
+    """The virtual file with the VM's NVRAM, and the SHA-256 of its content (hexadecimal digits)."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class TimePoint:
     """The VM at one backup, with the snapshots it had, in VMware's order, parents first.
 
     `state` is the node of the VM's own state, `current` the node of VMware's current snapshot (None
-    if there is none). `nvram` names the file with the VM's NVRAM; `event_chain` is the event chain,
-    in vSphere's event history, of the task that took the backup snapshot, and `server` the instance
-    UUID of that vCenter. `marker` is what the job wrote into the VM's configuration before, or None
+    if there is none). `nvram` is None if the VM had none; `event_chain` is the event chain, in
+    vSphere's event history, of the task that took the backup snapshot, and `server` the instance UUID
+    of that vCenter. `marker` is what the job wrote into the VM's configuration before, or None
     if it left none that proves anything: `without_marker` says why, see lineage. `previous` is the
     time point that the job built upon, `ancestors` are that one and all before it, nearest first,
     back to the last full work.
@@ -50,7 +58,7 @@ class TimePoint:
     current: Optional[str]
     snapshots: tuple[LiveSnapshot, ...]
     power_state: str = "poweredOff"
-    nvram: Optional[str] = None
+    nvram: Optional[NvramFile] = None
     event_chain: Optional[int] = None
     previous: Optional[str] = None
     server: Optional[str] = None

@@ -67,10 +67,12 @@ def between(
     """
     if then.server != now.server:
         return History("the previous backup was made through another vCenter")
+    if _moment(now) <= _moment(then):
+        return History("the clock of the VM's host was set back since the previous backup")
     deadline = time.monotonic() + LATEST
     while True:
         try:
-            events = list(_events(content, vm, _moment(then) - _MARGIN))
+            events = [event for event in _events(content, vm) if _matters(event, then, now)]
         except vmodl.MethodFault as fault:
             return History(f"vSphere's event history cannot be read ({tasks.describe(fault)})")
         first, last = _find(events, then), _find(events, now)
@@ -93,10 +95,12 @@ def _moment(creation: Creation) -> datetime.datetime:
     return datetime.datetime.fromisoformat(creation.created)
 
 
-def _events(content: Any, vm: Any, begin: datetime.datetime) -> Iterator[Any]:
+def _events(content: Any, vm: Any) -> Iterator[Any]:
+    """All events of the VM. None is left out by its time: a clock that was set back dates what
+    happened later before what happened earlier.
+    """
     by_entity = vim.event.EventFilterSpec.ByEntity(entity=vm, recursion="self")
-    by_time = vim.event.EventFilterSpec.ByTime(beginTime=begin)
-    spec = vim.event.EventFilterSpec(entity=by_entity, time=by_time)
+    spec = vim.event.EventFilterSpec(entity=by_entity)
     collector = content.eventManager.CreateCollectorForEvents(spec)
     try:
         collector.RewindCollector()
@@ -109,20 +113,33 @@ def _events(content: Any, vm: Any, begin: datetime.datetime) -> Iterator[Any]:
         collector.DestroyCollector()
 
 
+def _matters(event: Any, then: Creation, now: Creation) -> bool:
+    """Whether between() has a use for the event: of a long history few have to be kept."""
+    label = _label(event)
+    return (
+        any(_creates(event, creation) for creation in (then, now))
+        or any(part in label for part in (*_BREAKS, *_DOUBTS))
+        or isinstance(event, vim.event.VmReconfiguredEvent)
+    )
+
+
 def _find(events: list[Any], creation: Creation) -> Optional[int]:
-    """The key of the event that a snapshot is being created, or None. A number alone is no proof:
-    a host may have begun to count anew, and chain 0 is that of any event.
+    """The key of the event that a snapshot is being created, or None."""
+    found = [event.key for event in events if _creates(event, creation)]
+    return min(found, default=None)
+
+
+def _creates(event: Any, creation: Creation) -> bool:
+    """Whether the event is that of the creation. A number alone is no proof: a host may have begun
+    to count anew, and chain 0 is that of any event.
     """
-    found = [
-        event.key
-        for event in events
-        if creation.chain
+    return (
+        bool(creation.chain)
         and event.chainId == creation.chain
         and isinstance(event, vim.event.TaskEvent)
         and _CREATION in _label(event)
         and abs(event.createdTime - _moment(creation)) <= _MARGIN
-    ]
-    return min(found, default=None)
+    )
 
 
 def _told(events: list[Any], parts: dict[str, str]) -> Iterator[str]:

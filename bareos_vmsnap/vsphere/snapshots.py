@@ -78,15 +78,22 @@ def items(info: Any) -> Iterator[Item]:
 
 def depth(vm: Any) -> int:
     """How many snapshots lie on the path from a root to the current one."""
+    return len(path(vm))
+
+
+def path(vm: Any) -> list[str]:
+    """The ids of the snapshots that the VM's state is based on: from the current one to a root."""
     info = vm.snapshot
-    if info is None or info.currentSnapshot is None:
-        return 0
     parents = {item.moref: item.parent for item in items(info)}
-    at: Optional[str] = info.currentSnapshot._moId
-    levels = 0
+    at, found = _current(info), list[str]()
     while at is not None:
-        levels, at = levels + 1, parents[at]
-    return levels
+        found.append(at)
+        at = parents[at]
+    return found
+
+
+def _current(info: Any) -> Optional[str]:
+    return info.currentSnapshot._moId if info and info.currentSnapshot else None
 
 
 def find(vm: Any, moref: str) -> Optional[Any]:
@@ -211,7 +218,7 @@ def observe_as_it_stands(session: Session, vm: Any) -> Observed:
     """
     info, config = vm.snapshot, vm.config
     user = tuple(described for _, described in _describe_all(session, vm, list(items(info))))
-    current = info.currentSnapshot._moId if info and info.currentSnapshot else None
+    current = _current(info)
     state = Snapshot(
         moref="current",
         id=0,

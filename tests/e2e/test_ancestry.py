@@ -10,6 +10,7 @@ off.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +242,27 @@ def test_without_the_privilege_a_vcenters_events_do(site: Site) -> None:
     assert not remembers(careful)
     assert "may revert to its snapshot when it is switched off" in log(careful)
     check_restores(site, machine, vcuser=site.lab.user)
+
+
+def test_reverts_that_a_clock_dates_before_the_backup(site: Site) -> None:
+    """vCenter's clock was hours ahead at the backup, was mended, and has come that far again."""
+    granted = [*preflight.PRIVILEGES, *preflight.DATASTORE_PRIVILEGES]
+    site.lab.vcenter.add_user("backup", site.lab.password, granted)
+    vcenter = site.lab.vcenter
+    now = vcenter.clock
+    machine = site.create(disks=[2 * MIB])
+    machine.scribble("a", pieces=9)
+    snapshot = machine.snapshot("A")
+    machine.scribble("b", pieces=9)
+    vcenter.clock = lambda: now() + timedelta(hours=5)
+    assert site.backup(vcuser="backup").status == "T"
+    vcenter.clock = now
+    two_reverts(machine, snapshot)
+    vcenter.clock = lambda: now() + timedelta(hours=5, minutes=10)
+    job = site.backup(level="Incremental", vcuser="backup")
+    check_restores(site, machine, vcuser=site.lab.user)
+    assert not remembers(job)
+    assert "a snapshot was reverted to" in log(job)
 
 
 def test_without_the_privilege_on_a_host(host: Site) -> None:

@@ -154,6 +154,18 @@ def test_nvram_that_was_not_selected(saved: Saved) -> None:
     assert saved.site.find("copy").portrait().faces == saved.before.faces
 
 
+def test_damaged_nvram(saved: Saved) -> None:
+    site, jobid = saved.site, saved.job.jobid
+    with damaged(site, jobid, stored_as(site, jobid, ".nvram"), -1):
+        job = saved.restore([jobid], vmname="copy")
+    assert job.status == "E", log(job)
+    (text,) = said(job, "M_ERROR")
+    assert "[nvram-damaged]" in text
+    copy = site.find("copy")
+    assert copy.portrait().faces == saved.before.faces
+    assert copy.portrait().nvram != saved.before.nvram
+
+
 def test_no_manifest_at_all(saved: Saved) -> None:
     virtual = saved.site.daemon.virtual_full([saved.job.jobid]).jobid
     job = saved.restore([virtual], vmname="copy", select=lambda name: not name.endswith(".json"))

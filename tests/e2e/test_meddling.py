@@ -213,6 +213,35 @@ def test_a_renamed_backup_snapshot_is_deleted(site: Site) -> None:
     assert machine.snapshot_names == ["A", "B", "C"]
 
 
+@pytest.mark.parametrize("later", range(1, 5))
+def test_the_nvram_is_that_of_the_backup_snapshot(site: Site, later: int) -> None:
+    """Somebody reverts the VM after that, which brings another one."""
+    machine = site.create(disks=[MIB])
+    machine.guest.write_nvram(b"old" * 99)
+    machine.snapshot("A")
+    machine.guest.write_nvram(b"new" * 99)
+    job, _ = meddle(site, machine, _revert, later, since="CreateSnapshot_Task")
+    assert job.status == "T", log(job)
+    assert machine.guest.nvram() == b"old" * 99
+    check_ok(site.restore(vmname="copy"))
+    assert site.find("copy").guest.nvram() == b"new" * 99
+
+
+def test_a_guest_that_writes_nvram_meanwhile(site: Site) -> None:
+    """Whether that was before or after the snapshot, nobody knows."""
+    machine = site.create(disks=[MIB])
+
+    def write(machine: Machine) -> None:
+        machine.guest.write_nvram(b"boot entry" * 9)
+
+    job, _ = meddle(site, machine, write, 0, since="CreateSnapshot_Task")
+    assert job.status == "T", log(job)
+    (warning,) = said(job, "M_WARNING")
+    assert "is that of just after [nvram-changed]" in warning
+    check_ok(site.restore(vmname="copy"))
+    assert site.find("copy").guest.nvram() == b"boot entry" * 9
+
+
 def test_a_server_that_shortens_names(site: Site) -> None:
     site.lab.habits.longest_snapshot_name = 30
     machine = prepare(site)

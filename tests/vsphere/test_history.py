@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import datetime
 import threading
 import time
 from collections.abc import Iterator
@@ -88,6 +89,19 @@ def test_a_revert_before_the_previous_backup_does_not_matter(past: Past) -> None
     past.do(past.kept.RevertToSnapshot_Task())
     past.then = past.back_up()
     assert past.between() == lineage.History()
+
+
+def test_a_revert_while_the_clock_was_set_back(past: Past) -> None:
+    """By its time it came before the previous backup."""
+    vcenter = past.lab.vcenter
+    now = vcenter.clock
+    vcenter.clock = lambda: now() + datetime.timedelta(hours=5)
+    past.then = past.back_up()
+    vcenter.clock = now
+    past.do(past.kept.RevertToSnapshot_Task())
+    assert "clock of the VM's host was set back" in past.between().gap
+    vcenter.clock = lambda: now() + datetime.timedelta(hours=5, minutes=10)
+    assert past.between() == lineage.History(breaks=(REVERTED,))
 
 
 @pytest.mark.parametrize("operation", ["add", "remove"])
