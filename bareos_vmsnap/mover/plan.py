@@ -88,7 +88,8 @@ class ReadPlan:
 class WritePlan:
     """Where a segment goes, and which one it must be.
 
-    `expect`: None for any segment; `drop_zeros`: the target already reads as zeros; `requests_in_flight`: writes at a time.
+    `expect`: None for any segment; `drop_zeros`: the target already reads as zeros;
+    `requests_in_flight`: writes at a time.
     """
 
     target: DiskDescription
