@@ -42,7 +42,8 @@ def decode(kind: Any, value: Any, where: str = "", *, strict: bool = False) -> A
     """Return the JSON `value` as `kind`. Raises MismatchError.
 
     Unknown keys are ignored unless `strict`, since a newer minor version may have added them.
-    A Union of dataclasses is decoded as the member whose Literal fields match the value.
+    A Union of dataclasses is decoded as the member whose tags match the value: fields whose
+    annotation is a Literal of one value.
     """
     recurse = functools.partial(decode, strict=strict)
     if kind is Any:
@@ -52,7 +53,7 @@ def decode(kind: Any, value: Any, where: str = "", *, strict: bool = False) -> A
         if value is None and type(None) in arguments:
             return None
         return recurse(_member(arguments, value, where), value, where)
-    if origin is typing.Literal:
+    if _is_literal(kind):
         _expect(value in arguments, where, " or ".join(map(repr, arguments)), value)
         return value
     if origin is tuple:
@@ -85,6 +86,10 @@ def _decode_dataclass(kind: type, value: dict[str, Any], where: str, strict: boo
         raise MismatchError(f"{where or kind.__name__}: {missing}") from missing
 
 
+def _is_literal(kind: Any) -> bool:
+    return typing.get_origin(kind) is typing.Literal
+
+
 def _member(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
     """The member of a Union that a value belongs to."""
     kinds = tuple(kind for kind in kinds if kind is not type(None))
@@ -92,8 +97,8 @@ def _member(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
         return kinds[0]
     _expect(isinstance(value, dict), where, "an object", value)
     for kind in kinds:
-        tags = {n: h for n, h in _hints(kind).items() if typing.get_origin(h) is typing.Literal}
-        if all(value.get(name) in typing.get_args(hint) for name, hint in tags.items()):
+        literals = {n: typing.get_args(h) for n, h in _hints(kind).items() if _is_literal(h)}
+        if all(value.get(name) in tag for name, tag in literals.items() if len(tag) == 1):
             return kind
     raise MismatchError(f"{where or 'value'}: none of {', '.join(kind.__name__ for kind in kinds)}")
 

@@ -5,12 +5,16 @@
 See docs/how-it-works.md, "Choosing a base".
 """
 
-CBT = "cbt"
-ALLOCATED = "allocated"
-COMPARE = "compare"
-LINK = "link"
-FULL = "full"
-# Not a segment's method: what an audit compares is discarded.
-AUDIT = "audit"
+from __future__ import annotations
 
-ALL = (CBT, ALLOCATED, COMPARE, LINK, FULL, AUDIT)
+from typing import Final, Literal
+
+Method = Literal["cbt", "allocated", "compare", "link", "full", "audit"]
+
+CBT: Final = "cbt"
+ALLOCATED: Final = "allocated"
+COMPARE: Final = "compare"
+LINK: Final = "link"
+FULL: Final = "full"
+# Not a segment's method: what an audit compares is discarded.
+AUDIT: Final = "audit"

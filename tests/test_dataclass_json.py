@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Optional, Union
+from typing import Any, Literal, Optional, Union, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import given
@@ -18,8 +19,11 @@ from bareos_vmsnap.mover.child import plan_intake
 from bareos_vmsnap.mover.child.errors import PlanError
 from bareos_vmsnap.mover.plan import Plan, ReadPlan, WritePlan
 from bareos_vmsnap.mover.report import Admitted, Alive, Event, Failure, Queued, Ready, Report
+from bareos_vmsnap.relocation_block.answers import Answer
 from bareos_vmsnap.relocation_block.plan import BlockPlan
 from bareos_vmsnap.transport.disks import ConnectionLimit, NbdDisk, Qcow2Disk, VddkDisk
+from bareos_vmsnap.tree.segment_header import SegmentHeader, SegmentIdentity
+from tests.tree.headers import HEADER, identity
 
 _limits = st.tuples(st.builds(ConnectionLimit, st.integers(), st.text(), st.integers(), st.text()))
 _vddk = st.builds(VddkDisk, limits=_limits, transport=st.just("vddk"))
@@ -28,10 +32,10 @@ _disks = st.one_of(
     st.builds(Qcow2Disk, limits=_limits, transport=st.just("qcow2")),
     _vddk,
 )
-_header = st.dictionaries(st.text(), st.one_of(st.none(), st.integers(), st.text()))
+_headers = st.none() | st.builds(SegmentHeader)
 _plans = st.one_of(
-    st.builds(ReadPlan, _disks, _header, base=st.none() | _disks, link=st.none() | _disks),
-    st.builds(WritePlan, _disks, expect=st.none() | _header),
+    st.builds(ReadPlan, _disks, _headers, base=st.none() | _disks, link=st.none() | _disks),
+    st.builds(WritePlan, _disks, expect=st.none() | st.builds(SegmentIdentity)),
 )
 
 
@@ -51,8 +55,11 @@ def test_a_relocation_block_too(plan: BlockPlan) -> None:
     assert again == plan
 
 
+_HEADER = dataclass_json.encode(HEADER)
+
+
 def _plan(**change: Any) -> dict[str, Any]:
-    plan = ReadPlan(Qcow2Disk("/disk"), {}, 512, method_names.CBT)
+    plan = ReadPlan(Qcow2Disk("/disk"), HEADER, 512, method_names.CBT)
     return {**dataclass_json.encode(plan), **change}
 
 
@@ -72,12 +79,66 @@ def _plan(**change: Any) -> dict[str, Any]:
         ),
         ({"source": None}, ".source: expected an object"),
         ({"operation": "burn"}, "none of ReadPlan, WritePlan"),
+        ({"method": "guess"}, ".method: expected 'cbt' or 'allocated' or "),
+        ({"compression": "zip"}, ".compression: expected 'lz4' or 'none'"),
+        ({"header": {}}, ".header: .*missing"),
+        ({"header": {**_HEADER, "more": 1}}, ".header: unknown keys more"),
+        ({"header": {**_HEADER, "disk": None}}, ".header.disk: expected an object"),
+        (
+            {"header": {**_HEADER, "segment": {**_HEADER["segment"], "capacity": "512"}}},
+            ".header.segment.capacity: expected int, found str",
+        ),
     ],
 )
 def test_what_is_no_plan_is_refused(change: dict[str, Any], problem: str) -> None:
     assert plan_intake.parse(_plan())
     with pytest.raises(PlanError, match=problem):
         plan_intake.parse(_plan(**change))
+
+
+_EXPECTED = dataclass_json.encode(identity(HEADER))
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"node": "n1"}, ".expect: .*missing"),
+        ({**_EXPECTED, "nod": "n1"}, ".expect: unknown keys nod"),
+        ({**_EXPECTED, "disk": "2000"}, ".expect.disk: expected int, found str"),
+        ({**_EXPECTED, "base": 7}, ".expect.base: expected str, found int"),
+    ],
+)
+def test_nor_may_a_segment_be_expected_that_cannot_be(change: Any, problem: str) -> None:
+    plan = dataclass_json.encode(WritePlan(Qcow2Disk("/disk"), 512, identity(HEADER)))
+    assert plan_intake.parse(plan)
+    with pytest.raises(PlanError, match=problem):
+        plan_intake.parse({**plan, "expect": change})
+
+
+@pytest.mark.parametrize("kind", [ReadPlan, WritePlan, BlockPlan, Answer, *get_args(Event)])
+def test_mypy_knows_all_that_crosses_the_border(kind: Any) -> None:
+    assert list(_untyped(kind, kind.__name__)) == []
+
+
+def _untyped(kind: Any, place: str) -> Iterator[str]:
+    """The places below a type about which mypy knows less than `dataclass_json` has to."""
+    if dataclasses.is_dataclass(kind):
+        for name, hint in get_type_hints(kind).items():
+            yield from _untyped(hint, f"{place}.{name}")
+    elif get_origin(kind) is Union or (get_origin(kind) is tuple and get_args(kind)[1:] == (...,)):
+        for each in get_args(kind):
+            yield from _untyped(each, place)
+    elif get_origin(kind) is not Literal and kind not in (
+        *(bool, int, float, str, type(None), ...),
+    ):
+        yield f"{place}: {kind}"
+
+
+def test_what_is_untyped_is_seen() -> None:
+    assert list(_untyped(_Sample, "_Sample")) == [
+        "_Sample.more: collections.abc.Mapping[str, int]",
+        "_Sample.anything: typing.Any",
+    ]
 
 
 @pytest.mark.parametrize("value", [None, [], 1, "read"])
@@ -138,6 +199,7 @@ class _Sample:
     more: Optional[Mapping[str, int]] = None
     kind: Literal["a", "b"] = "a"
     choice: Union[int, None] = None
+    anything: Any = None
 
 
 def test_newer_keys_are_passed_over_unless_strict() -> None:

@@ -90,7 +90,7 @@ def _open_a_disk(vm: Any, session: Any, options: Options) -> None:
         host = vm.runtime.host.name if vm.runtime.host is not None else ""
         address = DiskAddress(vm._moId, disk.key, disk.path, snapshot, host)
         # Reading changes nothing, so the leaf of a powered-off VM is opened too.
-        plan = ReadPlan(access.describe(address), {}, disk.capacity, method_names.CBT)
+        plan = ReadPlan(access.describe(address), None, disk.capacity, method_names.CBT)
         try:
             with client.Mover.read(plan) as mover:
                 mover.wait_ready(client.OPEN_TIMEOUT, inform=click.echo)

@@ -23,6 +23,7 @@ from bareos_vmsnap.errors import UNPRINTABLE, Notice, OptionError
 from bareos_vmsnap.mover import plan
 from bareos_vmsnap.stream import layout
 from bareos_vmsnap.transport import disks
+from bareos_vmsnap.tree import ladder
 from bareos_vmsnap.tree.plan_restore import Snapshots
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -196,7 +197,7 @@ class Options:
     fallback_to_full_cbt: bool = _opt(
         _yes_no, True, "If CBT cannot be trusted, do what without_cbt says; no: fail the job"
     )
-    without_cbt: str = _opt(
+    without_cbt: ladder.Fallback = _opt(
         _one_of(method_names.COMPARE, method_names.FULL, method_names.LINK),
         method_names.COMPARE,
         "Without CBT: compare with the base; send all; link: what the snapshot's own file holds",
@@ -226,9 +227,11 @@ class Options:
         "own",
         "Delete backup snapshots of dead jobs: this file daemon's, or any's",
     )
-    compression: str = _opt(_one_of(*layout.COMPRESSIONS), "lz4", "Compression of segments")
+    compression: layout.Compression = _opt(
+        _one_of(*layout.COMPRESSIONS), layout.COMPRESSION, "Compression of segments"
+    )
     rate_limit: int = _opt(
-        _size(0, 100_000, MIB),
+        _size(0, plan.MAX_RATE_LIMIT // MIB, MIB),
         0,
         "MiB a second a job reads or writes at most; 0: as fast as it goes",
         unit=MIB,
@@ -247,7 +250,10 @@ class Options:
         "Requests to a disk's server at a time, over all its connections",
     )
     request_size: int = _opt(
-        _size(64, 1024, KIB), plan.REQUEST_SIZE, "KiB for each request at most", unit=KIB
+        _size(plan.MIN_REQUEST_SIZE // KIB, plan.MAX_REQUEST_SIZE // KIB, KIB),
+        plan.REQUEST_SIZE,
+        "KiB for each request at most",
+        unit=KIB,
     )
     restore_target: str = _opt(
         _one_of("vm", "directory", "files"),
@@ -300,9 +306,9 @@ class Options:
         return disks.writing_modes(modes or "") or disks.WRITING_MODES
 
     @property
-    def without_trust(self) -> str:
+    def without_trust(self) -> ladder.Fallback:
         """What the ladder of methods ends with: compare, full or fail."""
-        return self.without_cbt if self.fallback_to_full_cbt else "fail"
+        return self.without_cbt if self.fallback_to_full_cbt else ladder.FAIL
 
     def __repr__(self) -> str:
         shown = (f for f in fields(self) if f.name != "vcpass")

@@ -66,7 +66,7 @@ def _obstacle(access: Access, vm: Any, content: Any) -> Optional[errors.VmsnapEr
         return error
     answer = probe.wait()
     probe.release()
-    if answer.word == answers.MISSING:
+    if answer.outcome == answers.MISSING:
         return _missing()
     return None if answer.blocked else _failed(answer)
 
@@ -163,23 +163,23 @@ class RelocationBlock:
     def _judge(self, answer: answers.Answer) -> None:
         self._blocked = answer.blocked
         if answer.blocked:
-            dead = "; a job that died had left it so" if answer.word == answers.REPLACED else ""
+            dead = "; a job that died had left it so" if answer.outcome == answers.REPLACED else ""
             self._log.info(
                 f"VM {self._name}: vCenter refuses to migrate it while this job runs{dead}"
             )
-        elif answer.word == answers.OTHERS:
+        elif answer.outcome == answers.OTHERS:
             holder = answer.message or "another program"
             self._log.info(
                 f"VM {self._name}: vCenter refuses to migrate it already, on behalf of {holder}. "
                 "Should that end before this job, a migration is detected"
             )
-        elif answer.word == answers.MISSING:
+        elif answer.outcome == answers.MISSING:
             if self._mode == "yes":
                 self._fail(_missing())
             self._log.info(
                 f"VM {self._name}: {_MISSING}: Storage vMotion is not prevented, but detected"
             )
-        elif answer.word == answers.CANCELED:
+        elif answer.outcome == answers.CANCELED:
             raise errors.Canceled("The job was canceled")
         else:
             self._not_blocked(_failed(answer), _LOOK)

@@ -13,7 +13,8 @@ from bareos_vmsnap.fd.job_log import JobLog
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.fd.relocation import RelocationBlock
 from bareos_vmsnap.target.base import Target
-from bareos_vmsnap.target.new_vm import Destination, NewVm
+from bareos_vmsnap.target.destination import Destination
+from bareos_vmsnap.target.new_vm import NewVm
 from bareos_vmsnap.target.qcow2_directory import Qcow2Directory
 from bareos_vmsnap.tree import model
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-from typing import Any, NoReturn, Optional
+from typing import NoReturn, Optional
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd import summary, targets
@@ -301,35 +301,19 @@ class VmRestore:
 
     def _write_plan(self, write: plan_restore.Write) -> WritePlan:
         """A plan to write this segment into the leaf as it is now."""
-        segment = write.segment
+        assert self._tree is not None
+        segment, disk = write.segment, self._disk(write.segment)
+        node = self._tree.nodes[segment.node]
         return WritePlan(
-            target=self._opened().describe(self._disk(segment)),
+            target=self._opened().describe(disk),
             capacity=segment.capacity,
-            expect=self._expected(segment),
+            expect=segment_header.SegmentIdentity.of(self._tree.vm, node, disk, segment),
             drop_zeros=write.fresh,
             readback=self._options.restore_readback,
             requests_in_flight=self._options.requests_in_flight,
             request_size=self._options.request_size,
             rate_limit=self._options.rate_limit,
         )
-
-    def _expected(self, segment: segment_header.Segment) -> dict[str, Any]:
-        """What the header of the segment must hold, so that it is the one that is meant."""
-        assert self._tree is not None
-        node, disk = self._tree.nodes[segment.node], self._disk(segment)
-        return {
-            "capacity": segment.capacity,
-            "vm": {"instance_uuid": self._tree.vm.instance_uuid},
-            "node": {"id": node.id, "kind": node.kind, "base": node.base},
-            "disk": {"key": disk.key, "uuid": disk.uuid, "capacity": disk.capacity},
-            "segment": {
-                "name": segment.name,
-                "node": segment.node,
-                "disk": segment.disk,
-                "base": segment.base,
-                "timepoint": segment.timepoint,
-            },
-        }
 
     def _disk(self, segment: segment_header.Segment) -> segment_header.Disk:
         assert self._tree is not None

@@ -7,21 +7,24 @@ Sizes are in bytes, times in seconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Optional, Union
+from typing import Literal, Optional, Union
 
 from bareos_vmsnap import method_names
 from bareos_vmsnap.extents import CBT_BLOCK
+from bareos_vmsnap.stream import layout
 from bareos_vmsnap.transport.disks import DiskDescription
+from bareos_vmsnap.tree.segment_header import SegmentHeader, SegmentIdentity
 
 # VMware's guide suggests timeouts of three minutes for its NFC connections.
 KEEPALIVE = 60.0
 # Chunks in flight per disk: enough for 2 GB/s from a server that takes 5 ms for each.
 REQUESTS_IN_FLIGHT = 12
 MAX_REQUESTS_IN_FLIGHT = 256
-REQUEST_SIZE = 1 << 20
-MAX_REQUEST_SIZE = 64 << 20
+# The size of a chunk: a larger request is never needed.
+REQUEST_SIZE = MAX_REQUEST_SIZE = 1 << 20
+MIN_REQUEST_SIZE = 64 << 10
+MAX_RATE_LIMIT = 100_000 << 20
 # On the reference mix, 2 takes 10 % less CPU than 1 for a stream 1.9 % larger; 4 takes 20 % less
 # for one 4.5 % larger (docs/performance.md).
 LZ4_ACCELERATION = 2
@@ -36,17 +39,18 @@ class ReadPlan:
 
     `link` is the source's own delta file without its parents, for method link. At most
     `requests_in_flight` chunks are requested at a time, over all `connections`; idle connections
-    are used every `keepalive` seconds. `rate_limit`: bytes per second, 0 for no limit.
+    are used every `keepalive` seconds. `rate_limit`: bytes per second, 0 for no limit. Without a
+    `header`, the segment does not tell whose it is: for what is not kept.
     """
 
     source: DiskDescription
-    header: Mapping[str, Any]
+    header: Optional[SegmentHeader]
     capacity: int
-    method: str
+    method: method_names.Method
     base: Optional[DiskDescription] = None
     link: Optional[DiskDescription] = None
     keep_zeros: bool = False
-    compression: str = "lz4"
+    compression: layout.Compression = layout.COMPRESSION
     lz4_acceleration: int = LZ4_ACCELERATION
     granularity: int = CBT_BLOCK
     chunk: int = 1 << 20
@@ -82,14 +86,15 @@ class ReadPlan:
 
 @dataclass(frozen=True)
 class WritePlan:
-    """Where a segment goes, and what its header must hold.
+    """Where a segment goes, and which one it must be.
 
-    `drop_zeros`: the target already reads as zeros; `requests_in_flight`: writes at a time.
+    `expect`: None for any segment; `drop_zeros`: the target already reads as zeros;
+    `requests_in_flight`: writes at a time.
     """
 
     target: DiskDescription
     capacity: int
-    expect: Optional[Mapping[str, Any]] = None
+    expect: Optional[SegmentIdentity]
     drop_zeros: bool = False
     readback: bool = False
     requests_in_flight: int = REQUESTS_IN_FLIGHT

@@ -12,6 +12,7 @@ from bareos_vmsnap.mover.plan import WritePlan
 from bareos_vmsnap.target import steps
 from bareos_vmsnap.target.qcow2_directory import Qcow2Directory
 from bareos_vmsnap.tree import model, plan_restore
+from bareos_vmsnap.tree.segment_header import SegmentIdentity
 
 
 def rebuild(tree: model.BlockTree, found: dict[str, Path], directory: Path) -> int:
@@ -36,12 +37,13 @@ def _apply(
     target: Qcow2Directory, write: plan_restore.Write, tree: model.BlockTree, path: Path
 ) -> None:
     segment = write.segment
-    disk = tree.nodes[segment.node].disk(segment.disk)
+    node = tree.nodes[segment.node]
+    disk = node.disk(segment.disk)
     assert disk is not None
     plan = WritePlan(
         target.describe(disk),
         segment.capacity,
-        expect={"capacity": segment.capacity},
+        expect=SegmentIdentity.of(tree.vm, node, disk, segment),
         drop_zeros=write.fresh,
     )
     try:

@@ -57,7 +57,7 @@ class AccessCalls:
         That helps if VDDK fails without a reason.
         """
         try:
-            if self.load().word == MISSING:
+            if self.load().outcome == MISSING:
                 return Answer(MISSING)
             path = os.path.join(self._directory, "vddk.conf")
             with open(path, "w", encoding="utf-8") as config:
@@ -72,12 +72,12 @@ class AccessCalls:
         self._started = True
         self._params = self._lib.params(self._disk)
         first = self._prepare(disabled)
-        if first.word != OTHERS:
+        if first.outcome != OTHERS:
             return first
         # Is it ours, of a job that died? Then it can be ended; somebody else's stays.
         self._call(END)
         again = self._prepare(disabled)
-        return Answer(REPLACED) if again.word == BLOCKED else again
+        return Answer(REPLACED) if again.outcome == BLOCKED else again
 
     def give_back(self) -> Answer:
         """Enable migrating the VM again; FAILED if that was impossible."""

@@ -5,15 +5,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final, Literal
 
 MODULE = "bareos_vmsnap.relocation_block"
 
-BLOCKED = "blocked"  # vCenter refuses to migrate the VM until we allow it
-REPLACED = "replaced"  # the same, and it ended the block of a dead job
-OTHERS = "others"  # vCenter already refuses because of somebody else
-MISSING = "missing"  # this VDDK has no such calls
-FAILED = "failed"
-CANCELED = "canceled"
+Outcome = Literal["blocked", "replaced", "others", "missing", "failed", "canceled"]
+BLOCKED: Final = "blocked"  # vCenter refuses to migrate the VM until we allow it
+REPLACED: Final = "replaced"  # the same, and it ended the block of a dead job
+OTHERS: Final = "others"  # vCenter already refuses because of somebody else
+MISSING: Final = "missing"  # this VDDK has no such calls
+FAILED: Final = "failed"
+CANCELED: Final = "canceled"
 
 
 def identity(vm: str) -> str:
@@ -26,12 +28,12 @@ def identity(vm: str) -> str:
 
 @dataclass(frozen=True)
 class Answer:
-    """One of the words above; `message` has the problem for FAILED, what is known for OTHERS.
+    """An outcome; `message` has the problem for FAILED, what is known for OTHERS.
 
     FAILED also has the message's id. `over`: it is about the end, not the beginning.
     """
 
-    word: str
+    outcome: Outcome
     message: str = ""
     id: str = ""
     over: bool = False
@@ -39,4 +41,4 @@ class Answer:
     @property
     def blocked(self) -> bool:
         """Whether it is because of us that the VM is not migrated."""
-        return self.word in (BLOCKED, REPLACED)
+        return self.outcome in (BLOCKED, REPLACED)

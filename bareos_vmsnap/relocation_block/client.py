@@ -129,7 +129,7 @@ class BlockProcess:
 
     def _problem(self) -> str:
         if self._end is not None:
-            return self._end.message if self._end.word == FAILED else ""
+            return self._end.message if self._end.outcome == FAILED else ""
         if self._begin is not None:
             return self._early_end() if self._begin.blocked else ""
         return "VDDK did not return" if self._given_up else ""

@@ -9,6 +9,7 @@ trailer are records of the same size, so that a reader always knows how much to 
 from __future__ import annotations
 
 import struct
+from typing import Final, Literal, get_args
 
 MAGIC = b"\x89VMSEG\r\n"
 VERSION = 1
@@ -34,7 +35,9 @@ MAX_CHUNK = 16 << 20
 MAX_CAPACITY = (1 << 63) - 1
 
 # How data frames may be compressed.
-COMPRESSIONS = ("lz4", "none")
+Compression = Literal["lz4", "none"]
+COMPRESSIONS: tuple[Compression, ...] = get_args(Compression)
+COMPRESSION: Final = "lz4"
 
 # A frame starts at or after the end of every frame that precedes it by this many or more, so that
 # overlaps are found, and streams merged, with bounded memory.

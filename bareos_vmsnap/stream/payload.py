@@ -28,7 +28,9 @@ class PayloadError(ValueError):
     """Stored bytes do not yield the raw bytes that the frame head describes."""
 
 
-def pack(raw: Bytes, compression: str = "lz4", acceleration: int = 1) -> Payload:
+def pack(
+    raw: Bytes, compression: layout.Compression = layout.COMPRESSION, acceleration: int = 1
+) -> Payload:
     """Return the payload for raw bytes (at least one), compressed only if that makes them smaller.
 
     If not, the result refers to `raw`. `acceleration` (from 1) trades ratio for speed.

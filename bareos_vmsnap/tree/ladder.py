@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Optional
+from typing import Final, Literal, Optional
 
 from bareos_vmsnap import method_names
 from bareos_vmsnap.tree import segment_header
 
 _CHANGE_ID = re.compile(r"(?P<uuid>[0-9A-Fa-f][0-9A-Fa-f -]*)/(?P<sequence>[0-9]+)")
 
-FAIL = "fail"
+Fallback = Literal["compare", "full", "link", "fail"]
+FAIL: Final = "fail"
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,14 @@ class Policy:
     One of `compare` (read both), `full`, `link` (if possible, else compare) and `fail`.
     """
 
-    without_cbt: str = method_names.COMPARE
+    without_cbt: Fallback = method_names.COMPARE
 
 
 @dataclass(frozen=True)
 class Rung:
     """One method to find an edge's extents, and the reason for its place in the order."""
 
-    method: str
+    method: method_names.Method
     reason: str
 
 

@@ -91,7 +91,8 @@ class Segment:
 
     `base` is the node whose content the delta must be applied to, or None if the segment holds
     the disk's whole content. Sizes are in bytes: `changed` as found by `method`, `data` and `zero`
-    as sent (raw), `size` of the whole virtual file. `digest` is the container's.
+    as sent (raw), `size` of the whole virtual file. `digest` is the container's. `method`
+    is one of method_names, but a newer version may know more.
     """
 
     name: str
@@ -109,6 +110,56 @@ class Segment:
     zero: int = 0
     size: int = 0
     digest: str = ""
+
+
+@dataclass(frozen=True)
+class SegmentIdentity:
+    """What tells a segment from all others: a restore compares it with the header."""
+
+    instance_uuid: str
+    node: str
+    node_kind: str
+    node_base: Optional[str]
+    disk: int
+    disk_uuid: str
+    disk_capacity: int
+    name: str
+    base: Optional[str]
+    timepoint: str
+    capacity: int
+
+    @classmethod
+    def of(cls, vm: Vm, node: Node, disk: Disk, segment: Segment) -> SegmentIdentity:
+        """The identity of a segment of this disk at this node."""
+        return cls(
+            instance_uuid=vm.instance_uuid,
+            node=node.id,
+            node_kind=node.kind,
+            node_base=node.base,
+            disk=disk.key,
+            disk_uuid=disk.uuid,
+            disk_capacity=disk.capacity,
+            name=segment.name,
+            base=segment.base,
+            timepoint=segment.timepoint,
+            capacity=segment.capacity,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """What must be in the header in a segment file, which holds more."""
+        return {
+            "capacity": self.capacity,
+            "vm": {"instance_uuid": self.instance_uuid},
+            "node": {"id": self.node, "kind": self.node_kind, "base": self.node_base},
+            "disk": {"key": self.disk, "uuid": self.disk_uuid, "capacity": self.disk_capacity},
+            "segment": {
+                "name": self.name,
+                "node": self.node,
+                "disk": self.disk,
+                "base": self.base,
+                "timepoint": self.timepoint,
+            },
+        }
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
+from bareos_vmsnap.method_names import Method
 from bareos_vmsnap.mover.client.mover import Mover
 from bareos_vmsnap.mover.plan import ReadPlan, WritePlan
 from bareos_vmsnap.mover.report import Report
@@ -25,7 +26,7 @@ def back_up(
     source: Server,
     capacity: int,
     *,
-    method: str = "full",
+    method: Method = "full",
     extents: Iterable[tuple[int, int]] = (),
     base: Optional[Server] = None,
     into: Optional[Path] = None,
@@ -36,9 +37,7 @@ def back_up(
     `into` keeps the segment; `plan`: more keys of the mover's plan. The time starts before the
     mover's process does.
     """
-    whole = ReadPlan(
-        source.disk, {"node": "bench"}, capacity, method, base=base.disk if base else None, **plan
-    )
+    whole = ReadPlan(source.disk, None, capacity, method, base=base.disk if base else None, **plan)
     return read_plan(whole, extents, servers=[source, *([base] if base else [])], into=into)
 
 
@@ -60,7 +59,7 @@ def read_plan(
 
 def restore(target: Server, capacity: int, segment: Path, **plan: Any) -> Run:
     """A mover writes a stored segment to a disk. `plan`: more keys of the mover's plan."""
-    whole = WritePlan(target.disk, capacity, **plan)
+    whole = WritePlan(target.disk, capacity, None, **plan)
     return write_plan(whole, segment, servers=[target])
 
 

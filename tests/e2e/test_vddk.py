@@ -23,6 +23,7 @@ from .during import During
 from .hardware import MIB
 from .joblog import check_failed, check_ok, log, methods, reasons, said
 from .large_vm import make_vm
+from .meddling import before_calls
 from .migration import migrate
 from .pictures import draw
 from .roundtrip import round_trip
@@ -248,20 +249,41 @@ def test_disks_that_are_moved_in_the_middle_fail_the_job(site: Site) -> None:
     check_ok(site.backup())
 
 
-def test_disks_that_are_moved_in_a_restore_fail_it(site: Site) -> None:
+@pytest.mark.parametrize(
+    ("call", "stand"),
+    [
+        ("RetrievePropertiesEx", []),  # the look at the VM before a snapshot
+        ("CreateSnapshot_Task", ["A"]),  # seen in the look after it
+        ("ReconfigVM_Task", ["A"]),  # for B
+    ],
+)
+def test_disks_that_are_moved_in_a_restore_fail_it(site: Site, call: str, stand: list[str]) -> None:
+    """Before the first such call after the segment of A was written and its disk closed.
+
+    A snapshot that is created just then freezes the disk as it was written.
+    """
     machine = make_vm(site)
     check_ok(site.backup())
+    disks = {face.name: face.disks for face in machine.portrait().faces}
     machine.destroy()
+    closed = len(site.lab.vddk.named("Close"))
+    moved = False
 
-    def move() -> None:
-        move_between_two(site, "web1 (incomplete restore)")
+    def move(_: int, method: str) -> None:
+        nonlocal moved
+        if method != call or moved or len(site.lab.vddk.named("Close")) == closed:
+            return
+        moved = True
+        WaitForTask(migrate(site, site.find("web1 (incomplete restore)"), "datastore2"))
 
-    # The segment of A has come whole (a small file came first).
-    cancel = During(move, label="plugin_io IO_CLOSE", count=2)
-    job = site.restore(cancel=cancel, prevent_storage_vmotion="no")
-    check_failed(job, r"were moved while the job worked on them \(Storage vMotion\)")
-    # On a busy machine the snapshot may have been taken just before: of the disk as it was written.
-    assert site.find("web1 (incomplete restore)").snapshot_names in ([], ["A"])
+    with before_calls(site, move):
+        job = site.restore(prevent_storage_vmotion="no")
+    message = check_failed(job, r"were moved while the job worked on them \(Storage vMotion\)")
+    assert "is now [datastore2]" in message
+    left = site.find("web1 (incomplete restore)")
+    assert left.snapshot_names == stand
+    for face in left.portrait().faces[:-1]:
+        assert face.disks == disks[face.name]
 
 
 def test_a_vm_that_is_being_migrated_is_not_touched(site: Site) -> None:

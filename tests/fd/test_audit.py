@@ -56,7 +56,7 @@ def plan(tmp_path: Path, difference: int) -> ReadPlan:
         command = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(tmp_path / name)]
         subprocess.run([*command, str(image)], check=True)
     source, base = (Qcow2Disk(str(tmp_path / f"{name}.qcow2")) for name in ("disk", "base"))
-    return ReadPlan(source, {}, 1 << 20, "audit", base=base)
+    return ReadPlan(source, None, 1 << 20, "audit", base=base)
 
 
 def test_a_difference_within_the_sample_is_found(tmp_path: Path) -> None:

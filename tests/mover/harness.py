@@ -15,12 +15,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Optional
 
+from bareos_vmsnap.method_names import Method
 from bareos_vmsnap.mover.client.mover import Mover
 from bareos_vmsnap.mover.plan import ReadPlan, WritePlan
 from bareos_vmsnap.mover.report import Report
 from bareos_vmsnap.stream.frame import Frame
 from bareos_vmsnap.stream.reader import SegmentReader
 from bareos_vmsnap.transport.disks import DiskDescription, NbdDisk, Qcow2Disk
+from bareos_vmsnap.tree.segment_header import SegmentIdentity
+from tests.tree.headers import HEADER
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -28,7 +31,7 @@ TIMEOUT = 90.0
 # For scripts that are given the repr() of a plan.
 IMPORTS = (
     "from bareos_vmsnap.mover.plan import *; from bareos_vmsnap.transport.disks import *; "
-    "from bareos_vmsnap.mover.client import *"
+    "from bareos_vmsnap.mover.client import *; from bareos_vmsnap.tree.segment_header import *"
 )
 
 
@@ -127,16 +130,20 @@ def changed(content: bytes, seed: int, places: int = 12) -> tuple[bytes, list[tu
     return bytes(result), sorted(extents)
 
 
-def read_plan(source: DiskDescription, capacity: int, method: str, **more: Any) -> ReadPlan:
+def read_plan(source: DiskDescription, capacity: int, method: Method, **more: Any) -> ReadPlan:
     """Return a plan to read."""
-    more.setdefault("header", {"node": "n1"})
+    more.setdefault("header", HEADER)
     return ReadPlan(source=source, capacity=capacity, method=method, **more)
 
 
-def write_plan(target: DiskDescription, capacity: int, **more: Any) -> WritePlan:
+def write_plan(
+    target: DiskDescription,
+    capacity: int,
+    expect: Optional[SegmentIdentity] = None,
+    **more: Any,
+) -> WritePlan:
     """Return a plan to write."""
-    more.setdefault("expect", {"node": "n1"})
-    return WritePlan(target=target, capacity=capacity, **more)
+    return WritePlan(target, capacity, expect, **more)
 
 
 def backup(plan: ReadPlan, extents: Iterable[tuple[int, int]] = ()) -> tuple[bytes, Report]:

@@ -44,7 +44,7 @@ def test_a_million_extents(tmp_path: Path) -> None:
                 yield 70 * KIB, 0
 
     with harness.nbdkit(tmp_path, "-r", "memory", str(size)) as source:
-        plan = harness.read_plan(source, size, "cbt", header={})
+        plan = harness.read_plan(source, size, "cbt", header=None)
         with Mover.read(plan, changed()) as mover:
             assert handed_out == count
             mover.wait_ready(harness.TIMEOUT)
@@ -86,7 +86,7 @@ def test_no_descriptor_thread_or_process_is_left(tmp_path: Path) -> None:
     for _ in range(3):
         harness.backup(harness.read_plan(source, MIB, "full"))
         with pytest.raises(MoverError):
-            harness.backup(harness.read_plan(source, MIB, "nonsense"))
+            harness.backup(harness.read_plan(source, MIB, "full", chunk=0))
         with Mover.read(harness.read_plan(source, MIB, "full")):
             pass
     assert count() == before

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bareos_vmsnap.method_names import Method
 from bareos_vmsnap.mover.client.mover import Mover
 
 from . import harness
@@ -20,7 +21,7 @@ def pings(log: Path) -> int:
 
 
 @pytest.mark.parametrize("method", ["full", "compare"])
-def test_reading_while_nobody_takes_the_segment(tmp_path: Path, method: str) -> None:
+def test_reading_while_nobody_takes_the_segment(tmp_path: Path, method: Method) -> None:
     content, log = harness.disk(16 * MIB), tmp_path / "log"
     raw = harness.image(tmp_path, "disk", content)
     with (

@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 
 from bareos_vmsnap import extents
+from bareos_vmsnap.method_names import Method
 from bareos_vmsnap.mover.client.mover import MoverError
 from bareos_vmsnap.stream import layout
 from bareos_vmsnap.stream.reader import SegmentReader
 from bareos_vmsnap.transport.disks import DiskDescription, Qcow2Disk
+from tests.tree.headers import HEADER
 
 from . import harness
 from .harness import KIB, MIB
@@ -50,7 +52,7 @@ def test_full(served: Any) -> None:
     assert report.stream_bytes == len(data)
     assert report.frames == len(harness.frames(data))
     header = SegmentReader(io.BytesIO(data)).header
-    assert header == {"node": "n1", "capacity": ODD, "chunk": MIB}
+    assert header == {**HEADER.to_json(), "capacity": ODD, "chunk": MIB}
     assert report.notes == ()
 
 
@@ -219,7 +221,7 @@ def test_compression(tmp_path: Path, compression: str) -> None:
     ],
 )
 @pytest.mark.parametrize("method", ["full", "cbt", "compare"])
-def test_settings(tmp_path: Path, settings: dict[str, int], method: str) -> None:
+def test_settings(tmp_path: Path, settings: dict[str, int], method: Method) -> None:
     base = harness.disk(ODD)
     content, given = harness.changed(base, 2, places=60)
     more: dict[str, Any] = dict(settings)
@@ -266,9 +268,9 @@ def test_a_disk_of_another_size_is_refused(served: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"method": "guess"}, "unknown method 'guess'"),
+        ({"method": "guess"}, "method: expected 'cbt' or "),
         ({"method": "compare"}, "base goes with method compare"),
-        ({"compression": "zip"}, "unknown compression 'zip'"),
+        ({"compression": "zip"}, "compression: expected 'lz4' or 'none'"),
         ({"capacity": -1}, "capacity must be"),
         ({"chunk": 1000}, "chunk is not a multiple of 512"),
         ({"chunk": 32 * MIB}, "chunk must be"),
@@ -284,7 +286,10 @@ def test_a_disk_of_another_size_is_refused(served: Any) -> None:
         ({"keepalive": 0.0}, "keepalive must be"),
         ({"requests_in_flight": 0}, "requests_in_flight must be"),
         ({"source": "disk"}, "source: expected an object"),
-        ({"header": {"name": "x" * layout.MAX_HEADER}}, "header of"),
+        ({"header": {}}, "header: .*missing"),
+        ({"header": {"node": "n1"}}, "header.node: expected an object"),
+        ({"header": replace(HEADER, name="x" * layout.MAX_HEADER)}, "header of"),
+        ({"request_size": 2 * MIB}, "request_size must be from 65536 to 1048576"),
     ],
 )
 def test_a_bad_plan_is_refused(tmp_path: Path, change: dict[str, Any], problem: str) -> None:

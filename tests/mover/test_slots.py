@@ -194,7 +194,7 @@ def test_a_mover_that_waits_ends_with_its_parent(tmp_path: Path) -> None:
         f"""
         import time
         {harness.IMPORTS}
-        mover = Mover.read(ReadPlan({endpoint!r}, {{}}, {SIZE}, "full"))
+        mover = Mover.read(ReadPlan({endpoint!r}, None, {SIZE}, "full"))
         print(mover._process.pid, flush=True)
         mover.wait_ready(60)
         """

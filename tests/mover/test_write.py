@@ -8,13 +8,17 @@ import io
 import random
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bareos_vmsnap.method_names import Method
 from bareos_vmsnap.mover.client.mover import Mover, MoverError
+from bareos_vmsnap.mover.plan import WritePlan
 from tests.stream.segment_writer import SegmentWriter
+from tests.tree import headers
 
 from . import harness
 from .harness import KIB, MIB
@@ -25,7 +29,7 @@ SIZE = 3 * MIB + 7 * 512
 def segment_of(content: bytes, dirt: bytes = b"", chunk: int = 256 * KIB, **header: Any) -> bytes:
     """Return a segment that makes `content` of anything, as a single thread would write it."""
     sink = io.BytesIO()
-    writer = SegmentWriter(sink, {"node": "n1", "capacity": len(content), "chunk": chunk, **header})
+    writer = SegmentWriter(sink, {**header, "capacity": len(content), "chunk": chunk})
     for place in range(0, len(content), chunk):
         part = content[place : place + chunk]
         if any(part):
@@ -50,7 +54,7 @@ def dirty(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("readback", [False, True])
 @pytest.mark.parametrize("more", [{}, {"requests_in_flight": 1}, {"requests_in_flight": 9}])
-def test_write_over_data(dirty: Path, readback: bool, more: dict[str, int]) -> None:
+def test_write_over_data(dirty: Path, readback: bool, more: dict[str, Any]) -> None:
     content = harness.disk(SIZE - 256 * KIB) + bytes(256 * KIB)
     data = segment_of(content)
     plan = harness.write_plan(harness.qcow2(dirty), SIZE, readback=readback, **more)
@@ -63,9 +67,9 @@ def test_write_over_data(dirty: Path, readback: bool, more: dict[str, int]) -> N
 
 @pytest.mark.parametrize(
     "more",
-    [{}, {"requests_in_flight": 1}, {"requests_in_flight": 9}, {"request_size": 4096}],
+    [{}, {"requests_in_flight": 1}, {"requests_in_flight": 9}, {"request_size": 64 * KIB}],
 )
-def test_frames_of_all_sizes_and_kinds(dirty: Path, more: dict[str, int]) -> None:
+def test_frames_of_all_sizes_and_kinds(dirty: Path, more: dict[str, Any]) -> None:
     """As changed block tracking gives them: several are taken at once, up to a chunk."""
     chunk, source = 64 * KIB, random.Random(4)
     content, sink = bytearray(b"\x55" * SIZE), io.BytesIO()
@@ -114,12 +118,15 @@ def test_round_trip_of_a_chain(tmp_path: Path) -> None:
     ]
     target = harness.empty_image(tmp_path, "target", SIZE)
     reports = []
-    for number, (method, given) in enumerate(
-        (("allocated", []), ("compare", []), ("cbt", third_extents))
-    ):
+    edges: list[tuple[Method, list[tuple[int, int]]]] = [
+        ("allocated", []),
+        ("compare", []),
+        ("cbt", third_extents),
+    ]
+    for number, (method, extents) in enumerate(edges):
         base = disks[number - 1] if method == "compare" else None
         plan = harness.read_plan(disks[number], SIZE, method, base=base)
-        data, read = harness.backup(plan, given)
+        data, read = harness.backup(plan, extents)
         drop = method == "allocated"
         writing = harness.write_plan(harness.qcow2(target), SIZE, drop_zeros=drop, readback=True)
         written = harness.restore(writing, data)
@@ -187,26 +194,41 @@ def test_a_target_of_another_size_is_refused(tmp_path: Path) -> None:
 
 def test_another_segment_is_refused(tmp_path: Path) -> None:
     path = harness.empty_image(tmp_path, "target", SIZE)
-    segment = {"name": "s", "base": "n0", "size": 7}
-    data = segment_of(harness.disk(SIZE), disk="2000", segment=segment)
+    content = harness.disk(SIZE)
+    header = headers.of_capacity(SIZE)
+    right = headers.identity(header)
     refused: list[tuple[dict[str, Any], str]] = [
-        ({"node": "n2"}, "has node 'n1', expected 'n2'"),
-        ({"base": None}, "has no base"),
-        ({"segment": {"name": "s", "base": "n1"}}, "has segment.base 'n0', expected 'n1'"),
-        ({"segment": {"base": None}}, "has segment.base 'n0', expected None"),
-        ({"segment": {"node": "n1"}}, "has no segment.node in its header"),
-        ({"node": {"id": "n1"}}, "has node 'n1', expected {'id': 'n1'}"),
-        ({"segment": "s"}, "has segment {'name': .*, expected 's'"),
+        ({"node": "n2"}, "has node.id 'n1', expected 'n2'"),
+        ({"node_base": None}, "has node.base 'n0', expected None"),
+        ({"base": "n1"}, "has segment.base 'n0', expected 'n1'"),
+        ({"base": None}, "has segment.base 'n0', expected None"),
+        ({"disk": 2001}, "has disk.key 2000, expected 2001"),
+        ({"capacity": SIZE - 512}, f"has capacity {SIZE}, expected {SIZE - 512}"),
     ]
-    for expect, problem in refused:
-        plan = harness.write_plan(harness.qcow2(path), SIZE, expect=expect)
-        with pytest.raises(MoverError, match=problem) as caught:
-            harness.restore(plan, data)
-        assert caught.value.id == "wrong-segment"
+    for change, problem in refused:
+        plan = harness.write_plan(harness.qcow2(path), SIZE, replace(right, **change))
+        _refuse(plan, segment_of(content, **header.to_json()), problem)
+    # What another program has written.
+    foreign: list[tuple[dict[str, Any], str]] = [
+        ({}, "has no vm in its header"),
+        (
+            {**header.to_json(), "segment": {"name": right.name}},
+            "has no segment.node in its header",
+        ),
+        ({**header.to_json(), "node": "n1"}, "has node 'n1', expected {'id': 'n1', "),
+    ]
+    plan = harness.write_plan(harness.qcow2(path), SIZE, right)
+    for fields, problem in foreign:
+        _refuse(plan, segment_of(content, **fields), problem)
     assert harness.content_of(path) == bytes(SIZE)
-    right = {"node": "n1", "segment": {"name": "s", "base": "n0"}}
-    harness.restore(harness.write_plan(harness.qcow2(path), SIZE, expect=right), data)
-    assert harness.content_of(path) == harness.disk(SIZE)
+    harness.restore(plan, segment_of(content, **header.to_json()))
+    assert harness.content_of(path) == content
+
+
+def _refuse(plan: WritePlan, data: bytes, problem: str) -> None:
+    with pytest.raises(MoverError, match=problem) as caught:
+        harness.restore(plan, data)
+    assert caught.value.id == "wrong-segment"
 
 
 def test_a_read_only_target_is_refused_before_data_flows(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_it_gets_what_it_needs(vm: Vm, tmp_path: Path) -> None:
 
 def test_a_vm_that_is_held_already_as_vcenter_says(vm: Vm, tmp_path: Path) -> None:
     block = vm.block(disabled=True, libdir=build(tmp_path))
-    assert (block.wait().word, block.release()) == ("others", "")
+    assert (block.wait().outcome, block.release()) == ("others", "")
     assert f"EndAccess moref={vm.moref} bareos-vmsnap {vm.moref}\n" in vm.log.read_text()
 
 

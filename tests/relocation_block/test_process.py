@@ -72,7 +72,7 @@ def test_what_vddk_logs_is_kept_without_the_password(lab: Lab, vm: Vm) -> None:
     block = vm.block(debug=True, user=SECRET)
     answer = block.wait()
     block.release()
-    assert answer.word == FAILED
+    assert answer.outcome == FAILED
     assert "refused the login" in answer.message
     text = vm.log.read_text()
     assert (
@@ -89,7 +89,7 @@ def test_the_parent_dies(lab: Lab, vm: Vm) -> None:
         "from bareos_vmsnap.relocation_block.client import BlockProcess\n"
         "from bareos_vmsnap.relocation_block.plan import BlockPlan\n"
         "block = BlockProcess(dataclass_json.decode(BlockPlan, json.loads(sys.stdin.read())))\n"
-        "print(block.wait().word, flush=True)\n"
+        "print(block.wait().outcome, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )
     done = subprocess.run(
@@ -142,7 +142,7 @@ def test_what_others_hold_stays(lab: Lab, vm: Vm, tells: bool) -> None:
 def test_another_failure_is_told_though_others_hold_it(lab: Lab, vm: Vm) -> None:
     vm.blocked_for.append("others")
     block = vm.block(disabled=True, server="192.0.2.1")
-    assert block.wait().word == FAILED
+    assert block.wait().outcome == FAILED
     block.release()
 
 
@@ -167,7 +167,7 @@ def test_another_job_has_the_vm(lab: Lab, vm: Vm) -> None:
     first = vm.block()
     assert first.wait().blocked
     second = vm.block()
-    assert second.wait(1).word == FAILED
+    assert second.wait(1).outcome == FAILED
     assert second.release() == ""
     assert vm.blocked_for
     assert lab.vddk.named("EndAccess") == []
@@ -197,7 +197,7 @@ def test_a_call_that_hangs_for_ever(lab: Lab, vm: Vm, monkeypatch: pytest.Monkey
     lab.vddk.habits.prepare_delay = 30
     block = vm.block()
     wait_until(lambda: bool(lab.vddk.named("PrepareForAccess")))
-    assert block.wait(0).word == FAILED
+    assert block.wait(0).outcome == FAILED
     begun = time.monotonic()
     assert block.release() == "VDDK did not return"
     assert time.monotonic() - begun < 25, "it waited for the call"
@@ -244,7 +244,7 @@ def test_a_library_that_cannot_be_loaded(vm: Vm, tmp_path: Path) -> None:
     block = vm.block(libdir=str(tmp_path))
     answer = block.wait()
     block.release()
-    assert answer.word == FAILED
+    assert answer.outcome == FAILED
     assert f"VMware's VDDK in {tmp_path} cannot be used: " in answer.message
     with pytest.raises(TransportError, match="is not in /nowhere"):
         vm.block(libdir="/nowhere")
@@ -254,7 +254,7 @@ def test_a_wrong_configuration_file(vm: Vm) -> None:
     block = vm.block(settings="vixDiskLib.nfcAio.Session.BufCount=none\n")
     answer = block.wait()
     block.release()
-    assert answer.word == FAILED
+    assert answer.outcome == FAILED
     assert (
         "cannot be used: VixDiskLib_InitEx: One of the parameters was invalid (3)" in answer.message
     )
@@ -266,6 +266,6 @@ def test_what_the_system_refused_is_answered_in_words_for_an_admin(vm: Vm, tmp_p
     (tmp_path / "file").touch()
     plan = BlockPlan(vm.disk(), False, str(tmp_path / "file" / "lock"))
     answer = BlockProcess(plan).wait()
-    assert (answer.word, answer.id) == (FAILED, "path-unfit")
+    assert (answer.outcome, answer.id) == (FAILED, "path-unfit")
     assert answer.message.startswith(f"Not a directory: {tmp_path}/file/lock. What to do: ")
     assert not answer.message.endswith(".")

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Optional, Protocol
 
-from bareos_vmsnap.stream import payload
+from bareos_vmsnap.stream import layout, payload
 from bareos_vmsnap.stream.builder import SegmentBuilder
 from bareos_vmsnap.stream.frame import Totals
 from bareos_vmsnap.stream.payload import Bytes
@@ -20,7 +20,7 @@ class Sink(Protocol):
 
 
 class SegmentWriter:
-    """Writes the header at once, then frames as told, and the trailer at `finish`.
+    """Writes the header at once, then frames one by one, and the trailer at `finish`.
 
     Without `finish` the segment stays truncated, which readers notice: so a writer that fails
     just stops. Raises as SegmentBuilder does, and what the sink raises.
@@ -31,7 +31,7 @@ class SegmentWriter:
         self._builder = SegmentBuilder(header)
         self._write(self._builder.header)
 
-    def data(self, offset: int, raw: Bytes, compression: str = "lz4") -> None:
+    def data(self, offset: int, raw: Bytes, compression: layout.Compression = "lz4") -> None:
         """Write one data frame of at most a chunk."""
         packed = payload.pack(raw, compression)
         self._write(self._builder.data(offset, packed))

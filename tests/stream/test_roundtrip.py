@@ -129,11 +129,12 @@ def test_size_is_known_from_the_totals() -> None:
 
 def test_incompressible_and_uncompressed_data_is_stored() -> None:
     noise = random.Random(1).randbytes(200)
-    for data, compression, kind in (
+    cases: list[tuple[bytes, layout.Compression, int]] = [
         (noise, "lz4", layout.STORED),
         (b"x" * 200, "lz4", layout.LZ4),
         (b"x" * 200, "none", layout.STORED),
-    ):
+    ]
+    for data, compression, kind in cases:
         sink = io.BytesIO()
         writer = SegmentWriter(sink, samples.HEADER)
         writer.data(0, data, compression)

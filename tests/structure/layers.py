@@ -20,7 +20,7 @@ LAYERS: dict[str, set[str]] = {
     "tree": set(),
     "stream": set(),
     "transport": {"processes"},
-    "mover": {"processes", "stream", "transport"},
+    "mover": {"processes", "stream", "transport", "tree"},
     "relocation_block": {"processes", "transport"},
     "vsphere": {"tree"},
     "target": {"transport", "tree", "vsphere"},

@@ -44,8 +44,8 @@ BUILTINS = {
 COMPUTED = {
     "mover/child/connection.py: known": "the id of the failure, unless that is the class's",
     "mover/client/mover.py: id": "passed on by _error(), whose callers are checked",
-    "target/new_vm.py: found[0].id": "of a Difference of tree/condition.py, where it is written out",
-    "target/new_vm.py: id": "passed on by _refuse(), whose callers are checked",
+    "target/vm_watch.py: found[0].id": "of a Difference of tree/condition.py, where it is written out",
+    "target/vm_watch.py: id": "passed on by _refuse(), whose callers are checked",
 }
 # What the command prints to stderr other than errors.message().
 UNLABELLED = {"check.py: f'error: {problem}'": "a Notice, which has its id in its text"}

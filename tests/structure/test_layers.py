@@ -96,6 +96,12 @@ def test_both_sides_of_a_mover_meet_on_their_common_ground_only() -> None:
             assert not [name for name in names if _within(name, "mover.child")], module
 
 
+def test_a_mover_knows_of_the_tree_the_header_of_segments_only() -> None:
+    for module, names in _own(FOUND).items():
+        if _within(module, "mover"):
+            assert {name for name in names if _within(name, "tree")} <= {"tree.segment_header"}
+
+
 def test_third_party_packages_are_where_they_belong() -> None:
     for module, name in outside(FOUND, NAME):
         package = name.split(".")[0]

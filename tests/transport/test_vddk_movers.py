@@ -16,6 +16,7 @@ import pytest
 from pyVim.task import WaitForTask
 from pyVmomi import vim
 
+from bareos_vmsnap.method_names import Method
 from bareos_vmsnap.mover.client.mover import Mover, MoverError
 from bareos_vmsnap.mover.plan import ReadPlan
 from bareos_vmsnap.transport.disks import VddkDisk
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def mover_plan(source: VddkDisk, method: str, **more: Any) -> ReadPlan:
+def mover_plan(source: VddkDisk, method: Method, **more: Any) -> ReadPlan:
     more.setdefault("requests_in_flight", 3)
     return harness.read_plan(source, LARGE, method, compression="none", **more)
 

@@ -15,7 +15,7 @@ from bareos_vmsnap.fd.methods import allocated, cbt, compare, full, link
 from bareos_vmsnap.fd.methods.edge import DiskEdge, Reading
 from bareos_vmsnap.tree.ladder import Rung
 
-METHODS: dict[str, Callable[[DiskEdge, Rung], Reading]] = {
+METHODS: dict[method_names.Method, Callable[[DiskEdge, Rung], Reading]] = {
     method_names.CBT: cbt.find,
     method_names.ALLOCATED: allocated.find,
     method_names.COMPARE: compare.find,

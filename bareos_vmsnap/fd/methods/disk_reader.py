@@ -11,6 +11,7 @@ from pyVmomi import vim
 
 from bareos_vmsnap import method_names
 from bareos_vmsnap.fd.options import Options
+from bareos_vmsnap.method_names import Method
 from bareos_vmsnap.mover.client import Launcher
 from bareos_vmsnap.mover.plan import ReadPlan
 from bareos_vmsnap.transport.access import Access, DiskAddress
@@ -64,12 +65,12 @@ class DiskReader:
         answer = self.changed_areas(snapshot, disk, change_id)
         self._answers[snapshot, disk.key, change_id] = answer
 
-    def plan(self, snapshot: str, disk: Disk, header: SegmentHeader, method: str) -> ReadPlan:
+    def plan(self, snapshot: str, disk: Disk, header: SegmentHeader, method: Method) -> ReadPlan:
         """A plan to read the disk as the options say, without a base."""
         options = self.options
         return ReadPlan(
             source=self.describe(snapshot, disk),
-            header=header.to_json(),
+            header=header,
             capacity=disk.capacity,
             method=method,
             keep_zeros=method != method_names.ALLOCATED,

@@ -15,6 +15,7 @@ from bareos_vmsnap.stream import layout, parser
 from bareos_vmsnap.stream.frame import Frame, Totals
 from bareos_vmsnap.stream.payload import Bytes
 from bareos_vmsnap.stream.reader import SegmentReader
+from bareos_vmsnap.tree.segment_header import SegmentIdentity
 
 # The most frames that a thread takes in one turn: for small ones, as changed block tracking gives
 # them, a turn costs more than the frame itself.
@@ -46,12 +47,10 @@ class Intake:
         self.header = self._reader.header
         self.chunk = self._reader.chunk
 
-    def expect(self, fields: Mapping[str, Any], capacity: int) -> None:
-        """Raise unless the header has these fields, and its disk fits in `capacity` bytes.
-
-        A field that is an object may have more keys in the header than here.
-        """
-        _compare(fields, self.header)
+    def expect(self, identity: Optional[SegmentIdentity], capacity: int) -> None:
+        """Raise unless the segment is this one (None: any) and its disk fits in `capacity` bytes."""
+        if identity is not None:
+            _compare(identity.to_json(), self.header)
         if self._reader.capacity > capacity:
             raise CapacityError(
                 f"segment is of a disk of {self._reader.capacity} bytes, the target has {capacity}"

@@ -18,7 +18,6 @@ from bareos_vmsnap.stream import layout
 
 _SECTOR = 512
 _DAY = 86400
-_MAX_RATE = 1 << 40
 # At most this many pieces of a chunk can become frames of their own: the format limits how far
 # frames may fall behind (layout.WINDOW).
 _MAX_GRANULES = 256
@@ -48,8 +47,6 @@ def parse(value: Any) -> Plan:
 
 
 def _check_read(plan: ReadPlan) -> None:
-    _require(plan.method in method_names.ALL, f"unknown method {plan.method!r}")
-    _require(plan.compression in layout.COMPRESSIONS, f"unknown compression {plan.compression!r}")
     _range("chunk", plan.chunk, _SECTOR, layout.MAX_CHUNK)
     _require(plan.chunk % _SECTOR == 0, "chunk is not a multiple of 512")
     _range("lz4_acceleration", plan.lz4_acceleration, 1, plans.MAX_LZ4_ACCELERATION)
@@ -78,9 +75,9 @@ def _check_write(plan: WritePlan) -> None:
 
 def _check_common(plan: Plan) -> None:
     _range("capacity", plan.capacity, 0, layout.MAX_CAPACITY)
-    _range("request_size", plan.request_size, _SECTOR, plans.MAX_REQUEST_SIZE)
+    _range("request_size", plan.request_size, plans.MIN_REQUEST_SIZE, plans.MAX_REQUEST_SIZE)
     _range("requests_in_flight", plan.requests_in_flight, 1, plans.MAX_REQUESTS_IN_FLIGHT)
-    _range("rate_limit", plan.rate_limit, 0, _MAX_RATE)
+    _range("rate_limit", plan.rate_limit, 0, plans.MAX_RATE_LIMIT)
     _require(0 < plan.keepalive <= _DAY, "keepalive must be a number of seconds, at most a day")
 
 

@@ -42,7 +42,8 @@ def run(plan: ReadPlan, planned: RecordSpool, data: int, reporter: Reporter) -> 
     Raises MoverChildError, TransportError, and ConnectionError if nobody reads any longer; then
     threads may still be busy, so the process must end.
     """
-    header = {**plan.header, "capacity": plan.capacity, "chunk": plan.chunk}
+    described = plan.header.to_json() if plan.header else {}
+    header = {**described, "capacity": plan.capacity, "chunk": plan.chunk}
     notes: list[str] = []
     with ExitStack() as stack:
         admission = stack.enter_context(admitted(plan.disks, reporter))

@@ -45,7 +45,7 @@ def run(plan: WritePlan, data: int, reporter: Reporter) -> Report:
         reporter.ready()
         _await(data, connection, plan.keepalive)
         intake = Intake(data)
-        intake.expect(plan.expect or {}, plan.capacity)
+        intake.expect(plan.expect, plan.capacity)
         readback = Readback() if plan.readback else None
         _move(plan, intake, connection, readback)
         connection.flush()

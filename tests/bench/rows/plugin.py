@@ -46,7 +46,7 @@ class _Comparison:
         site.fill(machine, self._image)
         frozen = machine.snapshot("filled")
         door = site.disk(machine, frozen._moId)
-        self._read = ReadPlan(door, {}, size, "allocated")
+        self._read = ReadPlan(door, None, size, "allocated")
         self._saved: list[int] = []  # the newest job
         self._checked = False
 
@@ -83,7 +83,7 @@ class _Comparison:
 
     def _alone_back(self) -> Run:
         target = self._site.create("target", [self._size], datastore="datastore2")
-        plan = WritePlan(self._site.disk(target), self._size)
+        plan = WritePlan(self._site.disk(target), self._size, None)
         done = subjects.write_plan(plan, self._segment)
         target.destroy()
         return done

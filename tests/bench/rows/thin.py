@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from bareos_vmsnap.method_names import Method
 from tests.bench import servers, subjects
 from tests.bench.bench import Bench
 from tests.bench.disks import warm
@@ -22,11 +23,12 @@ def run(bench: Bench) -> Iterator[Figure]:
     thin, dense = bench.disks.thin(data, SHARE * data), bench.disks.mix(data)
     warm(thin, dense)
 
-    def mover(image: object, capacity: int, method: str) -> Run:
+    def mover(image: object, capacity: int, method: Method) -> Run:
         with servers.nbdkit("-r", "file", image) as source:
             return subjects.back_up(source, capacity, method=method)
 
-    for method in ("allocated",) if bench.quick else ("allocated", "full"):
+    methods: tuple[Method, ...] = ("allocated",) if bench.quick else ("allocated", "full")
+    for method in methods:
         runs = bench.compare(
             "thin",
             {

@@ -132,12 +132,12 @@ class Comparison:
         return wanted + wanted % 2
 
     def _read(self, source: DiskDescription) -> Run:
-        plan = ReadPlan(source, {}, self._size, "allocated", connections=CONNECTIONS)
+        plan = ReadPlan(source, None, self._size, "allocated", connections=CONNECTIONS)
         return subjects.read_plan(plan)
 
     def _write(self, target: DiskDescription) -> Run:
         # Zeros over data VDDK writes like data, plain NBD does not.
-        plan = WritePlan(target, self._size, drop_zeros=True)
+        plan = WritePlan(target, self._size, None, drop_zeros=True)
         return subjects.write_plan(plan, self._segment)
 
 
