@@ -70,13 +70,20 @@ class Guest:
     def power_off(self) -> None:
         power.power_off(self.vm, user=USER)
 
+    def write_behind(
+        self, key: int, writes: Sequence[tuple[int, Union[bytes, int]]], snapshot: str = ""
+    ) -> None:
+        """What a tool on the host, or a proxy with the disk attached, writes: CBT misses it.
+
+        With `snapshot` it writes into the disk as that snapshot froze it.
+        """
+        self.vm.vcenter.store.write_behind(self.path(key, snapshot or None), writes)
+
     def crash(self) -> None:
-        """Power failure: off at once, and change tracking starts again under a new UUID."""
-        power.power_off(self.vm, user=USER)
-        store = self.vm.vcenter.store
+        """The host's power fails: off at once. See CbtHabits.crash and Habits.crash_leaves."""
+        power.crash(self.vm)
         for key in self.disks:
-            if store.change_id(self.path(key)) is not None:
-                store.reset_tracking(self.path(key))
+            self.vm.vcenter.store.crash(self.path(key))
 
     def _snapshot(self, moid_or_name: str) -> Snapshot:
         for snapshot in self.vm.tree.all():

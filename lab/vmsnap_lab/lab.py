@@ -73,6 +73,7 @@ class Lab:
                 directory / "datastores",
                 build.datastore_names(flavour, datastores),
                 self.habits.cbt,
+                self.habits.files,
             )
             stack.callback(self.store.close)
             self.vcenter = VCenter(

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from vmsnap_lab.storage.doors import Door, Refusal
 from vmsnap_lab.storage.errors import StorageError
-from vmsnap_lab.storage.habits import CbtHabits
+from vmsnap_lab.storage.habits import CbtHabits, FileHabits
 from vmsnap_lab.storage.store import DiskStore
 from vmsnap_lab.storage.tracking import Extent
 
-__all__ = ["CbtHabits", "DiskStore", "Door", "Extent", "Refusal", "StorageError"]
+__all__ = ["CbtHabits", "DiskStore", "Door", "Extent", "FileHabits", "Refusal", "StorageError"]

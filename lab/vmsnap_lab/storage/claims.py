@@ -56,16 +56,17 @@ class Claims(Generic[Holder]):
         self._doors: dict[Holder, Use] = {}
 
     @contextmanager
-    def operation(self, plan: Callable[[], Use]) -> Iterator[None]:
+    def operation(self, plan: Callable[[], Use], *, heed_doors: bool = True) -> Iterator[None]:
         """Hold what `plan` returns; it is asked again after every wait, with the lock held.
 
-        Raises what `plan` raises, and StorageError "locked" if a door has a disk open.
+        Raises what `plan` raises, and StorageError "locked" if a door has a disk open, unless
+        doors need not be heeded.
         """
         met = None
         with self._changed:
             while True:
                 use = plan()
-                door = _first_clash(use, self._doors)
+                door = _first_clash(use, self._doors) if heed_doors else None
                 if door is not None:
                     met = met or time.monotonic()
                     patience = _CLOSING if self._is_leaving(door) else GRACE

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -30,6 +31,15 @@ class Move(NamedTuple):
     path: str
     new_path: str
     parent: str | None
+
+
+class Photograph(NamedTuple):
+    """A disk at a moment: what its file held is in `copy`."""
+
+    path: str
+    parent: str | None
+    record: DiskRecord
+    copy: Path
 
 
 class Lifecycle:
@@ -61,12 +71,15 @@ class Lifecycle:
         with self._new(path, None, DiskRecord()) as file:
             self._qemu_img.convert(disk.file, file)
 
-    def merge(self, disk: Disk, parent: Disk) -> None:
-        """Merge a disk into its parent; after a failure or a kill it can be tried again."""
+    def merge(self, disk: Disk, parent: Disk, *, locking: bool = True) -> None:
+        """Merge a disk into its parent; after a failure or a kill it can be tried again.
+
+        Without `locking` it does not matter who has them open.
+        """
         with self._catalog.lock:
             self._catalog.update(parent, replace(parent.record, absorbing=disk.path))
-        self._qemu_img.commit(disk.file)
-        track = self._tracking.take_over(parent, disk)
+        self._qemu_img.commit(disk.file, parent.file, locking=locking)
+        track = self._tracking.take_over(parent, disk, locking=locking)
         with self._catalog.lock:
             # From here on the parent stands for the disk.
             merged = replace(parent.record, frozen=disk.record.frozen, track=track)
@@ -77,6 +90,27 @@ class Lifecycle:
                 child.parent = parent.path
             self._catalog.remove(disk)
             self._catalog.update(parent, replace(merged, absorbing=None))
+
+    def photograph(self, disks: Sequence[Disk], folder: Path) -> list[Photograph]:
+        """Copy the files of disks as they are."""
+        folder.mkdir(parents=True)
+        found = []
+        for number, disk in enumerate(disks):
+            shutil.copyfile(disk.file, folder / str(number))
+            record = replace(disk.record)
+            found.append(Photograph(disk.path, disk.parent, record, folder / str(number)))
+        return found
+
+    def roll_back(self, doomed: Sequence[Disk], photographs: Sequence[Photograph]) -> None:
+        """Put disks as they were in the place of others. Not safe from a kill."""
+        with self._catalog.lock:
+            for disk in doomed:
+                self._catalog.remove(disk)
+            for each in photographs:
+                file = self._place(each.path)
+                shutil.copyfile(each.copy, file)
+                disk_record.write(file, each.record)
+                self._catalog.add(each.path, each.parent, each.record)
 
     def delete(self, disk: Disk) -> None:
         with self._catalog.lock:

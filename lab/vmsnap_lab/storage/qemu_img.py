@@ -8,6 +8,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from vmsnap_lab.storage.errors import StorageError
 
@@ -42,16 +43,21 @@ class QemuImg:
     def add_bitmap(self, file: Path, name: str, granularity: int) -> None:
         self._run("bitmap", "--add", "-g", str(granularity), str(file), name)
 
-    def renew_bitmap(self, file: Path, name: str, granularity: int) -> None:
+    def renew_bitmap(self, file: Path, name: str, granularity: int, locking: bool = True) -> None:
         """Replace a bitmap, in any state, by an empty one."""
-        self._run("bitmap", "--remove", "--add", "-g", str(granularity), str(file), name)
+        image = "json:" + json.dumps(_layer(file, locking))
+        self._run("bitmap", "--remove", "--add", "-g", str(granularity), image, name)
 
     def remove_bitmap(self, file: Path, name: str) -> None:
         self._run("bitmap", "--remove", str(file), name)
 
-    def commit(self, file: Path) -> None:
-        """Write all that `file` holds into its parent. `file` keeps its content."""
-        self._run("commit", "-q", "-d", "-t", "unsafe", "-f", "qcow2", str(file))
+    def commit(self, file: Path, parent: Path, *, locking: bool = True) -> None:
+        """Write all that `file` holds into its parent. `file` keeps its content.
+
+        Without `locking` it does not matter who has them open.
+        """
+        image = {**_layer(file, locking), "backing": _layer(parent, locking)}
+        self._run("commit", "-q", "-d", "-t", "unsafe", "json:" + json.dumps(image))
 
     def resize(self, file: Path, capacity: int) -> None:
         self._run("resize", "-q", "-f", "qcow2", str(file), str(capacity))
@@ -84,3 +90,9 @@ class QemuImg:
                 raise StorageError("locked", reason)
             raise StorageError("corrupt", reason or f"qemu-img {arguments[0]} failed")
         return done.stdout
+
+
+def _layer(file: Path, locking: bool) -> dict[str, Any]:
+    """A qcow2 file as qemu's options describe it."""
+    below = {"driver": "file", "filename": str(file), "locking": "auto" if locking else "off"}
+    return {"driver": "qcow2", "file": below}

@@ -7,7 +7,7 @@ The caller holds the catalog's lock. What is not allowed raises StorageError.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from vmsnap_lab.storage.claims import Use
 from vmsnap_lab.storage.disk_catalog import Disk, DiskCatalog
@@ -41,6 +41,22 @@ class Rules:
         if disk.record.frozen:
             raise StorageError("locked", f"{disk.path} belongs to a snapshot and is frozen")
         return Use.of((below.path for below in lowest), [disk.path])
+
+    def writing_behind(self, path: str) -> Use:
+        """Writing to any disk, as somebody does whom no vCenter asks."""
+        disk, *lowest = self._catalog.chain(path)
+        return Use.of((below.path for below in lowest), [disk.path])
+
+    def photographing(self, paths: Iterable[str]) -> Use:
+        return Use.of(shared=(self._catalog.find(path).path for path in paths))
+
+    def rolling_back(self, paths: Iterable[str]) -> Use:
+        """Replacing what there is of these disks. Raises "has-children" if others build on them."""
+        there = [self._catalog.find(path).path for path in paths if path in self._catalog]
+        others = {child for path in there for child in self._catalog.children(path)}
+        if not others <= set(there):
+            raise StorageError("has-children", "other disks build on those to be rolled back")
+        return Use.of(exclusive=there)
 
     def creating(self, path: str) -> Use:
         return Use.of(exclusive=[self.new_name(path)])

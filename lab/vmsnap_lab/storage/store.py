@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,8 @@ from vmsnap_lab.storage.claims import Claims
 from vmsnap_lab.storage.disk_catalog import Disk, DiskCatalog
 from vmsnap_lab.storage.doors import Door, Doors, Entrance, Refusal
 from vmsnap_lab.storage.errors import StorageError
-from vmsnap_lab.storage.habits import CbtHabits
-from vmsnap_lab.storage.lifecycle import Lifecycle
+from vmsnap_lab.storage.habits import CbtHabits, FileHabits
+from vmsnap_lab.storage.lifecycle import Lifecycle, Photograph
 from vmsnap_lab.storage.nbd_server import Image
 from vmsnap_lab.storage.paths import Datastores
 from vmsnap_lab.storage.qemu_img import QemuImg
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 # A method of the store is called `list`.
 Names = list[str]
 Extents = list[Extent]
+Photographs = Sequence[Photograph]
 
 
 class DiskStore:
@@ -51,6 +53,7 @@ class DiskStore:
         root: Path,
         datastores: Sequence[str] = ("datastore1",),
         habits: CbtHabits | None = None,
+        file_habits: FileHabits | None = None,
     ) -> None:
         guest_io.libnbd()  # better now than in the middle
         root.mkdir(parents=True, exist_ok=True)
@@ -65,6 +68,8 @@ class DiskStore:
         except BaseException:
             self._lock.close()
             raise
+        self._file_habits = file_habits or FileHabits()
+        self._photographs = itertools.count(1)
         self._rules = Rules(self._catalog)
         self._writers: dict[Entrance, Disk] = {}  # by door, what its client may write
         self._doors = Doors(self._admit, self._leave, self._lock.inherited)
@@ -120,9 +125,10 @@ class DiskStore:
         Raises StorageError "has-children" if the parent has another child, "bad-request" if there
         is no parent.
         """
-        with self._claims.operation(lambda: self._rules.merging(path)):
+        heed = not self._file_habits.merge_open
+        with self._claims.operation(lambda: self._rules.merging(path), heed_doors=heed):
             disk, parent = self._rules.merge_pair(path)
-            self._lifecycle.merge(disk, parent)
+            self._lifecycle.merge(disk, parent, locking=heed)
             return parent.path
 
     def grow(self, path: str, capacity: int) -> None:
@@ -258,6 +264,41 @@ class DiskStore:
                 length = payload if isinstance(payload, int) else len(payload)
                 check_range(disk, offset, length)
             guest_io.write(handle, writes)
+
+    def write_behind(self, path: str, writes: Sequence[tuple[int, guest_io.Payload]]) -> None:
+        """Write to any disk, a frozen one too, as a tool on the host does: nothing tracks it.
+
+        Raises StorageError "bad-offset".
+        """
+        with self._claims.operation(lambda: self._rules.writing_behind(path)):
+            disk = self._catalog.find(path)
+            for offset, payload in writes:
+                length = payload if isinstance(payload, int) else len(payload)
+                check_range(disk, offset, length)
+            self._tracking.note(disk)
+            with guest_io.session(Image(disk.file, True), self._lock.inherited) as handle:
+                guest_io.write(handle, writes)
+            self._tracking.overlook(disk)
+
+    def crash(self, path: str) -> None:
+        """The host of a leaf's guest has crashed; see CbtHabits.crash."""
+        with self._changing(path) as disk:
+            self._tracking.crash(disk)
+
+    def photograph(self, paths: Sequence[str]) -> Photographs:
+        """Copies of disks as they are, for roll_back(); they last as long as the store's folder."""
+        with self._claims.operation(lambda: self._rules.photographing(paths)):
+            disks = [self._catalog.find(path) for path in paths]
+            folder = self._catalog.datastores.root / ".photographs"
+            number = next(n for n in self._photographs if not (folder / str(n)).exists())
+            return self._lifecycle.photograph(disks, folder / str(number))
+
+    def roll_back(self, paths: Sequence[str], photographs: Photographs) -> None:
+        """Replace disks by others as they were, as a storage array does. Raises "has-children"."""
+        old = [each.path for each in photographs]
+        with self._claims.operation(lambda: self._rules.rolling_back([*paths, *old])):
+            doomed = {path: None for path in (*paths, *old) if path in self._catalog}
+            self._lifecycle.roll_back([self._catalog.find(p) for p in doomed], photographs)
 
     def read(self, path: str, offset: int, length: int) -> bytes:
         """Raises StorageError "bad-offset"."""

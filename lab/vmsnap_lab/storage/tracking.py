@@ -67,8 +67,8 @@ class Tracking:
 
     def client_left(self, disk: Disk) -> None:
         """A client has closed a leaf that it may have written: forget that if habits say so."""
-        if self.habits.door_writes == "missed" and self.track_now(disk) is not None:
-            self._qemu_img.renew_bitmap(disk.file, BITMAP, BLOCK)
+        if self.habits.door_writes == "missed":
+            self.overlook(disk)
 
     def freeze(self, disk: Disk) -> None:
         """End the epoch of a leaf; the disk counts as frozen from then on."""
@@ -97,13 +97,33 @@ class Tracking:
         late = any(below is None or below.uuid != now.uuid for below in tracks)
         return now.follow(sequence, late=late)
 
-    def take_over(self, parent: Disk, child: Disk) -> Track | None:
+    def note(self, disk: Disk) -> None:
+        """Put what a leaf's bitmap has into its track, so that the bitmap may be lost."""
+        now = self.track_now(disk)
+        if now is not None and not disk.record.frozen:
+            self._set(disk, now)
+
+    def overlook(self, disk: Disk) -> None:
+        """Forget what a leaf's bitmap has; what was put into the track stays."""
+        if self.track_now(disk) is not None and not disk.record.frozen:
+            self._qemu_img.renew_bitmap(disk.file, BITMAP, BLOCK)
+
+    def crash(self, disk: Disk) -> None:
+        """A leaf's host has crashed; see CbtHabits.crash."""
+        if disk.record.track is None:
+            return
+        if self.habits.crash == "new-uuid":
+            self.start(disk)
+        else:
+            self.overlook(disk)
+
+    def take_over(self, parent: Disk, child: Disk, *, locking: bool = True) -> Track | None:
         """The track of a parent after a merge; if it becomes the leaf, its bitmap is renewed."""
         united = track.unite(parent.record.track, self.track_now(child))
         if not child.record.frozen:
             present = qcow2.read_bitmap(parent.file, BITMAP) is not None
             if united and present:
-                self._qemu_img.renew_bitmap(parent.file, BITMAP, BLOCK)
+                self._qemu_img.renew_bitmap(parent.file, BITMAP, BLOCK, locking)
             elif united:
                 self._qemu_img.add_bitmap(parent.file, BITMAP, BLOCK)
             elif present:
@@ -135,6 +155,9 @@ class Tracking:
                 raise StorageError("no-epoch", f"cannot get the current epoch of {disk.path}")
             if self.habits.star == "whole-disk":
                 return [Extent(0, disk.capacity)]
+            if self.habits.star == "own-files":
+                runs = [track.blocks_of(self._own(each)) for each in self._beside(disk)]
+                return [Extent(first * BLOCK, count * BLOCK) for first, count in join(*runs)]
         else:
             since = self._check_id(disk, line, change_id)
         blocks: Runs = tuple(join(*(each.since(since) for each in line)))
@@ -165,6 +188,15 @@ class Tracking:
             for block in range(first, first + count):
                 if not self.habits.overlooks(block, misses):
                     yield block, 1
+
+    def _beside(self, disk: Disk) -> list[Disk]:
+        """Those of a disk's chain that are in the folder of the disk."""
+        with self._catalog.lock:
+            chain = self._catalog.chain(disk.path)
+        return [each for each in chain if each.file.parent == disk.file.parent]
+
+    def _own(self, disk: Disk) -> Iterable[tuple[int, int]]:
+        return self._qemu_img.allocated(disk.file, own=True)
 
     def _in_use(self, disk: Disk) -> Runs:
         return track.blocks_of(self._qemu_img.allocated(disk.file, own=False))

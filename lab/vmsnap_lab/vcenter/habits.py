@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any, Callable, Optional
 
-from vmsnap_lab.storage import CbtHabits
+from vmsnap_lab.storage import CbtHabits, FileHabits
 
 
 @dataclass
@@ -59,7 +59,13 @@ class Habits:
         it has then, the "newest" or the "oldest".
     chain_zero: every event has the chainId 0, and every task the eventChainId 0. Not known of a
         real server; the API reference promises no value where there is no vCenter.
-    cbt: the habits of changed block tracking; belongs to the storage.
+    silent_reconfigurations: reconfigurations leave no event, as silent_reverts.
+    attach_uuid: a disk's file that was detached and is attached again shows the UUID it had ("kept"),
+        as its descriptor has it (ddb.uuid), or a "new" one.
+    crash_leaves: the event that a VM has of its host's crash: "disconnected" (VmDisconnectedEvent),
+        "restarted" (the same, and VmRestartedOnAlternateHostEvent by vSphere HA), or "nothing".
+        A single host has none in any case.
+    cbt: the habits of changed block tracking; belongs to the storage. files: those of disk files.
     before_call: called before each call is served, with the method's name ("Fetch" reads one
         property) and the caller's session, so that something can happen between two calls of a
         client. No habit of a vCenter's, but a means of tests.
@@ -87,7 +93,11 @@ class Habits:
     most_events: Optional[int] = None
     kept_events: str = "newest"
     chain_zero: bool = False
+    silent_reconfigurations: bool = False
+    attach_uuid: str = "kept"
+    crash_leaves: str = "disconnected"
     cbt: CbtHabits = field(default_factory=CbtHabits)
+    files: FileHabits = field(default_factory=FileHabits)
     before_call: Optional[Callable[[str, Any], None]] = None
 
     def __post_init__(self) -> None:

@@ -154,6 +154,7 @@ class Connection:
             ("ledger", str(disk.ledger.path)),
             ("transport", transport),
             ("links", target.links),
+            ("own_links", target.own_links),
             ("uuid", target.uuid),
         ]
         if disk.path in library.plain_files:

@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
 from vmsnap_lab.storage import Door, StorageError
+from vmsnap_lab.vcenter import datastore_files
 from vmsnap_lab.vcenter.vm import buses, power
 from vmsnap_lab.vddk.habits import VddkHabits
 from vmsnap_lab.vddk.login import Login
@@ -18,11 +21,15 @@ SINGLE_LINK, READ_ONLY = 2, 4  # flags of Open
 
 @dataclass(frozen=True)
 class Target:
-    """A disk that may be opened. late_refusal: it looks writable, but writing it fails."""
+    """A disk that may be opened. late_refusal: it looks writable, but writing it fails.
+
+    own_links: how many of its links, from the top, are in its own folder.
+    """
 
     door: Door
     uuid: str
     links: int
+    own_links: int
     parent: Optional[str]
     late_refusal: bool = False
 
@@ -85,9 +92,16 @@ def _target(login: Login, device: Any, writable: bool, single_link: bool, late: 
         door=Door(path, writable, single_link),
         uuid=device.backing.uuid or "",
         links=1 if single_link else len(chain),
+        own_links=1 if single_link else _own_links(chain),
         parent=None if single_link or len(chain) == 1 else chain[1],
         late_refusal=late,
     )
+
+
+def _own_links(chain: Sequence[str]) -> int:
+    folder = datastore_files.folder_of(chain[0])
+    beside = (datastore_files.folder_of(path) == folder for path in chain)
+    return len(list(itertools.takewhile(bool, beside)))
 
 
 def _refused(path: str, error: VixError, reason: str) -> VixFailure:

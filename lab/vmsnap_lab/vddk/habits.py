@@ -38,6 +38,10 @@ class VddkHabits:
     connections: disks open through vCenter at a time. host_disks: the same on one host.
     host_memory: bytes that the NFC buffers of all open disks on a host may take.
     all_allocated: QueryAllocatedBlocks answers that everything is.
+    hidden: the fraction of allocated chunks of 64 KiB that QueryAllocatedBlocks leaves out; which
+        ones, `seed` decides. A fault, of which VMware's guide does not speak.
+    own_files: it leaves out what is only in files of other folders than the opened disk's, as a
+        linked clone's parent is. Nothing public says whether a real one does.
     transports: transports that work here; `file` never does. With "san", writing a VM that has
         snapshots fails; "hotadd" is for those who are a VM of this vCenter themselves.
     late_login: ConnectEx checks nothing; Open fails instead, as it does without transport plugin.
@@ -60,6 +64,9 @@ class VddkHabits:
     host_disks: int = 50
     host_memory: int = 48 << 20
     all_allocated: bool = False
+    hidden: float = 0.0
+    seed: int = 0
+    own_files: bool = False
     transports: tuple[str, ...] = ("nbdssl", "nbd")
     late_login: bool = False
     late_write_refusal: bool = False
@@ -140,4 +147,7 @@ class VddkHabits:
         page.turn("largest_request", self.default_largest if largest is None else largest)
         page.turn("most_in_flight", self.most_in_flight)
         page.turn("all_allocated", int(self.all_allocated))
+        page.turn("hidden", round(self.hidden * 2**32))
+        page.turn("seed", self.seed)
+        page.turn("own_files", int(self.own_files))
         page.turn("error", VixError.HOST_SERVER_SHUTDOWN if self.maintenance else 0)

@@ -15,7 +15,10 @@ from typing import NamedTuple
 _WORD = struct.Struct("=Q")
 _SIGNED = struct.Struct("=q")
 
-SWITCHES = ("delay", "idle", "largest_request", "most_in_flight", "all_allocated", "error")
+SWITCHES = (
+    *("delay", "idle", "largest_request", "most_in_flight", "all_allocated", "hidden", "seed"),
+    *("own_files", "error"),
+)
 FAILURES = ("Read", "Write", "Flush", "QueryAllocatedBlocks")
 LEDGER = (
     *("reads", "read_bytes", "largest_read", "writes", "written_bytes", "largest_write"),

@@ -16,7 +16,7 @@ from pathlib import Path
 import nbd
 import pytest
 
-from vmsnap_lab.storage import DiskStore, Door, StorageError
+from vmsnap_lab.storage import DiskStore, Door, FileHabits, StorageError
 
 from .helpers import BASE, BLOCK, blocks, delta, eventually, is_running, kill, refused, servers
 
@@ -222,6 +222,24 @@ def test_a_reader_of_a_snapshot_does_not_disturb_the_guest(tree: DiskStore, sock
         tree.move(BASE, delta(8))
     handle.shutdown()
     tree.move(BASE, delta(8))
+
+
+def test_merging_an_open_disk(tmp_path: Path, sockets: Path) -> None:
+    """Into its parent, which a client reads: the client sees what was written later."""
+    with DiskStore(tmp_path / "lab", habits=None, file_habits=FileHabits(merge_open=True)) as store:
+        store.create(BASE, MIB)
+        store.enable_tracking(BASE)
+        store.write(BASE, 0, b"base" * BLOCK)
+        store.create_delta(BASE, delta(1))
+        store.write(delta(1), 0, b"later")
+        store.open_door(sockets / "s", showing(BASE))
+        handle = connect(sockets / "s")
+        assert handle.pread(4, 0) == b"base"
+        store.merge_into_parent(delta(1))
+        assert handle.pread(5, 0) == b"later"
+        handle.shutdown()
+        store.write(BASE, 3 * BLOCK, b"x")
+        assert blocks(store.changed_areas(BASE, "*")) == {0, 1, 2, 3}
 
 
 def test_growing_an_open_disk(store: DiskStore, sockets: Path) -> None:

@@ -337,3 +337,64 @@ def test_an_untouched_disk(store: DiskStore) -> None:
     store.create_delta(BASE, delta(1))
     assert store.changed_areas(BASE, "*") == []
     assert store.changed_areas(delta(1), change_id(store, BASE)) == []
+
+
+def test_what_is_written_behind_tracking(line: DiskStore) -> None:
+    """On a leaf and on a frozen disk: what was noted before and comes after is not lost."""
+    since = change_id(line, delta(2))
+    line.write_behind(delta(3), [(7 * BLOCK, b"behind"), (5 * BLOCK, BLOCK)])
+    line.write(delta(3), 9 * BLOCK, b"after")
+    assert blocks(line.changed_areas(delta(3), since)) == {5, 9}
+    assert line.read(delta(3), 7 * BLOCK, 6) == b"behind"
+    line.write_behind(delta(1), [(11 * BLOCK, b"frozen")])
+    assert blocks(line.changed_areas(delta(3), change_id(line, BASE))) == {0, 2, 3, 5, 9}
+    assert line.read(delta(3), 11 * BLOCK, 6) == b"frozen"
+    line.create_delta(delta(3), delta(4))
+    line.write(delta(4), 0, b"4")
+    assert blocks(line.changed_areas(delta(4), since)) == {0, 5, 9}
+    with refused("bad-offset"):
+        line.write_behind(BASE, [(MIB, b"x")])
+
+
+def test_a_crash_that_loses_what_was_noted(line: DiskStore) -> None:
+    line.habits.crash = "loses"
+    before, since = change_id(line, delta(3)), change_id(line, delta(2))
+    line.crash(delta(3))
+    assert change_id(line, delta(3)) == before
+    assert line.changed_areas(delta(3), since) == []
+    line.write(delta(3), 6 * BLOCK, b"x")
+    assert blocks(line.changed_areas(delta(3), since)) == {6}
+
+
+def test_star_without_the_files_of_other_folders(line: DiskStore) -> None:
+    clone = "[datastore1] clone/clone.vmdk"
+    line.create_delta(delta(2), clone)
+    line.enable_tracking(clone)
+    line.write(clone, 12 * BLOCK, b"c")
+    assert blocks(line.changed_areas(clone, "*")) == {0, 1, 2, 3, 12}
+    line.habits.star = "own-files"
+    assert blocks(line.changed_areas(clone, "*")) == {12}
+    assert blocks(line.changed_areas(delta(3), "*")) == {0, 1, 2, 3, 5}
+
+
+def test_a_photograph_is_put_back(line: DiskStore) -> None:
+    paths = [BASE, delta(1), delta(2), delta(3)]
+    contents = [line.sha256(path) for path in paths]
+    photographs = line.photograph(paths)
+    then = change_id(line, delta(3))
+    line.write(delta(3), 0, b"later")
+    line.create_delta(delta(3), delta(4))
+    line.merge_into_parent(delta(2))
+    clone = "[datastore1] clone/clone.vmdk"
+    line.create_delta(delta(1), clone)
+    there = [BASE, delta(1), delta(3), delta(4)]
+    with refused("has-children"):
+        line.roll_back(there, photographs)
+    line.delete(clone)
+    line.roll_back(there, photographs)
+    assert line.list("datastore1") == sorted(paths)
+    assert [line.sha256(path) for path in paths] == contents
+    assert change_id(line, delta(3)) == then
+    assert blocks(line.changed_areas(delta(3), change_id(line, delta(2)))) == {5}
+    line.write(delta(3), 6 * BLOCK, b"x")
+    assert blocks(line.changed_areas(delta(3), change_id(line, delta(2)))) == {5, 6}

@@ -273,6 +273,31 @@ def test_a_crash_loses_the_place(client: Client) -> None:
     assert change_id(vm.config).split("/")[0] != before.split("/")[0]
 
 
+def test_a_crash_that_keeps_the_id(lab: Lab, client: Client) -> None:
+    lab.habits.cbt.crash = "loses"
+    guest, vm = client.vm([MIB], powered_on=True)
+    snapshot = client.snapshot(vm)
+    guest.write(2000, 0, b"lost")
+    guest.crash()
+    after = client.snapshot(vm)
+    assert changed(vm, after, snapshot) == []
+
+
+def test_the_events_of_a_crash(lab: Lab, client: Client) -> None:
+    def told(leaves: str) -> list[str]:
+        lab.habits.crash_leaves = leaves
+        guest, vm = client.vm([MIB], powered_on=True)
+        guest.crash()
+        by_vm = vim.event.EventFilterSpec.ByEntity(entity=vm, recursion="self")
+        names = [type(event).__name__ for event in client.events(entity=by_vm)]
+        return names[names.index("vim.event.VmPoweredOnEvent") + 1 :]
+
+    lost, off = "vim.event.VmDisconnectedEvent", "vim.event.VmPoweredOffEvent"
+    assert told("nothing") == [off]
+    assert told("disconnected") == [lost, off]
+    assert told("restarted") == [lost, off, "vim.event.VmRestartedOnAlternateHostEvent"]
+
+
 def test_missing_changes(lab: Lab, client: Client) -> None:
     vm, a, b, expected = stripes(client)
     lab.habits.cbt.misses = 0.5

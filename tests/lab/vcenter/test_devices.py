@@ -414,3 +414,20 @@ def test_bus_sharing(client: Client) -> None:
     reconfigure(vm, new_disk(MIB))
     with pytest.raises(vim.fault.SnapshotIncompatibleDeviceInVm, match="Hard disk 1"):
         client.snapshot(vm)
+
+
+def test_a_disk_attached_again(lab: Lab, client: Client) -> None:
+    """It has the UUID it had, or a new one; the event of it may be missing."""
+    guest, vm = client.vm([MIB, MIB])
+    taken = disk(vm.config, 2001)
+    path, uuid = taken.backing.fileName, taken.backing.uuid
+    for habit in ("kept", "new"):
+        lab.habits.attach_uuid = habit
+        reconfigure(vm, remove(disk(vm.config, 2001)))
+        reconfigure(vm, new_disk(MIB, path=path, create=False))
+        assert (disk(vm.config, 2001).backing.uuid == uuid) is (habit == "kept")
+    lab.habits.silent_reconfigurations = True
+    before = len(client.events())
+    reconfigure(vm, remove(disk(vm.config, 2001)))
+    kinds = [type(event) for event in client.events()[before:]]
+    assert vim.event.VmReconfiguredEvent not in kinds

@@ -11,7 +11,7 @@ from pyVmomi import vim, vmodl
 
 from vmsnap_lab.lab import Lab
 
-from .client import MIB, Client, disk, new_disk, reconfigure, wait
+from .client import MIB, Client, chain, disk, new_disk, reconfigure, wait
 
 
 def create(client: Client, folder: str = "Lab/vm", pool: str = "", **values: Any) -> Any:
@@ -366,6 +366,33 @@ def test_cloning(client: Client) -> None:
     assert guest.read(2000, 0, 1) == b"b"
     with pytest.raises(vim.fault.DuplicateName):
         wait(vm.CloneVM_Task(folder, vm.name, spec))
+
+
+def test_a_linked_clone(client: Client) -> None:
+    """It reads from the files of its source, is tracked by itself, and goes without them."""
+    guest, vm = client.vm([MIB])
+    guest.write(2000, 0, b"a" * 4096)
+    snapshot = client.snapshot(vm)
+    guest.write(2000, 0, b"b" * 4096)
+    move = vim.vm.RelocateSpec(diskMoveType="createNewChildDiskBacking")
+    spec = vim.vm.CloneSpec(location=move, powerOn=False, template=False)
+    folder = client.find("Lab/vm")
+    with pytest.raises(vmodl.fault.InvalidArgument):
+        wait(vm.CloneVM_Task(folder, f"{vm.name} link", spec))
+    spec.snapshot = snapshot
+    clone = wait(vm.CloneVM_Task(folder, f"{vm.name} link", spec))
+    linked = client.lab.guest(clone._moId)
+    assert linked.read(2000, 0, 1) == b"a"
+    assert chain(disk(clone.config).backing) == [f"{vm.name} link.vmdk", f"{vm.name}.vmdk"]
+    ids = [disk(config).backing.changeId for config in (clone.config, snapshot.config)]
+    assert None not in ids and ids[0].split("/")[0] != ids[1].split("/")[0]
+    linked.write(2000, 8192, b"c")
+    assert guest.read(2000, 8192, 1) == b"\0"
+    taken = client.snapshot(clone)
+    wait(snapshot.RemoveSnapshot_Task(removeChildren=False))
+    assert linked.read(2000, 0, 1, taken._moId) == b"a"
+    wait(clone.Destroy_Task())
+    assert guest.read(2000, 0, 1) == b"b"
 
 
 def test_files_of_a_vm(client: Client) -> None:

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import nbd
 import pytest
+from pyVim import task
+from pyVmomi import vim
 
 from vmsnap_lab.guest import Guest
 from vmsnap_lab.lab import Lab
@@ -98,6 +100,47 @@ def test_everything_called_allocated(site: Site, lab: Lab, guest: Guest) -> None
     lab.vddk.habits.all_allocated = True
     with site.opened(guest, "first") as disk:
         assert extents(disk) == [[0, 4 * MIB, DATA]]
+
+
+def test_chunks_that_are_left_out(site: Site, lab: Lab, guest: Guest) -> None:
+    def told(seed: int) -> set[int]:
+        lab.vddk.habits.hidden, lab.vddk.habits.seed = 0.5, seed
+        with site.opened(guest, "first") as disk:
+            found = [(start, size) for start, size, flags in extents(disk) if flags == DATA]
+        return {n for start, size in found for n in range(start // CHUNK, (start + size) // CHUNK)}
+
+    some, others = told(1), told(2)
+    assert some != others
+    for numbers in (some, others):
+        assert 0 < len(numbers) < 16 and numbers < set(range(16))
+    assert told(1) == some
+    lab.vddk.habits.hidden = 1.0
+    with site.opened(guest, "first") as disk:
+        assert extents(disk) == [[0, 4 * MIB, HOLE_AND_ZERO]]
+
+
+def test_files_of_other_folders_left_out(site: Site, lab: Lab, guest: Guest) -> None:
+    """A linked clone's own file holds one chunk; the rest is in the source's folder."""
+    content = lab.connect().content
+    vm = content.searchIndex.FindByInventoryPath(f"Lab/vm/{guest.vm.name}")
+    snapshot = vm.snapshot.rootSnapshotList[0].snapshot
+    move = vim.vm.RelocateSpec(diskMoveType="createNewChildDiskBacking")
+    spec = vim.vm.CloneSpec(location=move, powerOn=False, template=False, snapshot=snapshot)
+    done = vm.CloneVM_Task(vm.parent, f"{vm.name} clone", spec)
+    task.WaitForTask(done)
+    clone = lab.guest(done.info.result._moId)
+    clone.write(2000, 3 * MIB, b"own")
+    with site.opened(clone) as disk:
+        assert extents(disk)[0] == [0, MIB, DATA]
+    lab.vddk.habits.own_files = True
+    with site.opened(clone) as disk:
+        assert extents(disk) == [
+            [0, 3 * MIB, HOLE_AND_ZERO],
+            [3 * MIB, CHUNK, DATA],
+            [3 * MIB + CHUNK, MIB - CHUNK, HOLE_AND_ZERO],
+        ]
+    with site.opened(guest, "first") as disk:
+        assert extents(disk)[0] == [0, MIB, DATA]
 
 
 def test_a_query_that_never_works(site: Site, lab: Lab, guest: Guest) -> None:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Cloning VMs: full copies of the current state or of a snapshot."""
+"""Cloning VMs: full copies of the current state or of a snapshot, and linked clones of the latter."""
 
 from __future__ import annotations
 
@@ -32,15 +32,20 @@ from vmsnap_lab.vcenter.vm import (
 from vmsnap_lab.vcenter.vm.machine import Machine
 from vmsnap_lab.vcenter.vm.virtual_machine import VirtualMachine
 
+LINKED = "createNewChildDiskBacking"
+
 
 def clone(source: Machine, folder: VmFolder, name: str, spec: Any, *, user: str) -> VirtualMachine:
     """A new VM with the content of another one and no snapshots.
 
     Raises InvalidName, DuplicateName, InvalidArgument, FileFault and its subclasses, NotSupported.
-    Not simulated: linked clones, customization, disks on different datastores.
+    A linked clone (diskMoveType createNewChildDiskBacking) reads what it has not written from the
+    snapshot's files, in the folder of the source. Not simulated: instant clones, customization,
+    disks on different datastores.
     """
     vcenter = source.vcenter
     _check_supported(spec)
+    linked = spec.location.diskMoveType == LINKED
     with vcenter.lock:
         escaped = entity_names.checked(name)
         entity.check_free(folder, escaped)
@@ -59,7 +64,7 @@ def clone(source: Machine, folder: VmFolder, name: str, spec: Any, *, user: str)
         base = creation.file_name(escaped)
         home = creation.free_folder(vcenter, datastore, base)
         vcenter.files.make_folder(home, parents=True)
-    paths = _copy_disks(source, origin, home, base)
+    paths = _copy_disks(source, origin, home, base, linked)
     with vcenter.lock:
         if any(child.name == escaped for child in folder.children()):
             _discard(vcenter, paths.values(), home)  # another client took the name meanwhile
@@ -73,6 +78,8 @@ def clone(source: Machine, folder: VmFolder, name: str, spec: Any, *, user: str)
         vm.disk_files.update(paths.values())
         vcenter.files.write(file_paths.nvram_path(live), files.new_nvram(live.uuid, live.firmware))
         files.write_config(vm)
+        for path in paths.values() if linked else ():
+            vcenter.store.disable_tracking(path)  # it begins anew, without the source's ids
         tracking.apply(vm)
         disk_doors.sync(vm)
         vcenter.events.post(
@@ -91,27 +98,33 @@ def clone(source: Machine, folder: VmFolder, name: str, spec: Any, *, user: str)
 
 
 def _check_supported(spec: Any) -> None:
-    linked = spec.location.diskMoveType not in (None, "moveAllDiskBackingsAndDisallowSharing")
+    move = spec.location.diskMoveType
+    other = move not in (None, "moveAllDiskBackingsAndDisallowSharing", LINKED)
+    if move == LINKED and spec.snapshot is None:
+        raise faults.invalid_argument("spec.snapshot", "a linked clone needs a snapshot")
     for name, value in (
         ("customization", spec.customization),
         ("memory", spec.memory),
         ("location.disk", spec.location.disk),
         ("location.deviceChange", spec.location.deviceChange),
-        ("location.diskMoveType", linked),
+        ("location.diskMoveType", other),
     ):
         if value:
             raise vmodl.fault.NotSupported(msg=f"The simulation does not have spec.{name}")
 
 
-def _copy_disks(source: Machine, origin: Any, home: str, base: str) -> dict[str, str]:
-    """Full copies: old path to new path. Takes long, and holds no lock."""
+def _copy_disks(source: Machine, origin: Any, home: str, base: str, linked: bool) -> dict[str, str]:
+    """Full copies, or deltas: old path to new path. Takes long, and holds no lock."""
     store = source.vcenter.store
     paths: dict[str, str] = {}
     for disk in buses.disks(origin.hardware.device):
         path = disk.backing.fileName
         target = disk_files.new_disk_path(home, base, store.exists)
         try:
-            store.copy(path, target)
+            if linked:
+                store.create_delta(path, target)
+            else:
+                store.copy(path, target)
         except StorageError as error:
             _discard(source.vcenter, paths.values(), home)
             raise faults.from_storage(error, path) from error

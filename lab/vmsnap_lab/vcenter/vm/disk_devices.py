@@ -109,7 +109,8 @@ def _attach(site: Site, plan: FilePlan, device: Any, index: int) -> None:
     if site.vcenter.store.is_frozen(path):
         raise faults.locked(path)  # a snapshot's disk: its content is frozen
     plan.attach.append(path)
-    device.backing.uuid = site.vcenter.disk_uuids.get(path) or new_uuid()
+    known = site.vcenter.disk_uuids.get(path) if site.vcenter.habits.attach_uuid == "kept" else None
+    device.backing.uuid = known or new_uuid()
     set_capacity(device, site.vcenter.store.capacity(path))
 
 

@@ -53,6 +53,24 @@ def power_off(vm: Machine, *, user: str) -> None:
         settle(vm, OFF, user=user)
 
 
+def crash(vm: Machine) -> None:
+    """Off, as its host's power failed. Raises InvalidPowerState."""
+    with vm.vcenter.lock:
+        check(vm, ON, SUSPENDED, requested=OFF)
+        leaves = vm.vcenter.habits.crash_leaves if vm.vcenter.is_vcenter else "nothing"
+        if leaves != "nothing":
+            _post(vm, vim.event.VmDisconnectedEvent(template=False), "is disconnected")
+        settle(vm, OFF, user="")
+        if leaves == "restarted":
+            host = vim.event.HostEventArgument(name=vm.host.name, host=vm.host.ref)
+            event = vim.event.VmRestartedOnAlternateHostEvent(template=False, sourceHost=host)
+            _post(vm, event, "was restarted by vSphere HA")
+
+
+def _post(vm: Machine, event: Any, text: str) -> None:
+    vm.vcenter.events.post(event, f"{vm.name} {text}", entity=vm)
+
+
 def suspend(vm: Machine, *, user: str) -> None:
     with vm.vcenter.lock:
         check(vm, ON, requested=SUSPENDED)

@@ -105,12 +105,13 @@ def reconfigure(vm: Machine, spec: Any, *, user: str) -> None:
             _apply_tracking(vm)
         files.write_config(vm)
         disk_doors.sync(vm)
-        vm.vcenter.events.post(
-            vim.event.VmReconfiguredEvent(template=bool(new.template), configSpec=spec),
-            f"Reconfigured {vm.name}",
-            user=user,
-            entity=vm,
-        )
+        if not vm.vcenter.habits.silent_reconfigurations:
+            vm.vcenter.events.post(
+                vim.event.VmReconfiguredEvent(template=bool(new.template), configSpec=spec),
+                f"Reconfigured {vm.name}",
+                user=user,
+                entity=vm,
+            )
 
 
 def _doomed(vm: Machine, spec: Any) -> Iterator[str]:

@@ -16,6 +16,7 @@ typedef struct {
   uint64_t chunk; /* sectors, like all below */
   uint64_t position;
   uint64_t end;
+  uint64_t deepest; /* the depth from which on a habit hides what is allocated */
   bool failed;
 } Collector;
 
@@ -79,16 +80,44 @@ add(Collector *collector, uint64_t from, uint64_t to)
   list->blocks[list->numBlocks++] = (VixDiskLibBlock){ .offset = from, .length = to - from };
 }
 
+/* Whether a habit hides the chunk that a sector is in. */
+static bool
+is_hidden(uint64_t sector)
+{
+  uint64_t mixed = sector / MIN_CHUNK_SECTORS + library.switches->seed * 0x9e3779b97f4a7c15u;
+
+  mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9u;
+  mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111ebu;
+  return ((mixed ^ (mixed >> 31)) >> 32) < library.switches->hidden;
+}
+
 static void
-take_extent(void *data, uint64_t length, bool allocated)
+add_unless_hidden(Collector *collector, uint64_t from, uint64_t to)
+{
+  while (from < to) {
+    uint64_t next = from - from % MIN_CHUNK_SECTORS + MIN_CHUNK_SECTORS;
+    if (next > to)
+      next = to;
+    if (!is_hidden(from))
+      add(collector, from, next);
+    from = next;
+  }
+}
+
+static void
+take_extent(void *data, uint64_t length, uint32_t depth)
 {
   Collector *collector = data;
   uint64_t to = collector->position + length / SECTOR_SIZE;
 
   if (to > collector->end)
     to = collector->end;
-  if (allocated && to > collector->position && !collector->failed)
-    add(collector, collector->position, to);
+  if (depth > 0 && depth <= collector->deepest && to > collector->position && !collector->failed) {
+    if (library.switches->hidden)
+      add_unless_hidden(collector, collector->position, to);
+    else
+      add(collector, collector->position, to);
+  }
   collector->position = to;
 }
 
@@ -133,7 +162,12 @@ VixDiskLib_QueryAllocatedBlocks(VixDiskLibHandle disk, uint64_t start, uint64_t 
     count(&disk->ledger->failures, 1);
     return error;
   }
-  Collector collector = { .chunk = chunk, .position = start, .end = start + sectors };
+  Collector collector = {
+    .chunk = chunk,
+    .position = start,
+    .end = start + sectors,
+    .deepest = library.switches->own_files ? disk->own_links : UINT64_MAX,
+  };
   if (!grow(&collector))
     return VIX_E_OUT_OF_MEMORY;
   if (library.switches->all_allocated)

@@ -69,6 +69,7 @@ VixDiskLib_Open(VixDiskLibConnection connection, const char *path, uint32_t flag
   disk->number = answer_number(&answer, "disk");
   disk->writable = !(flags & FLAG_OPEN_READ_ONLY);
   disk->links = answer_number(&answer, "links");
+  disk->own_links = answer_number(&answer, "own_links");
   disk->transport = copy(answer_text(&answer, "transport"));
   disk->parent = copy(answer_text(&answer, "parent"));
   disk->uuid = copy(answer_text(&answer, "uuid"));

@@ -18,6 +18,7 @@ struct Disk {
   bool writable;
   bool lost; /* idle for too long: nothing works any more */
   uint64_t links;
+  uint64_t own_links; /* those of them, from the top, in the folder of the disk */
   char *transport;
   char *parent; /* or NULL */
   char *uuid;

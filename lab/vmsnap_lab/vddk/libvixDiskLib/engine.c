@@ -106,7 +106,7 @@ take_extents(void *data, const char *context, uint64_t offset, uint32_t *entries
 
   (void)context, (void)offset, (void)error;
   for (size_t i = 0; i + 1 < count; i += 2)
-    task->operation.status(task->operation.status_data, entries[i], entries[i + 1] != 0);
+    task->operation.status(task->operation.status_data, entries[i], entries[i + 1]);
   return 0;
 }
 

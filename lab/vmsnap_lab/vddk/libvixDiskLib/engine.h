@@ -16,8 +16,10 @@ typedef struct Engine Engine;
 
 typedef enum { OP_READ, OP_WRITE, OP_FLUSH, OP_STATUS } Kind;
 
-/* The extents of OP_STATUS: lengths in bytes, allocated or not. */
-typedef void StatusCB(void *data, uint64_t length, bool allocated);
+/* The extents of OP_STATUS: lengths in bytes, and the depth at which they are allocated: 0 for
+ * nowhere, 1 for the file itself.
+ */
+typedef void StatusCB(void *data, uint64_t length, uint32_t depth);
 
 typedef struct {
   Kind kind;

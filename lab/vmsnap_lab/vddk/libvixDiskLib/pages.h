@@ -23,6 +23,9 @@ typedef struct {
   uint64_t largest_request; /* bytes; 0: no limit */
   uint64_t most_in_flight;  /* requests of a disk; 0: no limit */
   uint64_t all_allocated;   /* QueryAllocatedBlocks calls everything allocated */
+  uint64_t hidden;          /* of 2^32 allocated chunks, how many it leaves out; which, by `seed` */
+  uint64_t seed;
+  uint64_t own_files;       /* it leaves out what is only in files of other folders */
   uint64_t error;           /* of every read, write and flush, unless 0 */
   Failure read, write, flush, query;
 } Switches;

@@ -57,14 +57,14 @@ map(int file, const Operation *operation)
     if (data < 0 || data > end)
       data = end;
     if (data > place)
-      operation->status(operation->status_data, (uint64_t)(data - place), false);
+      operation->status(operation->status_data, (uint64_t)(data - place), 0);
     if (data == end)
       return 0;
     off_t hole = lseek(file, data, SEEK_HOLE);
     if (hole < 0)
       return errno;
     place = hole < end ? hole : end;
-    operation->status(operation->status_data, (uint64_t)(place - data), true);
+    operation->status(operation->status_data, (uint64_t)(place - data), 1);
   }
   return 0;
 }
