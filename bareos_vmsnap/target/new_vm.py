@@ -168,10 +168,14 @@ class NewVm:
             frozen = self._frozen(snapshot)
             # What is reverted to once more is the same: this is no way to lose anything.
             mark = frozen[0] if frozen is not None else None
+            seen = self._look()
+            # Nothing promises that a revert brings extraConfig back: the mark may also have stayed.
+            if seen.condition.mark == left.mark:
+                mark = left.mark
             reverted = dataclasses.replace(
                 left, current=snapshot._moId, mark=mark, disks=self._frozen_disks[node]
             )
-            self._adopt(reverted)
+            self._adopt(reverted, seen=seen)
         self._mark_used = True
 
     def configure(self, node: segment_header.Node) -> None:

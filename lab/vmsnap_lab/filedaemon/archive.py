@@ -74,14 +74,17 @@ class Archive:
             (found.record.stream, bytes(found.record.data))
             for found in volume.read(path, stored.begin, stored.end)
         ]
+        ours = (streams.FILE_DATA, streams.SPARSE_DATA)
+        first = next((n for n, (stream, _) in enumerate(records) if stream in ours), len(records))
+        blocks = [data[at : at + streams.BLOCK] for at in range(0, len(data), streams.BLOCK)]
         with volume.Writer(path, going_on=True) as writer:
             begin = writer.position
-            for stream, content in records:
-                if stream not in (streams.FILE_DATA, streams.SPARSE_DATA):
-                    writer.append(stored.file.file_index, stream, content)
-            for at in range(0, len(data), streams.BLOCK):
-                block = data[at : at + streams.BLOCK]
-                writer.append(stored.file.file_index, streams.FILE_DATA, block)
+            for stream, content in [
+                *records[:first],
+                *((streams.FILE_DATA, block) for block in blocks),
+                *(each for each in records[first:] if each[0] not in ours),
+            ]:
+                writer.append(stored.file.file_index, stream, content)
             self._catalog.move_file(jobid, name, begin, writer.position)
         try:
             yield
