@@ -114,10 +114,14 @@ class NewVm:
             frozen = self._watch.frozen(snapshot)
             # What is reverted to once more is the same: this is no way to lose anything.
             mark = frozen[0] if frozen is not None else None
+            seen = self._watch.look()
+            # Nothing promises that a revert brings extraConfig back: the mark may also have stayed.
+            if seen.condition.mark == left.mark:
+                mark = left.mark
             reverted = dataclasses.replace(
                 left, current=snapshot._moId, mark=mark, disks=self._frozen_disks[node]
             )
-            self._watch.adopt(reverted, self._leaf)
+            self._watch.adopt(reverted, self._leaf, seen=seen)
         self._mark_used = True
 
     def configure(self, node: segment_header.Node) -> None:

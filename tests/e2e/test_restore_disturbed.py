@@ -17,7 +17,7 @@ import pytest
 
 from . import somebody_else
 from .conftest import Saved
-from .joblog import check_failed, log
+from .joblog import check_failed, check_ok, log
 from .pictures import draw
 from .site import Site
 from .somebody_else import SomebodyElse
@@ -127,3 +127,15 @@ def test_a_disk_is_replaced_when_a_helper_was_removed(site: Site) -> None:
     site.lab.habits.before_call = None
     check_failed(restored, r"Somebody changed the disks of VM copy \(scsi0-0 is another disk\)")
     assert somebody.done is not None
+
+
+@pytest.mark.parametrize("tree", TREES)
+def test_a_server_whose_reverts_leave_extra_config_alone(site: Site, tree: str) -> None:
+    """No document of the API promises that a revert brings the restore's mark back."""
+    site.lab.habits.revert_restores_options = False
+    machine = site.create(disks=[256 << 10])
+    draw(machine, TREES[tree])
+    before = machine.portrait()
+    job = site.backup()
+    check_ok(site.restore([job.jobid], vmname="copy"))
+    assert site.find("copy").portrait().faces == before.faces

@@ -4,12 +4,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from collections import Counter
+from typing import Any, Callable, Optional
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from tests.proof.world import LEVELS, World
+from tests.proof.damage import KINDS, WAYS
+from tests.proof.disturbed import DURING_BACKUPS, DURING_RESTORES
+from tests.proof.jobs import LEVELS
+from tests.proof.somebody import When
+from tests.proof.world import World
 
 WHICH = st.integers(0, 9)
 NAMES = st.sampled_from(["s", "s", "other", "升级/测试", "a b", "%2f"])
@@ -39,8 +44,49 @@ UPHEAVALS = [
     "remove_all",
 ]
 
+# Which daemon runs a job: mostly the first one.
+BY = st.sampled_from([0, 0, 0, 1, 2])
+# Before which of a job's calls somebody acts: any, or near the calls that matter.
+BACKUP_WHEN = st.builds(
+    When,
+    st.sampled_from(
+        [
+            None,
+            None,
+            "ReconfigVM_Task",
+            "CreateSnapshot_Task",
+            "CreateSnapshot_Task",
+            "QueryChangedDiskAreas",
+            "RemoveSnapshot_Task",
+        ]
+    ),
+    st.integers(0, 12),
+) | st.builds(When, st.none(), st.floats(0, 1, width=16))
+RESTORE_WHEN = st.builds(
+    When,
+    st.sampled_from(
+        ["CreateVM_Task", "CreateSnapshot_Task", "RevertToSnapshot_Task", "RemoveSnapshot_Task"]
+    ),
+    st.integers(0, 60),
+) | st.builds(When, st.none(), st.floats(0, 1, width=16))
+CHOSEN = st.lists(WHICH, max_size=6)
+HOURS = st.sampled_from([0, 0, 3, -3, 24 * 400, -24 * 400])
+# What scripts/prove --only takes: the rules that disturb, by subject. Ordinary life is always on.
+SUBJECTS = ("backups", "restores", "mixes", "damage", "daemons", "clocks", "events")
+
 # Sums over every history of this process; scripts/prove prints them.
-TOTALS: dict[str, int] = {}
+TOTALS: Counter[str] = Counter()
+# The subjects that are on.
+ON: set[str] = set(SUBJECTS)
+
+
+def subject(name: str) -> Callable[[Any], Any]:
+    """The rule runs only if this subject is on and there is a backup."""
+
+    def possible(machine: Any) -> bool:
+        return name in ON and machine.world is not None and machine.world.counts["jobs"] > 0
+
+    return precondition(possible)
 
 
 class LifeOfATree(RuleBasedStateMachine):
@@ -54,9 +100,16 @@ class LifeOfATree(RuleBasedStateMachine):
         for disk, at, size, seed in writes:
             self.now.write(disk, at, size, seed)
 
-    @initialize(disks=st.integers(1, 2), sizes=st.integers(0, 3), writes=WRITES, dice=st.booleans())
-    def begin(self, disks: int, sizes: int, writes: list[Write], dice: bool) -> None:
-        self.world = World(disks, sizes)
+    @initialize(
+        disks=st.integers(1, 2),
+        sizes=st.integers(0, 3),
+        writes=WRITES,
+        dice=st.booleans(),
+        flavour=st.sampled_from(["vcenter", "vcenter", "esxi"]),
+    )
+    def begin(self, disks: int, sizes: int, writes: list[Write], dice: bool, flavour: str) -> None:
+        self.world = World(disks, sizes, flavour)
+        self.world.counts[f"histories on {flavour}"] += 1
         self._work(writes)
         if dice:
             self.world.backup("Full")
@@ -152,10 +205,10 @@ class LifeOfATree(RuleBasedStateMachine):
         habits.areas_once = once
         habits.cbt.star, habits.cbt.revert_uuid, habits.cbt.revert_sequence = star, uuid, sequence
 
-    @rule(level=st.sampled_from([*LEVELS, "Incremental", "Incremental"]), writes=WRITES)
-    def backup(self, level: str, writes: list[Write]) -> None:
+    @rule(level=st.sampled_from([*LEVELS, "Incremental", "Incremental"]), writes=WRITES, by=BY)
+    def backup(self, level: str, writes: list[Write], by: int) -> None:
         self._work(writes)
-        self.now.backup(level)
+        self.now.backup(level, by=by if "daemons" in ON else 0)
 
     @rule(level=st.sampled_from(LEVELS), writes=WRITES)
     def backup_while_cbt_lies(self, level: str, writes: list[Write]) -> None:
@@ -172,6 +225,79 @@ class LifeOfATree(RuleBasedStateMachine):
     def disaster(self) -> None:
         self.now.disaster()
 
+    # Disturbances
+
+    @subject("backups")
+    @rule(
+        level=st.sampled_from([*LEVELS, "Incremental"]),
+        by=BY,
+        deed=st.sampled_from(DURING_BACKUPS),
+        which=WHICH,
+        when=BACKUP_WHEN,
+        writes=WRITES,
+    )
+    def disturbed_backup(
+        self, level: str, by: int, deed: str, which: int, when: When, writes: list[Write]
+    ) -> None:
+        self._work(writes)
+        self.now.disturbed_backup(level, by if "daemons" in ON else 0, deed, which, when)
+
+    @subject("restores")
+    @rule(which=WHICH, deed=st.sampled_from(DURING_RESTORES), choice=WHICH, when=RESTORE_WHEN)
+    def disturbed_restore(self, which: int, deed: str, choice: int, when: When) -> None:
+        self.now.disturbed_restore(which, deed, choice, when)
+
+    @subject("mixes")
+    @rule(
+        chosen=CHOSEN,
+        gathered=CHOSEN | st.just([]),
+        copied=st.just([]) | st.lists(WHICH, max_size=2),
+        asked=st.none() | WHICH,
+        without=st.just([]) | st.lists(WHICH, max_size=3),
+    )
+    def restore_mix(
+        self,
+        chosen: list[int],
+        gathered: list[int],
+        copied: list[int],
+        asked: Optional[int],
+        without: list[int],
+    ) -> None:
+        self.now.restore_mix(chosen, gathered, copied, asked, without)
+
+    @subject("damage")
+    @rule(
+        which=WHICH,
+        kind=st.sampled_from(KINDS),
+        way=st.sampled_from(list(WAYS)),
+        seed=st.integers(0, 2**32),
+        virtual=st.booleans(),
+    )
+    def damaged_restore(self, which: int, kind: str, way: str, seed: int, virtual: bool) -> None:
+        self.now.damaged_restore(which, kind, way, seed, virtual)
+
+    @subject("clocks")
+    @rule(which=BY, hours=HOURS)
+    def clock(self, which: int, hours: int) -> None:
+        """A file daemon's clock jumps; the Director's does not."""
+        self.now.daemons[which].clock_ahead = 3600 * hours
+        self.now.counts["clocks that jumped"] += 1
+
+    @subject("events")
+    @rule(
+        most=st.sampled_from([None, 0, 1, 3, 10]),
+        kept=st.sampled_from(["newest", "oldest"]),
+        late=st.sampled_from([0.0, 0.0, 2.0, 3600.0]),
+        anew=st.booleans(),
+    )
+    def events(self, most: Optional[int], kept: str, late: float, anew: bool) -> None:
+        """From now on the list of events is cut, or late; its numbers begin anew."""
+        habits = self.now.lab.habits
+        habits.most_events, habits.kept_events, habits.events_late = most, kept, late
+        if anew:
+            self.now.lose_events()
+        self.now.counts["changed lists of events"] += 1
+
     def teardown(self) -> None:
         if self.world is None:
             return
@@ -182,7 +308,6 @@ class LifeOfATree(RuleBasedStateMachine):
             if self.world.counts["jobs"] > 2:
                 self.world.restore(1)
         finally:
-            for name, count in self.world.counts.items():
-                TOTALS[name] = TOTALS.get(name, 0) + count
-            TOTALS["histories"] = TOTALS.get("histories", 0) + 1
+            TOTALS.update(self.world.counts)
+            TOTALS["histories"] += 1
             self.world.close()

@@ -11,7 +11,7 @@ import click
 import hypothesis
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.proof.machine import TOTALS, LifeOfATree
+from tests.proof.machine import ON, SUBJECTS, TOTALS, LifeOfATree
 from tests.proof.world import World
 from vmsnap_lab import plugin_options
 
@@ -29,9 +29,25 @@ from vmsnap_lab import plugin_options
     show_default=True,
     help="How jobs reach disks.",
 )
-def main(minutes: float, seed: int, steps: int, transport: str) -> None:
+@click.option(
+    "--only",
+    type=click.Choice([*SUBJECTS, "none"]),
+    multiple=True,
+    help="Disturb only this; may be given several times.",
+)
+@click.option(
+    "--shrink/--no-shrink",
+    default=True,
+    show_default=True,
+    help="Look for the shortest failing history, which takes a while.",
+)
+def main(
+    minutes: float, seed: int, steps: int, transport: str, only: tuple[str, ...], shrink: bool
+) -> None:
     """Play random histories until the time is up; exit 1 with the shortest failing one."""
     World.transport = transport
+    if only:
+        ON.intersection_update(only)
     end = time.monotonic() + minutes * 60
     budget = hypothesis.settings(
         max_examples=10,
@@ -40,6 +56,7 @@ def main(minutes: float, seed: int, steps: int, transport: str) -> None:
         database=None,
         print_blob=False,
         suppress_health_check=list(hypothesis.HealthCheck),
+        phases=[hypothesis.Phase.generate, *([hypothesis.Phase.shrink] if shrink else [])],
     )
     rounds = 0
     while time.monotonic() < end:
@@ -49,22 +66,37 @@ def main(minutes: float, seed: int, steps: int, transport: str) -> None:
         except Exception:
             click.echo(f"FAILED with seed {seed}, round {rounds}; so far {_told()}", err=True)
             raise
+        finally:
+            _tell_outcomes()
         rounds += 1
         click.echo(f"round {rounds}: {_told()}")
     sys.exit(0)
 
 
 def _told() -> str:
-    counts = ", ".join(
-        f"{TOTALS.get(n, 0)} {n}" for n in ("histories", "actions", "jobs", "restores")
-    )
-    changed = TOTALS.get("changed", 0)
-    allowed = changed * 1.01 + 65536 * TOTALS.get("segments", 0)
-    ratio = TOTALS.get("sent", 0) / changed if changed else 0.0
+    counts = ", ".join(f"{TOTALS[n]} {n}" for n in ("histories", "actions", "jobs", "restores"))
+    changed, sent = TOTALS["changed"], TOTALS["sent"]
+    allowed = changed * 1.01 + 65536 * TOTALS["segments"]
+    ratio = sent / changed if changed else 0.0
     return (
-        f"{counts}; by CBT {TOTALS.get('sent', 0)} bytes were sent for {changed} truly changed "
+        f"{counts}; by CBT {sent} bytes were sent for {changed} truly changed "
         f"(ratio {ratio:.4f}, allowed {allowed:.0f} bytes)"
     )
+
+
+def _tell_outcomes() -> None:
+    """For each disturbance how the jobs ended."""
+    kinds: dict[str, list[str]] = {}
+    for name, count in sorted(TOTALS.items()):
+        kind, colon, outcome = name.partition(": ")
+        if colon:
+            kinds.setdefault(kind, []).append(f"{count} {outcome}")
+    for kind, outcomes in kinds.items():
+        click.echo(f"  {kind}: {', '.join(outcomes)}")
+    for name in sorted(
+        name for name in TOTALS if name.startswith(("clocks", "changed l", "histories o"))
+    ):
+        click.echo(f"  {name}: {TOTALS[name]}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ def test_on_request_descriptions_tell_when_snapshots_were_taken() -> None:
         taken = world.vm.snapshot.rootSnapshotList[0].createTime
         world.backup("Full")
         options = "python3:vmname=dated:restore_created=yes"
-        assert world.daemon.restore(None, name="proof", plugin_options=options).status == "T"
+        assert world.daemon.restore(None, name="proof0", plugin_options=options).status == "T"
         vm = vim.VirtualMachine(world.lab.guest("dated").moref, world.vm._stub)
         assert vm.snapshot is not None
         (root,) = vm.snapshot.rootSnapshotList

@@ -34,7 +34,7 @@ def test_disks_come_back_from_segment_files_alone(tmp_path: Path) -> None:
         world.backup("Incremental")
         files, disks = tmp_path / "files", tmp_path / "disks"
         options = f"python3:restore_target=files:restore_directory={files}"
-        assert world.daemon.restore(None, name="proof", plugin_options=options).status == "T"
+        assert world.daemon.restore(None, name="proof0", plugin_options=options).status == "T"
         for manifest in files.rglob("*.json"):
             manifest.unlink()
 
@@ -67,7 +67,7 @@ def test_verify_tells_whole_files_from_damaged_ones(tmp_path: Path) -> None:
         world.write(0, 0.1, 70_000, 1)
         world.backup("Full")
         options = f"python3:restore_target=files:restore_directory={tmp_path}"
-        assert world.daemon.restore(None, name="proof", plugin_options=options).status == "T"
+        assert world.daemon.restore(None, name="proof0", plugin_options=options).status == "T"
     (segment,) = tmp_path.rglob("*.vmseg")
     assert CliRunner().invoke(main, ["verify", str(segment)]).exit_code == 0
     damaged = bytearray(segment.read_bytes())

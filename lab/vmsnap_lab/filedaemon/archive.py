@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from vmsnap_lab.filedaemon import catalog, reader, result, selection, volume
+from vmsnap_lab.filedaemon import catalog, reader, result, selection, streams, volume
 
 
 class Archive:
@@ -52,6 +53,43 @@ class Archive:
         self._catalog.drop_objects(jobid)
         for each in found:
             self._catalog.add_object(each)
+
+    @contextmanager
+    def without_objects(self, jobid: int) -> Iterator[None]:
+        """Meanwhile the job has no restore objects, as in a catalog made anew from volumes."""
+        found = self._catalog.objects(jobid)
+        self._catalog.drop_objects(jobid)
+        try:
+            yield
+        finally:
+            for each in found:
+                self._catalog.add_object(each)
+
+    @contextmanager
+    def replaced_file(self, jobid: int, name: str, data: bytes) -> Iterator[None]:
+        """Meanwhile the job holds other data, of any length, under that name."""
+        stored = self._stored(jobid, name)
+        path = self.volume_path(jobid)
+        records = [
+            (found.record.stream, bytes(found.record.data))
+            for found in volume.read(path, stored.begin, stored.end)
+        ]
+        ours = (streams.FILE_DATA, streams.SPARSE_DATA)
+        first = next((n for n, (stream, _) in enumerate(records) if stream in ours), len(records))
+        blocks = [data[at : at + streams.BLOCK] for at in range(0, len(data), streams.BLOCK)]
+        with volume.Writer(path, going_on=True) as writer:
+            begin = writer.position
+            for stream, content in [
+                *records[:first],
+                *((streams.FILE_DATA, block) for block in blocks),
+                *(each for each in records[first:] if each[0] not in ours),
+            ]:
+                writer.append(stored.file.file_index, stream, content)
+            self._catalog.move_file(jobid, name, begin, writer.position)
+        try:
+            yield
+        finally:
+            self._catalog.move_file(jobid, name, stored.begin, stored.end)
 
     def volume_path(self, jobid: int) -> Path:
         """The file that holds what the job stored."""

@@ -145,6 +145,14 @@ class Catalog:
             rows = connection.execute(_FILE + "WHERE JobId = ? ORDER BY rowid", (jobid,))
             return [_stored_file(row) for row in rows]
 
+    def move_file(self, jobid: int, name: str, begin: int, end: int) -> None:
+        """The file's records are at another place of the job's volume."""
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE File SET VolumeBegin = ?, VolumeEnd = ? WHERE JobId = ? AND Name = ?",
+                (begin, end, jobid, name),
+            )
+
     def add_object(self, found: result.CatalogObject) -> None:
         with self._transaction() as connection:
             row = (

@@ -40,6 +40,7 @@ class FileDaemon(archive.Archive):
             (behind, if negative). A proxy without NTP, or one resumed from suspension, has such a
             clock, and two proxies that serve one VM have two clocks. As in Bareos, the time since
             which files count is corrected by the difference.
+        host_name: what the next jobs take for the name of their host; empty: the real one.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class FileDaemon(archive.Archive):
         self._plugin_path = Path(plugin_path).resolve()
         self._python = python or sys.executable
         self.clock_ahead = 0
+        self.host_name = ""
         config = self.directory / "etc" / "bareos-fd.d" if config_dir is None else config_dir
         self.config_dir = Path(config).resolve()
         self._working = self.directory / "working"
@@ -251,6 +253,7 @@ class FileDaemon(archive.Archive):
             "working_directory": str(self._working),
             "used_config": f"{self.config_dir}/*/*.conf",
             "clock_ahead": self.clock_ahead,
+            "host_name": self.host_name,
         }
 
     def _plugin_lines(self, plugin: Union[str, Sequence[str]]) -> list[str]:

@@ -41,11 +41,17 @@ class VolumeExtent(NamedTuple):
 class Writer:
     """A new volume; `position` is where the next record goes. Use it as a context manager.
 
+    `going_on`: one that is there already, and gets more records.
+
     Nothing is held back: a record is in the file when append() returns. A device that is there
     already, as /dev/null by a symbolic link, is written to; a file is not. Raises OSError.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, going_on: bool = False) -> None:
+        if going_on:
+            self._file = path.open("ab", buffering=0)
+            self.position = path.stat().st_size
+            return
         self._file = path.open("wb" if path.is_char_device() else "xb", buffering=0)
         self._file.write(_LABEL)
         self.position = START

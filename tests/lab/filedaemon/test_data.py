@@ -175,3 +175,18 @@ def test_memory_stays_flat(script: tracer.Script, tmp_path: Path) -> None:
     assert own_peak < 100 * 1024  # KiB
     assert jobs_peak < 100 * 1024
     (tmp_path / "fd/volumes/job-000001").unlink()
+
+
+@pytest.mark.parametrize("size", [0, 1, 700_000, _SIZE + 5])
+def test_data_that_are_others_meanwhile(
+    size: int, fd: FileDaemon, script: tracer.Script, source: Path
+) -> None:
+    items = (regular("/@S/x", _SIZE, via="io", source=str(source)), regular("/@S/y", 10))
+    job = fd.backup(script.write(*items)).jobid
+    y = fd.read_file(job, "/@S/y").read()
+    others = os.urandom(size)
+    with fd.replaced_file(job, "/@S/x", others):
+        assert fd.damaged(job) == []
+        assert fd.restore([job]).status == "T"
+        assert script.restored() == [others, y]
+    assert fd.read_file(job, "/@S/x").read() == source.read_bytes()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import time
 from pathlib import Path
@@ -55,6 +56,12 @@ def test_a_clock_of_its_own(fd: FileDaemon, ahead: int) -> None:
     for seen in map(float, told.split(" ")):
         assert before + ahead <= seen <= time.time() + ahead
     assert before <= fd.job(result.jobid).start_time <= time.time()  # the Director's
+
+
+def test_a_host_name_of_its_own(fd: FileDaemon) -> None:
+    assert _do(fd, "host")[1] == socket.gethostname()
+    fd.host_name = "proxy2"
+    assert _do(fd, "host")[1] == "proxy2"
 
 
 def test_thread_is_waited_for(fd: FileDaemon) -> None:

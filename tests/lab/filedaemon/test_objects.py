@@ -54,3 +54,11 @@ def test_a_replaced_object(fd: FileDaemon, script: tracer.Script) -> None:
     whole, damaged = fd.restore_objects(job.jobid)
     assert (whole.name, whole.length) == ("o", 50)
     assert (damaged.name, damaged.index, damaged.data) == ("p", 2, b"damaged")
+
+
+def test_objects_that_are_lost_meanwhile(fd: FileDaemon, script: tracer.Script) -> None:
+    job = fd.backup(script.write(restore_object("o", 1), restore_object("p", 2)))
+    whole = fd.restore_objects(job.jobid)
+    with fd.without_objects(job.jobid):
+        assert fd.restore_objects(job.jobid) == []
+    assert fd.restore_objects(job.jobid) == whole

@@ -39,6 +39,7 @@ class JobDefinition:
     working_directory: str = "/"
     used_config: str = "/"
     clock_ahead: int = 0  # seconds that the daemon's clock differs from the Director's
+    host_name: str = ""  # of the daemon's host; empty: the real one
 
 
 @dataclass

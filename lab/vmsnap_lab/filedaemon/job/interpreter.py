@@ -13,6 +13,7 @@ import atexit
 import datetime
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -48,6 +49,11 @@ def set_clock(ahead: int) -> None:
 
     setattr(time, "time", lambda: wall_clock() + ahead)  # noqa: B010
     setattr(datetime, "datetime", Datetime)  # noqa: B010
+
+
+def set_host_name(name: str) -> None:
+    """What Python code of this process is told that its host is called."""
+    setattr(socket, "gethostname", lambda: name)  # noqa: B010
 
 
 def unfit_modules() -> list[str]:

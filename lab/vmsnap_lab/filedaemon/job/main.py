@@ -50,6 +50,8 @@ def _run(dir_: director.Director, storage_channel: frames.Channel) -> None:
     python = plugin.Plugin(jcr, trace.Trace(dir_.channel))
     if orders.job.clock_ahead:
         interpreter.set_clock(orders.job.clock_ahead)
+    if orders.job.host_name:
+        interpreter.set_host_name(orders.job.host_name)
     _enter_plugin_environment()
     dir_.listen_for_cancel(jcr, python, sd, core_io)
     if isinstance(sd, storage.Loading):

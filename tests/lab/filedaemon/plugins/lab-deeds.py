@@ -8,6 +8,7 @@ import atexit
 import datetime
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -54,6 +55,7 @@ DEEDS = {
     "signal": lambda self: attempt(lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN)),
     "preexec": lambda self: attempt(lambda: subprocess.run(["true"], preexec_fn=int)),
     "popen": lambda self: attempt(lambda: subprocess.run(["true"]).returncode),
+    "host": lambda self: socket.gethostname(),
     "clock": lambda self: (
         f"{time.time()} {datetime.datetime.now(datetime.timezone.utc).timestamp()}"
     ),
