@@ -109,12 +109,13 @@ class NewVm:
         doing = f"Reverting VM {self._destination.name} to {self._label(node)}"
         snapshot = self._snapshots[node]
         with self._translating_faults(doing):
-            self._waiter.wait(snapshot.RevertToSnapshot_Task(suppressPowerOn=True), doing)
+            task = snapshot.RevertToSnapshot_Task(suppressPowerOn=True)
+            self._waiter.wait(task, doing)
             self._leaf = dict(self._disks[node])
             frozen = self._watch.frozen(snapshot)
             # What is reverted to once more is the same: this is no way to lose anything.
             mark = frozen[0] if frozen is not None else None
-            seen = self._watch.look()
+            seen = self._watch.look(reverted_by=task._moId)
             # Nothing promises that a revert brings extraConfig back: the mark may also have stayed.
             if seen.condition.mark == left.mark:
                 mark = left.mark
@@ -191,7 +192,7 @@ class NewVm:
             self._watch.adopt(frozen, self._leaf, seen=seen)
             if twin is None:
                 self._watch.check_frozen(snapshot, name, left)
-            self._watch.refuse_run()
+            self._watch.check_past()
         if (entry.name, entry.description) != (name, description):
             self._warn(
                 "snapshot-renamed",
@@ -235,7 +236,7 @@ class NewVm:
                 f"Giving VM {name} its name",
             )
             self._watch.check()
-            self._watch.refuse_run()
+            self._watch.check_past()
             self._watch.check()  # in a single call, the last one: all tasks of the VM are known by now
         self._relocation.release()
         if self._destination.powerstate == "on":
@@ -289,7 +290,7 @@ class NewVm:
     def _unmark(self) -> None:
         """Take the mark off the configuration that was just looked at, and off no other."""
         for attempt in range(_UNMARK_TRIES):
-            self._watch.refuse_run()
+            self._watch.check_past()
             left, seen = self._watch.left, self._watch.look()
             # A request whose answer was lost is sent again: the first has done it. A revert brings
             # a mark, so this is none.

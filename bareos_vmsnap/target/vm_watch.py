@@ -41,13 +41,20 @@ class VmWatch:
         assert self._left is not None
         return self._left
 
-    def look(self) -> vm_condition.Seen:
-        """The VM as it is. Raises errors.RestoreError if it is gone or was started."""
+    def look(self, *, reverted_by: Optional[str] = None) -> vm_condition.Seen:
+        """The VM as it is. Raises errors.RestoreError if it is gone, was started or reverted.
+
+        `reverted_by`: the moref of a task of ours that has just reverted it. Other reverts before
+        that one do no harm; it may be one of two, if its request was sent twice.
+        """
         seen = vm_condition.read(self._session, self._vm._moId)
         if seen is None:
             self._refuse(id="vm-changed-meanwhile", deed=f"removed VM {self._name}")
-        if vm_condition.starts(self._session, seen.tasks - self._harmless_tasks):
-            self._refuse(id="vm-changed-meanwhile", deed=f"started VM {self._name}")
+        deeds = vm_condition.deeds(self._session, seen.tasks - self._harmless_tasks)
+        if reverted_by is not None:
+            deeds = dataclasses.replace(deeds, reverts=frozenset())
+            self._harmless_tasks |= {reverted_by}
+        self._refuse_deeds(deeds)
         self._harmless_tasks |= seen.tasks
         return seen
 
@@ -133,10 +140,17 @@ class VmWatch:
         )
         return twin if as_written else None
 
-    def refuse_run(self) -> None:
-        """Raise if the VM ran: its guest may have written."""
-        if vm_condition.ran(self._session, self._vm):
+    def check_past(self) -> None:
+        """Raise if the VM ran, as its guest may have written, or was reverted by somebody else: of
+        two reverts nothing may be left to see, if they do not bring the mark back.
+        """
+        self._refuse_deeds(vm_condition.past(self._session, self._vm))
+
+    def _refuse_deeds(self, deeds: vm_condition.Deeds) -> None:
+        if deeds.started:
             self._refuse(id="vm-changed-meanwhile", deed=f"started VM {self._name}")
+        if deeds.reverts - self._harmless_tasks:
+            self._refuse(id="vm-changed-meanwhile", deed=f"reverted VM {self._name}")
 
     def _refuse_all(self, found: list[condition.Difference]) -> None:
         if found:

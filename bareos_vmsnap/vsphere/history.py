@@ -24,10 +24,11 @@ _MARGIN = datetime.timedelta(minutes=30)
 LATEST = 10.0
 _PAUSE = 0.5
 _CREATION = "createsnapshot"
+REVERT = "revert"  # in the names of all tasks and events that revert a VM
 # Parts of event types and of task descriptions after which a remembered change id may be wrong.
 # Removing a snapshot is not among them: it is what every backup does with its own snapshot.
 _BREAKS = {
-    "revert": "a snapshot was reverted to",
+    REVERT: "a snapshot was reverted to",
     "consolidate": "disks were consolidated",
     "relocat": "the VM's files were migrated",
     "vmregistered": "the VM was registered anew",
@@ -115,10 +116,10 @@ def _events(content: Any, vm: Any) -> Iterator[Any]:
 
 def _matters(event: Any, then: Creation, now: Creation) -> bool:
     """Whether between() has a use for the event: of a long history few have to be kept."""
-    label = _label(event)
+    text = label(event)
     return (
         any(_creates(event, creation) for creation in (then, now))
-        or any(part in label for part in (*_BREAKS, *_DOUBTS))
+        or any(part in text for part in (*_BREAKS, *_DOUBTS))
         or isinstance(event, vim.event.VmReconfiguredEvent)
     )
 
@@ -137,18 +138,18 @@ def _creates(event: Any, creation: Creation) -> bool:
         bool(creation.chain)
         and event.chainId == creation.chain
         and isinstance(event, vim.event.TaskEvent)
-        and _CREATION in _label(event)
+        and _CREATION in label(event)
         and abs(event.createdTime - _moment(creation)) <= _MARGIN
     )
 
 
 def _told(events: list[Any], parts: dict[str, str]) -> Iterator[str]:
-    labels = [_label(event) for event in events]
+    labels = [label(event) for event in events]
     return (what for label in labels for part, what in parts.items() if part in label)
 
 
-def _label(event: Any) -> str:
-    """The event's type and, for a task event, what the task does."""
+def label(event: Any) -> str:
+    """In small letters, the event's type and, for a task event, what the task does."""
     names = [type(event).__name__, getattr(event, "eventTypeId", None) or ""]
     if isinstance(event, vim.event.TaskEvent):
         names.append(event.info.descriptionId or event.info.name or "")

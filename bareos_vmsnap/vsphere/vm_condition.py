@@ -10,7 +10,7 @@ from typing import Any, Optional
 from pyVmomi import vim
 
 from bareos_vmsnap.tree.condition import Condition, SnapshotEntry
-from bareos_vmsnap.vsphere import disks, markers, snapshots
+from bareos_vmsnap.vsphere import disks, history, markers, snapshots
 from bareos_vmsnap.vsphere.session import Session
 
 _TREE = "snapshot"
@@ -83,16 +83,34 @@ def read_frozen(session: Session, moref: str) -> Optional[tuple[Optional[str], d
     return markers.restored_mark(found.get(_OPTIONS)), paths
 
 
-def starts(session: Session, tasks: frozenset[str]) -> bool:
-    """Whether one of these tasks starts a VM."""
-    infos = session.read(vim.Task, tasks, "info").values() if tasks else ()
-    return any("poweron" in (info.descriptionId or "").lower() for info in infos)
+@dataclass(frozen=True)
+class Deeds:
+    """What was done to a VM: whether it was started, and the morefs of the tasks that reverted it."""
+
+    started: bool
+    reverts: frozenset[str]
 
 
-def ran(session: Session, vm: Any) -> bool:
-    """Whether the VM ran at any time, by its events."""
+def deeds(session: Session, tasks: frozenset[str]) -> Deeds:
+    """What these tasks do."""
+    infos = session.read(vim.Task, tasks, "info") if tasks else {}
+    names = {moref: (info.descriptionId or "").lower() for moref, info in infos.items()}
+    return Deeds(
+        any("poweron" in name for name in names.values()),
+        frozenset(moref for moref, name in names.items() if history.REVERT in name),
+    )
+
+
+def past(session: Session, vm: Any) -> Deeds:
+    """What was done to the VM at any time, by its events."""
     by_entity = vim.event.EventFilterSpec.ByEntity(entity=vm, recursion="self")
     spec = vim.event.EventFilterSpec(entity=by_entity)
-    return any(
-        isinstance(event, _RUNNING) for event in session.content.eventManager.QueryEvents(spec)
+    events = session.content.eventManager.QueryEvents(spec)
+    return Deeds(
+        any(isinstance(event, _RUNNING) for event in events),
+        frozenset(
+            event.info.key
+            for event in events
+            if isinstance(event, vim.event.TaskEvent) and history.REVERT in history.label(event)
+        ),
     )

@@ -90,6 +90,22 @@ def disturbed(saved: Saved, act: somebody_else.Act, number: int) -> tuple[str, S
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.timeout(1800)
 def test_somebody_acts_between_two_calls(small: Saved, action: str) -> None:
+    play(small, action)
+
+
+@pytest.mark.parametrize("action", [name for name in ACTIONS if name.startswith("revert")])
+@pytest.mark.timeout(1800)
+def test_somebody_reverts_and_extra_config_stays(small: Saved, action: str) -> None:
+    """The restore's mark tells of no revert then."""
+    small.site.lab.habits.revert_restores_options = False
+    try:
+        play(small, action)
+    finally:
+        small.site.lab.habits.revert_restores_options = True
+
+
+def play(small: Saved, action: str) -> None:
+    """One restore for every place of the action; none may be wrong."""
     counts: Counter[str] = Counter()
     wrong = []
     first = sorted(ACTIONS).index(action) % STRIDE
