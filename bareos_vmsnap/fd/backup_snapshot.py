@@ -87,16 +87,16 @@ class BackupSnapshot:
         self._waiter.wait(self._vm.ReconfigVM_Task(spec), doing)
         self._log.info(f"Enabled changed block tracking of VM {self._vm_name}")
 
-    def mark(self, content: Any, options: Options) -> None:
+    def mark(self, content: Any, options: Options, needed: Optional[str] = None) -> None:
         """Leave this job's marker in the VM's configuration, for the next job to find.
 
-        If that is not possible the job goes on, and says so. Raises errors.Canceled.
+        `needed`: the marker of the job that this one builds on, which must not be forgotten. If that is not possible the job goes on, and says so. Raises errors.Canceled.
         """
         lacking = preflight.marker_warning(self._vm, content)
         if lacking is None:
             marker = markers.new_backup()
             try:
-                self._write(marker, options)
+                self._write(marker, needed, options)
                 self._marker = marker
                 return
             except tasks.TaskFailedError as error:
@@ -189,7 +189,7 @@ class BackupSnapshot:
                 "when it was to be deleted: somebody else deleted it",
             )
 
-    def _write(self, marker: str, options: Options) -> None:
+    def _write(self, marker: str, needed: Optional[str], options: Options) -> None:
         """Write the marker; again after pauses while somebody else works on the VM.
 
         Raises tasks.TaskFailedError, errors.Canceled.
@@ -201,7 +201,7 @@ class BackupSnapshot:
                 config = self._vm.config
                 if marker in markers.backups(config):
                     return  # written by a request whose answer was lost
-                spec = markers.backup_spec(config, marker)
+                spec = markers.backup_spec(config, marker, needed)
                 self._waiter.wait(self._vm.ReconfigVM_Task(spec), doing)
                 return
             except vmodl.MethodFault as fault:

@@ -55,7 +55,8 @@ def begin(
         session = connection.connect(options)
         stack.callback(undo, log.error, "Logging out of vCenter", session.close)
         vm = connection.find_vm(session.content, options)
-        for warning in preflight.check(vm, session.content).warnings:
+        warnings = preflight.check(vm, session.content).warnings
+        for warning in warnings:
             log.warn(*warning)
         identity = snapshots.identity(vm)
         if identity.instance_uuid in done:
@@ -70,8 +71,13 @@ def begin(
         tree = previous.find(pieces, identity, options, job_info, log)
         directory, name = job_info.working_directory, job_info.unique_name
         access = connection.disk_access(options, session, directory, name)
-        snapshot, taken, content = _snapshot(options, job_info, log, session, vm, access, stack)
+        snapshot, taken, content = _snapshot(
+            options, job_info, log, session, vm, access, tree, stack
+        )
         observed = snapshot.marked(snapshots.observe(session, vm, taken))
+        for warning in _left_out(observed):
+            if warning not in warnings:
+                log.warn(*warning)
         reader = DiskReader(session, vm, access, options, job_info.cancel, launcher)
         segments = SegmentFiles(reader, log.warn)
         planner = _Planner(options, job_info, log, session, vm, segments)
@@ -107,6 +113,7 @@ def _snapshot(
     session: Session,
     vm: Any,
     access: Access,
+    previous_tree: Optional[model.BlockTree],
     stack: contextlib.ExitStack,
 ) -> tuple[BackupSnapshot, snapshots.Taken, Optional[bytes]]:
     """Take the backup snapshot, with relocations of the VM blocked; the stack undoes both.
@@ -122,7 +129,8 @@ def _snapshot(
     # A relocation may have begun meanwhile, and runs to its end.
     disk_paths.refuse_moving(vm)
     snapshot.enable_cbt(options)
-    snapshot.mark(session.content, options)
+    needed = previous_tree.point.marker if previous_tree is not None else None
+    snapshot.mark(session.content, options, needed)
     stack.callback(undo, log.error, "Deleting the backup snapshot", snapshot.delete)
     before = nvram.read(session, vm)
     taken = snapshot.take(options)
@@ -150,6 +158,18 @@ def _frozen_nvram(
         ),
     )
     return before if reverted else after
+
+
+def _left_out(observed: Observed) -> Iterator[errors.Notice]:
+    """The disks that are saved with no snapshot, or not with all: they may have changed since."""
+    vm = observed.vm.name
+    now = observed.state.left_out
+    for text in now:
+        yield errors.Notice("disk-skipped", f"VM {vm}: {text}")
+    for snapshot in observed.snapshots:
+        for text in snapshot.left_out:
+            if text not in now:
+                yield errors.Notice("disk-skipped", f"VM {vm}: at {snapshot.name!r}, {text}")
 
 
 def _progress(plan: plan_backup.BackupPlan, vm: Any, log: JobLog) -> Progress:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Callable, Protocol
 
 from pyVmomi import vim, vmodl
@@ -31,6 +31,7 @@ from bareos_vmsnap.vsphere import (
     nvram,
     snapshots,
     tasks,
+    vm_condition,
     vm_config,
     vmodl_json,
 )
@@ -81,7 +82,7 @@ class NewVm:
         self._snapshots: dict[str, Any] = {}
         self._disks: dict[str, dict[int, segment_header.Disk]] = {}
         self._leaf: dict[int, segment_header.Disk] = {}
-        self._frozen_disks: dict[str, Mapping[int, segment_header.Disk]] = {}  # as vSphere has them
+        self._frozen: dict[str, condition.Condition] = {}  # what snapshots were taken of
         self._marks = 0
         self._mark_used = False  # by a snapshot: the next node needs another
         self._has_final_name = False
@@ -100,7 +101,8 @@ class NewVm:
             )
             self._relocation.start(self._vm, self._session.content)
             self._leaf = {disk.key: disk for disk in node.disks}
-            self._watch.begin(self._vm, self._leaf, mark)
+            hardware = vm_condition.hardware(node, self._destination.change_tracking)
+            self._watch.begin(self._vm, self._leaf, mark, hardware)
         self._disks[plan_restore.ORIGIN] = {}
 
     def revert(self, node: str) -> None:
@@ -120,7 +122,12 @@ class NewVm:
             if seen.condition.mark == left.mark:
                 mark = left.mark
             reverted = dataclasses.replace(
-                left, current=snapshot._moId, mark=mark, disks=self._frozen_disks[node]
+                left,
+                current=snapshot._moId,
+                mark=mark,
+                disks=self._frozen[node].disks,
+                hardware=self._frozen[node].hardware,
+                devices=self._frozen[node].devices,
             )
             self._watch.adopt(reverted, self._leaf, seen=seen)
         self._mark_used = True
@@ -146,8 +153,15 @@ class NewVm:
                 self._waiter.wait(self._vm.ReconfigVM_Task(spec), doing)
             self._leaf, self._mark_used = required, False
             disks = {key: disk for key, disk in left.disks.items() if key in kept}
-            changed = dataclasses.replace(left, mark=mark or left.mark, disks=disks)
-            self._watch.adopt(changed, self._leaf, kept=frozenset(kept))
+            changed = dataclasses.replace(
+                left,
+                mark=mark or left.mark,
+                disks=disks,
+                hardware=vm_condition.hardware(node, self._destination.change_tracking),
+                devices=None,
+            )
+            kinds = vm_condition.kinds_after(left.devices, spec)
+            self._watch.adopt(changed, self._leaf, kept=frozenset(kept), kinds=kinds)
 
     def check(self) -> None:
         """Raise errors.RestoreError if the VM is not as the last step left it."""
@@ -199,7 +213,7 @@ class NewVm:
                 f"vSphere changed the name or description of {name!r} to {entry.name!r}",
             )
         self._disks[node] = dict(self._leaf)
-        self._frozen_disks[node] = left.disks
+        self._frozen[node] = left
         self._mark_used = True
 
     def remove_helper(self, node: str) -> None:

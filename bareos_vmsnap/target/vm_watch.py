@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NoReturn, Optional
 
@@ -30,10 +31,16 @@ class VmWatch:
         self._left: Optional[condition.Condition] = None
         self._harmless_tasks: frozenset[str] = frozenset()
 
-    def begin(self, vm: Any, leaf: Mapping[int, segment_header.Disk], mark: str) -> None:
+    def begin(
+        self,
+        vm: Any,
+        leaf: Mapping[int, segment_header.Disk],
+        mark: str,
+        hardware: Mapping[str, str],
+    ) -> None:
         """Watch a VM that was just created with these disks, by their keys."""
         self._vm = vm
-        self.adopt(condition.Condition({}, None, "poweredOff", {}, mark), leaf)
+        self.adopt(condition.Condition({}, None, "poweredOff", {}, mark, hardware), leaf)
 
     @property
     def left(self) -> condition.Condition:
@@ -79,12 +86,13 @@ class VmWatch:
         leaf: Mapping[int, segment_header.Disk],
         *,
         kept: frozenset[int] = frozenset(),
+        kinds: Optional[Counter[str]] = None,
         seen: Optional[vm_condition.Seen] = None,
     ) -> None:
         """A step of ours is done: the VM must be `expected` now, but for its disks' files.
 
         Its disks must be those of `leaf`. Those in `expected` are still the same disks, and
-        those `kept` still have the same files.
+        those `kept` still have the same files. `kinds`: how many devices of each type there must be.
         """
         seen = seen or self.look()
         found = dict(seen.condition.disks)
@@ -99,6 +107,8 @@ class VmWatch:
                     id="vm-changed-meanwhile",
                     deed=f"changed the disks of VM {self._name} ({slot})",
                 )
+        if kinds is not None and kinds != Counter((seen.condition.devices or {}).values()):
+            self._refuse(id="vm-changed-meanwhile", deed=f"changed the devices of VM {self._name}")
         self.compare(dataclasses.replace(expected, disks=found), seen)
         self._left = seen.condition
 

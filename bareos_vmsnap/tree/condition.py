@@ -26,7 +26,9 @@ class Condition:
 
     `mark` is the restore's mark in the VM's own configuration. A restore gives the leaf a new one
     for every node, and a revert brings an older one back: files may get their old names again, a
-    mark never comes twice.
+    mark never comes twice. `hardware` is the rest that snapshots freeze and guests see, by what an
+    admin calls it ("memory"), `devices` are the types of all devices but disks, by their labels and
+    keys; None if any will do.
     """
 
     snapshots: Mapping[str, SnapshotEntry]
@@ -34,6 +36,8 @@ class Condition:
     power_state: str
     disks: Mapping[int, segment_header.Disk]
     mark: Optional[str]
+    hardware: Optional[Mapping[str, str]] = None
+    devices: Optional[Mapping[str, str]] = None
 
     @property
     def paths(self) -> dict[int, str]:
@@ -71,7 +75,7 @@ def differences(vm: str, left: Condition, found: Condition) -> list[Difference]:
                 id="vm-changed-meanwhile", deed=f"changed the disks of VM {vm} ({', '.join(disks)})"
             )
         )
-    return deeds
+    return deeds or _hardware(vm, left, found)
 
 
 def frozen(
@@ -149,6 +153,20 @@ def _power(vm: str, left: Condition, found: Condition) -> list[Difference]:
     if found.power_state == left.power_state:
         return []
     deed = f"changed the power state of VM {vm} ({left.power_state} to {found.power_state})"
+    return [Difference(id="vm-changed-meanwhile", deed=deed)]
+
+
+def _hardware(vm: str, left: Condition, found: Condition) -> list[Difference]:
+    changes = [
+        f"{name}: {was.get(name, 'none')} to {now.get(name, 'none')}"
+        for was, now in ((left.hardware, found.hardware), (left.devices, found.devices))
+        if was is not None and now is not None
+        for name in sorted({*was, *now})
+        if was.get(name) != now.get(name)
+    ]
+    if not changes:
+        return []
+    deed = f"changed the configuration of VM {vm} ({', '.join(changes)})"
     return [Difference(id="vm-changed-meanwhile", deed=deed)]
 
 

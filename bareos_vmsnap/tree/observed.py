@@ -16,6 +16,7 @@ class Snapshot:
 
     `created` is ISO 8601 in UTC. `disks` are those a backup saves. `restored_by` names the job that
     restored it, if any. `markers` are those of backup jobs that the configuration had at it.
+    `left_out` are the disks that no backup can save, each with the reason, for a message.
     """
 
     moref: str
@@ -33,6 +34,7 @@ class Snapshot:
     change_tracking: bool = False
     restored_by: Optional[str] = None
     markers: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def disk(self, key: int) -> Optional[segment_header.Disk]:
         """The disk with that device key, or None."""

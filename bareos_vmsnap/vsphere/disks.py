@@ -32,6 +32,9 @@ class Found:
     skipped: Optional[str] = None
     refused: Optional[str] = None
 
+    def __str__(self) -> str:
+        return f"{self.disk.label} ({self.disk.slot}, {self.disk.path or 'no file'})"
+
 
 def find(devices: Iterable[Any]) -> list[Found]:
     """All virtual disks among `devices`, in the order of their keys."""
@@ -43,6 +46,12 @@ def find(devices: Iterable[Any]) -> list[Found]:
 def saved(devices: Iterable[Any]) -> tuple[segment_header.Disk, ...]:
     """The disks a backup saves."""
     return tuple(f.disk for f in find(devices) if f.skipped is None and f.refused is None)
+
+
+def left_out(devices: Iterable[Any]) -> tuple[str, ...]:
+    """The disks that it cannot save, each as a part of a sentence with the reason."""
+    reasons = ((found, found.refused or found.skipped) for found in find(devices))
+    return tuple(f"{found} is not backed up: {why}" for found, why in reasons if why)
 
 
 def backing_files(backing: Any) -> Iterator[str]:

@@ -26,7 +26,7 @@ BACKUP_KEY = "bareos-vmsnap.backup"
 KEYS = (RESTORED_KEY, BACKUP_KEY)
 # Jobs on which a later one can build: the Full of a Differential is one of many, and a VM may be in
 # several jobs.
-_KEPT = 64
+KEPT = 128
 # vSphere's clients allow 80 characters, Bareos' job names may have 127.
 _LONGEST_NAME = 80
 _LONGEST_HOST = 100
@@ -104,13 +104,17 @@ def backups(config: Any) -> tuple[str, ...]:
     return tuple(_option(config, BACKUP_KEY).split())
 
 
-def backup_spec(config: Any, marker: str) -> Any:
-    """The spec that adds a marker to those of the VM's ConfigInfo, and forgets the oldest.
+def backup_spec(config: Any, marker: str, needed: Optional[str] = None) -> Any:
+    """The spec that adds a marker to those of the VM's ConfigInfo, and forgets the oldest but for
+    the one that is `needed`.
 
     It is refused (ConcurrentAccess) if the configuration is no longer that one: a revert must not
     come between reading the markers and writing them back.
     """
-    kept = (marker, *backups(config))[:_KEPT]
+    known = backups(config)
+    kept = [marker, *known][:KEPT]
+    if needed in known and needed not in kept:
+        kept[-1] = needed
     option = vim.option.OptionValue(key=BACKUP_KEY, value=" ".join(kept))
     return vim.vm.ConfigSpec(changeVersion=config.changeVersion, extraConfig=[option])
 

@@ -52,12 +52,10 @@ def check(vm: Any, content: Any) -> Findings:
     report = Findings()
     reasons = _vm_reasons(vm, config)
     for found in disks.find(config.hardware.device):
-        what = f"{found.disk.label} ({found.disk.slot}, {found.disk.path or 'no file'})"
         if found.refused:
-            reasons.append(f"{what} cannot be backed up: {found.refused}")
-        elif found.skipped:
-            text = f"VM {name}: {what} is not backed up: {found.skipped}"
-            report.warnings.append(errors.Notice("disk-skipped", text))
+            reasons.append(f"{found} cannot be backed up: {found.refused}")
+    for text in disks.left_out(config.hardware.device):
+        report.warnings.append(errors.Notice("disk-skipped", f"VM {name}: {text}"))
     reasons += _privilege_reasons(vm, content)
     if reasons:
         raise errors.PreflightError(

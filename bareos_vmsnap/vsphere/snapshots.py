@@ -289,6 +289,7 @@ def _describe(item: Item, config: Any, restored_by: Optional[str]) -> Snapshot:
         change_tracking=bool(config.changeTrackingEnabled),
         restored_by=restored_by,
         markers=marked,
+        left_out=disks.left_out(config.hardware.device),
     )
 
 

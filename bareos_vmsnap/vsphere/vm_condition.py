@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
 from pyVmomi import vim
 
+from bareos_vmsnap.tree import segment_header
 from bareos_vmsnap.tree.condition import Condition, SnapshotEntry
 from bareos_vmsnap.vsphere import disks, history, markers, snapshots
 from bareos_vmsnap.vsphere.session import Session
@@ -17,6 +20,12 @@ _TREE = "snapshot"
 _POWER = "runtime.powerState"
 _HOST = "runtime.host"
 _DEVICES = "config.hardware.device"
+_CPUS, _MEMORY, _TRACKING = "CPUs", "memory (MB)", "changed block tracking"
+_HARDWARE = {
+    "config.hardware.numCPU": _CPUS,
+    "config.hardware.memoryMB": _MEMORY,
+    "config.changeTrackingEnabled": _TRACKING,
+}
 _OPTIONS = "config.extraConfig"
 _VERSION = "config.changeVersion"
 _TASKS = "recentTask"
@@ -46,7 +55,7 @@ class Seen:
 
 def read(session: Session, moref: str) -> Optional[Seen]:
     """The VM as it is, in one call, or None if it does not exist any more."""
-    paths = (_TREE, _POWER, _HOST, _DEVICES, _OPTIONS, _VERSION, _TASKS)
+    paths = (_TREE, _POWER, _HOST, _DEVICES, _OPTIONS, _VERSION, _TASKS, *_HARDWARE)
     found = session.read_all(vim.VirtualMachine, [moref], paths).get(moref, {})
     if _DEVICES not in found:
         return None
@@ -61,6 +70,8 @@ def read(session: Session, moref: str) -> Optional[Seen]:
         power_state=str(found[_POWER]),
         disks={disk.disk.key: disk.disk for disk in disks.find(found[_DEVICES])},
         mark=markers.restored_mark(found.get(_OPTIONS)),
+        hardware={name: str(found.get(path)) for path, name in _HARDWARE.items()},
+        devices=_devices(found[_DEVICES]),
     )
     return Seen(
         condition,
@@ -69,6 +80,35 @@ def read(session: Session, moref: str) -> Optional[Seen]:
         found.get(_VERSION, ""),
         frozenset(task._moId for task in found.get(_TASKS, [])),
     )
+
+
+def hardware(node: segment_header.Node, change_tracking: bool) -> dict[str, str]:
+    """Condition.hardware of a VM that is as at this node, and tracks changes or does not."""
+    values = {_CPUS: node.cpus, _MEMORY: node.memory_mb, _TRACKING: change_tracking}
+    return {name: str(value) for name, value in values.items()}
+
+
+def _devices(devices: Iterable[Any]) -> dict[str, str]:
+    """See Condition.devices."""
+    return {
+        f"{device.deviceInfo.label if device.deviceInfo else 'device'} ({device.key})": kind(device)
+        for device in devices
+        if not isinstance(device, vim.vm.device.VirtualDisk)
+    }
+
+
+def kind(device: Any) -> str:
+    """The type of a device."""
+    return type(device).__name__.rpartition(".")[2]
+
+
+def kinds_after(devices: Optional[Mapping[str, str]], spec: Any) -> Counter[str]:
+    """How many devices of each type there are after a reconfiguration of what has these."""
+    counts = Counter((devices or {}).values())
+    for change in (spec.deviceChange or []) if spec is not None else []:
+        if not isinstance(change.device, vim.vm.device.VirtualDisk):
+            counts[kind(change.device)] += {"add": 1, "remove": -1}.get(str(change.operation), 0)
+    return +counts
 
 
 def read_frozen(session: Session, moref: str) -> Optional[tuple[Optional[str], dict[int, str]]]:

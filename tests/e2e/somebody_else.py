@@ -13,6 +13,7 @@ from pyVmomi import vim, vmodl
 
 from vmsnap_lab.storage import StorageError
 
+from . import hardware
 from .machine import Machine, find_snapshot
 from .site import Site
 
@@ -138,6 +139,21 @@ def run(machine: Machine) -> bool:
 
 def power_on(machine: Machine) -> bool:
     machine.power_on()
+    return True
+
+
+def reconfigure(**fields: Any) -> Act:
+    """Change the VM's own configuration."""
+
+    def act(machine: Machine) -> bool:
+        machine.reconfigure(**fields)
+        return True
+
+    return act
+
+
+def add_nic(machine: Machine) -> bool:
+    machine.reconfigure(hardware.nic("VM Network"))
     return True
 
 

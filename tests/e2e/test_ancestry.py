@@ -18,7 +18,7 @@ import pytest
 from pyVmomi import vim, vmodl
 
 from bareos_vmsnap.tree import manifest, model
-from bareos_vmsnap.vsphere import preflight
+from bareos_vmsnap.vsphere import markers, preflight
 from vmsnap_lab.filedaemon import JobResult
 from vmsnap_lab.vcenter.snapshots import create, revert
 from vmsnap_lab.vcenter.vm import reconfiguration
@@ -194,6 +194,23 @@ def test_every_job_adds_its_marker_and_finds_those_before(site: Site) -> None:
         snapshot = find_snapshot(restored, name)
         assert snapshot is not None and markers_of(snapshot.config) == []
     assert markers_of(restored.vm.config) == []
+
+
+def test_the_marker_that_a_job_builds_on_is_not_forgotten(site: Site) -> None:
+    """However many jobs of other chains came since."""
+    machine = site.create(disks=[2 * MIB])
+    machine.snapshot("A")
+    check_ok(site.backup())
+    (marker,) = markers_of(machine.vm.config)
+    others = [f"{number:012x}" for number in range(markers.KEPT - 1)]
+    key = "bareos-vmsnap.backup"
+    value = vim.option.OptionValue(key=key, value=" ".join([*others, marker]))
+    machine.reconfigure(extraConfig=[value])
+    for level in ("Incremental", "Differential", "Differential"):
+        machine.scribble(level)
+        assert remembers(site.backup(level=level))
+        assert len(markers_of(machine.vm.config)) == markers.KEPT
+    check_restores(site, machine)
 
 
 def test_a_revert_to_what_came_after_the_backup(site: Site) -> None:

@@ -21,6 +21,7 @@ from .conftest import Saved
 from .hardware import MIB
 from .joblog import check_failed, check_ok, said
 from .machine import Machine
+from .meddling import before_calls
 from .site import REPOSITORY, Site
 
 OTHER_THUMBPRINT = ":".join(["AB"] * 20)
@@ -145,6 +146,39 @@ def test_vms_that_cannot_be_backed_up(
     names = machine.snapshot_names
     check_failed(site.backup(), f"VM web1 cannot be backed up: {message}")
     assert machine.snapshot_names == names
+
+
+def test_a_disk_that_is_independent_when_the_snapshot_is_taken(site: Site) -> None:
+    """And was not there when the VM was examined."""
+    machine = site.create(disks=[MIB])
+    added: list[str] = []
+
+    def add(number: int, method: str) -> None:
+        if method == "CreateSnapshot_Task" and not added:
+            added.append(method)
+            machine.reconfigure(hardware.disk(MIB, mode="independent_persistent"))
+
+    with before_calls(site, add):
+        job = site.backup()
+    assert job.status == "T"
+    (warning,) = said(job, "M_WARNING")
+    assert "VM web1: Hard disk 2 (scsi0-1," in warning
+    assert "is not backed up: it is independent" in warning
+
+
+def test_a_disk_that_was_independent_at_a_snapshot(site: Site) -> None:
+    machine = site.create(disks=[MIB])
+    machine.reconfigure(hardware.disk(MIB, mode="independent_persistent"))
+    machine.snapshot("A")
+    device = machine.device(2001)
+    machine.reconfigure(hardware.remove(device))
+    machine.reconfigure(hardware.disk(MIB, unit=1, path=device.backing.fileName, attach=True))
+    machine.scribble("now")
+    job = site.backup()
+    assert job.status == "T"
+    (warning,) = said(job, "M_WARNING")
+    assert "VM web1: at 'A', Hard disk 2 (scsi0-1," in warning
+    assert "[disk-skipped]" in warning
 
 
 def test_an_independent_disk_is_left_out(site: Site) -> None:

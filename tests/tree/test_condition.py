@@ -14,7 +14,7 @@ from bareos_vmsnap.tree.condition import Condition, SnapshotEntry
 
 DISK = segment_header.Disk(2000, "scsi0-0", "Hard disk 1", "[d] vm/vm-1.vmdk", "u", 512)
 A, B = SnapshotEntry("A", "", None), SnapshotEntry("B", "about B", "a")
-LEFT = Condition({"a": A, "b": B}, "b", "poweredOff", {2000: DISK}, "3/job")
+LEFT = Condition({"a": A, "b": B}, "b", "poweredOff", {2000: DISK}, "3/job", {"memory": "4"}, {})
 
 
 def deeds(**changes: Any) -> list[str]:
@@ -83,6 +83,11 @@ def test_nothing() -> None:
             {"disks": {2000: replace(DISK, uuid="v")}},
             ["changed the disks of VM web1 (scsi0-0 is another disk)"],
         ),
+        (
+            {"hardware": {"memory": "9"}, "devices": {"NIC": "e1000"}},
+            ["changed the configuration of VM web1 (memory: 4 to 9, NIC: none to e1000)"],
+        ),
+        ({"hardware": None}, []),
     ],
 )
 def test_what_somebody_did(changes: dict[str, Any], told: list[str]) -> None:
