@@ -117,6 +117,26 @@ def test_the_backup_snapshot_cannot_be_deleted(site: Site) -> None:
 OTHER = markers.FileDaemon("proxy2", "0123456789abcdef")
 
 
+@pytest.mark.parametrize(("failures", "left"), [(2, 1), (3, 2)])
+def test_a_snapshot_that_cannot_be_deleted_keeps_no_other(
+    site: Site, failures: int, left: int
+) -> None:
+    """The job has two: one that was reported as failed, which cannot be deleted at first, and the
+    one that was taken then.
+    """
+    machine = site.create(disks=[MIB])
+    fault = vim.fault.FileLocked(msg="Unable to access file since it is locked")
+    site.lab.habits.fail("CreateSnapshot_Task", quiesce_fault(), after=True)
+    site.lab.habits.fail("RemoveSnapshot_Task", fault, times=failures)
+    job = site.backup(**FAST)
+    check_failed(job, "Deleting the snapshot 'vmsnap backup .*' of VM web1 failed: FileLocked")
+    errors = [text for text in said(job, "M_ERROR") if "[backup-snapshot-left" in text]
+    assert ["Another backup snapshot" in text for text in errors] == [False, True][:left]
+    assert len(machine.snapshot_names) == left
+    assert site.backup().status == "T"
+    assert machine.snapshot_names == []
+
+
 def test_a_leftover_of_another_file_daemon(site: Site) -> None:
     machine = site.create(disks=[MIB])
     name = markers.backup_name("other-job.2026-11-21_01.00.00_07")
