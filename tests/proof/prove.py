@@ -47,14 +47,14 @@ def main(minutes: float, seed: int, steps: int, transport: str) -> None:
         try:
             run_state_machine_as_test(test, settings=budget)
         except Exception:
-            click.echo(f"FAILED with seed {seed}, round {rounds}; so far {_told()}", err=True)
+            click.echo(f"FAILED with seed {seed}, round {rounds}; so far {_summary()}", err=True)
             raise
         rounds += 1
-        click.echo(f"round {rounds}: {_told()}")
+        click.echo(f"round {rounds}: {_summary()}")
     sys.exit(0)
 
 
-def _told() -> str:
+def _summary() -> str:
     counts = ", ".join(
         f"{TOTALS.get(n, 0)} {n}" for n in ("histories", "actions", "jobs", "restores")
     )
