@@ -367,14 +367,21 @@ def restored_tree(site: Site) -> Machine:
     return site.find()
 
 
+def branch_off(machine: Machine, name: str) -> vim.vm.Snapshot:
+    """Revert to that snapshot, which is returned, and take X and Y above it."""
+    found = find_snapshot(machine, name)
+    assert found is not None
+    machine.revert(found)
+    for above in ("X", "Y"):
+        machine.scribble(above)
+        machine.snapshot(above)
+    return found
+
+
 def test_snapshots_taken_after_a_revert_to_a_restored_one(site: Site) -> None:
     """The mark comes back with the revert, but only what the restore made counts as restored."""
     machine = restored_tree(site)
-    first = find_snapshot(machine, "A")
-    machine.revert(first)
-    for name in ("X", "Y"):
-        machine.scribble(name)
-        machine.snapshot(name)
+    branch_off(machine, "A")
     machine.scribble("now")
     job = site.backup()
     check_ok(job)
@@ -393,11 +400,7 @@ def test_snapshots_taken_after_a_revert_to_a_restored_one(site: Site) -> None:
 def test_the_restored_snapshot_that_was_reverted_to_is_deleted(site: Site) -> None:
     """X may have what the restore wrote into A: it counts as restored in A's place."""
     machine = restored_tree(site)
-    first = find_snapshot(machine, "A")
-    machine.revert(first)
-    for name in ("X", "Y"):
-        machine.scribble(name)
-        machine.snapshot(name)
+    first = branch_off(machine, "A")
     machine.remove(first)
     machine.scribble("now")
     job = site.backup()

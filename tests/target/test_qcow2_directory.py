@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bareos_vmsnap import errors, system_errors
+from bareos_vmsnap.target import steps
 from bareos_vmsnap.target.qcow2_directory import Qcow2Directory
 from bareos_vmsnap.tree import model, plan_restore
 
@@ -27,16 +28,8 @@ def rebuild(directory: Path, tree: model.BlockTree) -> Qcow2Directory:
     """All steps of a restore but for the data."""
     target = Qcow2Directory(directory, tree)
     for step in plan_restore.plan(tree, tree.point).steps:
-        if isinstance(step, plan_restore.Create):
-            target.create(tree.nodes[step.node])
-        elif isinstance(step, plan_restore.Revert):
-            target.revert(step.node)
-        elif isinstance(step, plan_restore.Configure):
-            target.configure(tree.nodes[step.node])
-        elif isinstance(step, plan_restore.TakeSnapshot):
-            target.take_snapshot(step.node, step.name, step.description)
-        elif isinstance(step, plan_restore.RemoveHelper):
-            target.remove_helper(step.node)
+        if not isinstance(step, plan_restore.Write):
+            steps.perform(step, target, tree)
     return target
 
 
