@@ -96,15 +96,19 @@ class Options:
     vddk_libdir: Optional[str] = _opt(
         option_values.absolute, None, "VDDK's directory; by default the usual ones are looked at"
     )
-    vddk_plugin: str = _opt(str, "vddk", "nbdkit's vddk plugin: its name, or the path of its file")
+    vddk_plugin: str = _opt(
+        str, disks.PLUGIN, "nbdkit's vddk plugin: its name, or the path of its file"
+    )
     vddk_transports: Optional[str] = _opt(
         option_values.modes,
         None,
         f"VDDK's transport modes in order; {disks.READING_MODES}, and for restores "
         f"{disks.WRITING_MODES}, by default",
     )
-    vddk_compression: str = _opt(
-        option_values.one_of(*disks.COMPRESSIONS), "none", "Compression between host and proxy"
+    vddk_compression: disks.VddkCompression = _opt(
+        option_values.one_of(*disks.COMPRESSIONS),
+        disks.COMPRESSION,
+        "Compression between host and proxy",
     )
     vddk_config: Optional[str] = _opt(
         option_values.absolute, None, "File with more lines for VDDK's configuration file"
