@@ -112,11 +112,12 @@ class VmRestore:
         target = self._opened()
         self._restore_nvram(target, plan.point)
         place = target.finish()
-        if self._planning.later:
+        later = ", ".join(sorted(self._planning.later))
+        if later:
             self._log.warn(
                 "later-files-skipped",
                 f"VM {vm.name}: files of later time points were passed over, since neither "
-                f"their restore objects nor their manifests came: {', '.join(sorted(self._planning.later))}",
+                f"their restore objects nor their manifests came: {later}",
             )
         self._target = None  # from now on there is nothing to abandon
         with contextlib.closing(target):
