@@ -56,6 +56,7 @@ def test_a_relocation_block_too(plan: BlockPlan) -> None:
 
 
 _HEADER = dataclass_json.encode(HEADER)
+_VDDK = dataclass_json.encode(VddkDisk("vc", 443, "backup", "secret", "00" * 20))
 
 
 def _plan(**change: Any) -> dict[str, Any]:
@@ -78,6 +79,7 @@ def _plan(**change: Any) -> dict[str, Any]:
             ".source: unknown keys more",
         ),
         ({"source": None}, ".source: expected an object"),
+        ({"source": {**_VDDK, "compression": "lzma"}}, ".source.compression: expected 'none' or "),
         ({"operation": "burn"}, "none of ReadPlan, WritePlan"),
         ({"method": "guess"}, ".method: expected 'cbt' or 'allocated' or "),
         ({"compression": "zip"}, ".compression: expected 'lz4' or 'none'"),

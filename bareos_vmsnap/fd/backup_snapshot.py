@@ -158,36 +158,56 @@ class BackupSnapshot:
     def delete(self) -> None:
         """Delete the snapshot that was taken, whatever its name is by now.
 
-        If the answer that named it was lost, every snapshot of this job is deleted. Never raises: a
-        failure becomes an error message, since the data is saved by then.
+        So is every other snapshot of this job: an attempt may have taken one although it was
+        reported as failed. Never raises: each failure becomes an error message, since the data is
+        saved by then.
         """
         if not self._to_delete:
             return
         self._to_delete = False
+        this, other = (f"{a} snapshot {self._name!r}" for a in ("The backup", "Another backup"))
+        found = None if self._taken is None else self._try_delete(this, self._taken)
         try:
-            found = self._taken is None or self._delete(self._taken, self._name)
-            for left in snapshots.leftovers(self._vm):
-                if self._is_ours(left):
-                    self._delete(left.moref, left.name)
+            others = [
+                left.moref
+                for left in snapshots.leftovers(self._vm)
+                if self._is_ours(left) and left.moref != self._taken
+            ]
         except Exception as error:  # noqa: BLE001 - the job log gets it
-            cause = (
-                tasks.describe(error)
-                if isinstance(error, vmodl.MethodFault)
-                else system_errors.translated(error)
-            )
-            self._log.error(
-                "backup-snapshot-left",
-                f"The backup snapshot {self._name!r} of VM {self._vm_name} could not be deleted: "
-                f"{cause}. The next job of this VM will delete it",
-                *errors.ids(error),
-            )
-            return
-        if not found:
+            if self._taken is None:
+                self._report_left(this, error)
+            elif found is not None:  # else that was reported, and the cause is the same
+                self._report_left(f"{other}, if there is one,", error)
+            others = []
+        for moref in others:
+            self._try_delete(this if self._taken is None else other, moref)
+        if found is False:
             self._log.error(
                 "backup-snapshot-not-found",
                 f"The backup snapshot {self._name!r} of VM {self._vm_name} was not there any more "
                 "when it was to be deleted: somebody else deleted it",
             )
+
+    def _try_delete(self, which: str, moref: str) -> Optional[bool]:
+        """Whether it was there; None if it could not be deleted, which is logged."""
+        try:
+            return self._delete(moref, self._name)
+        except Exception as error:  # noqa: BLE001 - the job log gets it
+            self._report_left(which, error)
+            return None
+
+    def _report_left(self, which: str, error: Exception) -> None:
+        cause = (
+            tasks.describe(error)
+            if isinstance(error, vmodl.MethodFault)
+            else system_errors.translated(error)
+        )
+        self._log.error(
+            "backup-snapshot-left",
+            f"{which} of VM {self._vm_name} could not be deleted: {cause}. "
+            "The next job of this VM will delete it",
+            *errors.ids(error),
+        )
 
     def _write(self, marker: str, needed: Optional[str], options: Options) -> None:
         """Write the marker; again after pauses while somebody else works on the VM.

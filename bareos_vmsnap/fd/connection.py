@@ -9,7 +9,8 @@ from typing import Any, Optional
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd.disk_log import DiskLog
-from bareos_vmsnap.fd.options import Options, read_text, require_server, require_vm
+from bareos_vmsnap.fd.option_files import read_text
+from bareos_vmsnap.fd.options import Options, require_server, require_vm
 from bareos_vmsnap.transport import access
 from bareos_vmsnap.transport.disks import VddkDisk
 from bareos_vmsnap.vsphere import inventory, session

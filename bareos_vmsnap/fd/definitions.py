@@ -21,7 +21,7 @@ class Definitions:
 
     def __init__(self, loaded: str) -> None:
         self._loaded = loaded
-        self._given: Optional[str] = None
+        self._at_restore: Optional[str] = None
 
     def of(self, line: str) -> str:
         """The option string for what was saved by a Plugin line ("python3:module_name=...:...").
@@ -30,16 +30,16 @@ class Definitions:
         file: `loaded` ends with that one.
         """
         own = options_of(line)
-        if self._given is None:
+        if self._at_restore is None:
             # Options that name the module themselves are loaded alone, without any Plugin line.
             ends = bool(own) and self._loaded.endswith(own)
-            self._given = self._loaded[: -len(own)] if ends else self._loaded
-        return self._given + own
+            self._at_restore = self._loaded[: -len(own)] if ends else self._loaded
+        return self._at_restore + own
 
     @property
-    def given(self) -> str:
+    def at_restore(self) -> str:
         """The options given at restore; known once of() has been called."""
-        return self._given or ""
+        return self._at_restore or ""
 
 
 def options_of(line: str) -> str:

@@ -28,4 +28,4 @@ class JobLog(Protocol):
         """The job must not end OK."""
 
     def failure(self, error: BaseException) -> None:
-        """Fail the job with this exception, in an admin's words."""
+        """Fail the job with this exception, as a message for an admin."""

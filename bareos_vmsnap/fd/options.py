@@ -8,10 +8,6 @@ options given at restore time can hold neither blanks nor colons.
 
 from __future__ import annotations
 
-import configparser
-import os
-import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -19,7 +15,8 @@ from typing import Any, Callable, Optional
 from urllib.parse import unquote
 
 from bareos_vmsnap import method_names
-from bareos_vmsnap.errors import UNPRINTABLE, Notice, OptionError
+from bareos_vmsnap.errors import Notice, OptionError
+from bareos_vmsnap.fd import option_files, option_values
 from bareos_vmsnap.mover import plan
 from bareos_vmsnap.stream import layout
 from bareos_vmsnap.transport import disks
@@ -27,7 +24,6 @@ from bareos_vmsnap.tree import ladder
 from bareos_vmsnap.tree.plan_restore import Snapshots
 
 KIB, MIB = 1 << 10, 1 << 20
-SECTION = "vmware_plugin_options"
 # Bareos' own, consumed before they reach us.
 _FOREIGN = ("module_path", "module_name", "defaults_file", "overrides_file")
 _ACCEPTED_BUT_MOOT: dict[str, str] = {
@@ -44,79 +40,6 @@ _ACCEPTED_BUT_MOOT: dict[str, str] = {
 }
 
 
-def _yes_no(text: str) -> bool:
-    if text.lower() not in ("yes", "no"):
-        raise ValueError("must be yes or no")
-    return text.lower() == "yes"
-
-
-def _number(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not re.fullmatch(r"[0-9]+", text) or not low <= int(text) <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return int(text)
-
-    return parse
-
-
-def _one_of(*values: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in values:
-            raise ValueError("must be " + " or ".join(values))
-        return text
-
-    return parse
-
-
-def _thumbprint(text: str) -> str:
-    digits = text.replace(":", "")
-    if len(digits) not in (40, 64, 128) or not re.fullmatch(r"[0-9A-Fa-f]+", digits):
-        raise ValueError("must be a SHA-1, SHA-256 or SHA-512 digest in hexadecimal")
-    return digits.lower()
-
-
-def _uri(text: str) -> str:
-    _refuse_unprintable(unquote(text))
-    return text
-
-
-def _refuse_unprintable(text: str) -> None:
-    found = UNPRINTABLE.search(text)
-    if found:
-        raise ValueError(f"must not hold the control character {ascii(found.group())[1:-1]}")
-
-
-def _absolute(text: str) -> str:
-    if not text.startswith("/"):
-        raise ValueError("must be an absolute path")
-    return text
-
-
-def _modes(text: str) -> str:
-    """What `transport` means in Bareos' own VMware plugin: VDDK's transport modes."""
-    modes = text.split(":")
-    if not set(modes) <= set(disks.MODES) or len(set(modes)) < len(modes):
-        raise ValueError(
-            f"must be {', '.join(disks.MODES)}, or several of them with colons in between"
-        )
-    return text
-
-
-def _transport(text: str) -> str:
-    if text == "vddk":
-        return text
-    try:
-        return _modes(text)
-    except ValueError as error:
-        raise ValueError(f"must be vddk, nbd (with nbd_uri), or a mode of VDDK: {error}") from None
-
-
-def _size(low: int, high: int, unit: int) -> Callable[[str], int]:
-    """Bytes, given in multiples of `unit`."""
-    number = _number(low, high)
-    return lambda text: number(text) * unit
-
-
 def _opt(
     parse: Callable[[str], Any], default: Any, doc: str, raw: bool = False, unit: int = 1
 ) -> Any:
@@ -129,150 +52,186 @@ class Options:
     """All options, checked. Each field's metadata holds its parser and documentation."""
 
     vcserver: str = _opt(str, "", "vCenter Server or ESXi host: name or IP address")
-    vcport: int = _opt(_number(1, 65535), 443, "Its HTTPS port")
+    vcport: int = _opt(option_values.number(1, 65535), 443, "Its HTTPS port")
     vcuser: str = _opt(str, "", "User, e.g. backup@vsphere.local")
     vcpass: str = _opt(str, "", "Password; better in vcpass_file or config_file", raw=True)
     vcpass_file: Optional[str] = _opt(
-        _absolute, None, "File with the password in its first line, readable by root only"
+        option_values.absolute,
+        None,
+        "File with the password in its first line, readable by root only",
     )
     vcthumbprint: Optional[str] = _opt(
-        _thumbprint, None, "Accept exactly the certificate with this digest"
+        option_values.thumbprint, None, "Accept exactly the certificate with this digest"
     )
     ca_file: Optional[str] = _opt(
-        _absolute, None, "CA certificates (PEM) to verify the server with, not the system's"
+        option_values.absolute,
+        None,
+        "CA certificates (PEM) to verify the server with, not the system's",
     )
-    verifyssl: bool = _opt(_yes_no, True, "Verify the server's certificate")
+    verifyssl: bool = _opt(option_values.yes_no, True, "Verify the server's certificate")
     config_file: Optional[str] = _opt(
-        _absolute, None, f"INI file with further options in its section [{SECTION}]"
+        option_values.absolute,
+        None,
+        f"INI file with further options in its section [{option_files.SECTION}]",
     )
     dc: str = _opt(str, "", "Datacenter; /folder/name if it lies in a folder")
     folder: str = _opt(str, "/", "VM folder or vApp, like /web/production")
     vmname: str = _opt(str, "", "Name of the VM; on restore, of the VM to create")
     uuid: str = _opt(str, "", "Instance UUID (or unique BIOS UUID) instead of dc, folder, vmname")
-    transport: str = _opt(_transport, "vddk", "How disks are reached: vddk, or nbd with nbd_uri")
+    transport: str = _opt(
+        option_values.transport, "vddk", "How disks are reached: vddk, or nbd with nbd_uri"
+    )
     nbd_uri: str = _opt(
-        _uri, "", "NBD URI of a disk, with {vm}, {snapshot}, {disk}, {path} in it", raw=True
+        option_values.uri,
+        "",
+        "NBD URI of a disk, with {vm}, {snapshot}, {disk}, {path} in it",
+        raw=True,
     )
     nbd_link_uri: str = _opt(
-        _uri, "", "The same for a disk's own file without its parents (without_cbt=link)", raw=True
+        option_values.uri,
+        "",
+        "The same for a disk's own file without its parents (without_cbt=link)",
+        raw=True,
     )
     vddk_libdir: Optional[str] = _opt(
-        _absolute, None, "VDDK's directory; by default the usual ones are looked at"
+        option_values.absolute, None, "VDDK's directory; by default the usual ones are looked at"
     )
-    vddk_plugin: str = _opt(str, "vddk", "nbdkit's vddk plugin: its name, or the path of its file")
+    vddk_plugin: str = _opt(
+        str, disks.PLUGIN, "nbdkit's vddk plugin: its name, or the path of its file"
+    )
     vddk_transports: Optional[str] = _opt(
-        _modes,
+        option_values.modes,
         None,
         f"VDDK's transport modes in order; {disks.READING_MODES}, and for restores "
         f"{disks.WRITING_MODES}, by default",
     )
-    vddk_compression: str = _opt(
-        _one_of(*disks.COMPRESSIONS), "none", "Compression between host and proxy"
+    vddk_compression: disks.VddkCompression = _opt(
+        option_values.one_of(*disks.COMPRESSIONS),
+        disks.COMPRESSION,
+        "Compression between host and proxy",
     )
     vddk_config: Optional[str] = _opt(
-        _absolute, None, "File with more lines for VDDK's configuration file"
+        option_values.absolute, None, "File with more lines for VDDK's configuration file"
     )
     vddk_log: str = _opt(
-        _one_of("failed", "all", "debug"),
+        option_values.one_of("failed", "all", "debug"),
         "failed",
         "Keep nbdkit's and VDDK's messages of failed jobs, of all, or all messages of all",
     )
     vddk_host_connections: int = _opt(
-        _number(2, 100), 10, "Most VDDK connections of this file daemon to one ESXi host"
+        option_values.number(2, 100),
+        10,
+        "Most VDDK connections of this file daemon to one ESXi host",
     )
     vddk_vcenter_connections: int = _opt(
-        _number(2, 100), 40, "Most VDDK connections of this file daemon through one vCenter"
+        option_values.number(2, 100),
+        40,
+        "Most VDDK connections of this file daemon through one vCenter",
     )
     vddk_slots: Optional[str] = _opt(
-        _absolute, None, "Directory that counts connections; by default the working directory"
+        option_values.absolute,
+        None,
+        "Directory that counts connections; by default the working directory",
     )
-    quiesce: bool = _opt(_yes_no, True, "Quiesce the guest's file systems for the snapshot")
+    quiesce: bool = _opt(
+        option_values.yes_no, True, "Quiesce the guest's file systems for the snapshot"
+    )
     snapshot_retries: int = _opt(
-        _number(0, 100), 3, "Retries when marking the VM or taking the snapshot fails"
+        option_values.number(0, 100), 3, "Retries when marking the VM or taking the snapshot fails"
     )
-    snapshot_retry_wait: int = _opt(_number(0, 3600), 5, "Seconds between these retries")
+    snapshot_retry_wait: int = _opt(
+        option_values.number(0, 3600), 5, "Seconds between these retries"
+    )
     enable_cbt: bool = _opt(
-        _yes_no, True, "Switch changed block tracking on if it is off and no snapshot exists"
+        option_values.yes_no,
+        True,
+        "Switch changed block tracking on if it is off and no snapshot exists",
     )
     fallback_to_full_cbt: bool = _opt(
-        _yes_no, True, "If CBT cannot be trusted, do what without_cbt says; no: fail the job"
+        option_values.yes_no,
+        True,
+        "If CBT cannot be trusted, do what without_cbt says; no: fail the job",
     )
     without_cbt: ladder.Fallback = _opt(
-        _one_of(method_names.COMPARE, method_names.FULL, method_names.LINK),
+        option_values.one_of(method_names.COMPARE, method_names.FULL, method_names.LINK),
         method_names.COMPARE,
         "Without CBT: compare with the base; send all; link: what the snapshot's own file holds",
     )
     audit: int = _opt(
-        _number(0, 1_000_000),
+        option_values.number(0, 1_000_000),
         0,
         "Sample so many 64 KiB blocks of each disk and snapshot that CBT calls unchanged",
     )
     without_previous: str = _opt(
-        _one_of("full", "fail"),
+        option_values.one_of("full", "fail"),
         "full",
         "An Incremental or Differential without a usable manifest of its base: do the full work",
     )
     require_marker: bool = _opt(
-        _yes_no,
+        option_values.yes_no,
         False,
         "Without the privilege for the marker in the VM never count from the previous backup",
     )
     prevent_storage_vmotion: str = _opt(
-        _one_of("auto", "yes", "no"),
+        option_values.one_of("auto", "yes", "no"),
         "auto",
         "Have vCenter refuse to migrate the VM meanwhile: if that is possible; or else fail; or never",
     )
     remove_leftovers: str = _opt(
-        _one_of("own", "all"),
+        option_values.one_of("own", "all"),
         "own",
         "Delete backup snapshots of dead jobs: this file daemon's, or any's",
     )
     compression: layout.Compression = _opt(
-        _one_of(*layout.COMPRESSIONS), layout.COMPRESSION, "Compression of segments"
+        option_values.one_of(*layout.COMPRESSIONS), layout.COMPRESSION, "Compression of segments"
     )
     rate_limit: int = _opt(
-        _size(0, plan.MAX_RATE_LIMIT // MIB, MIB),
+        option_values.size(0, plan.MAX_RATE_LIMIT // MIB, MIB),
         0,
         "MiB a second a job reads or writes at most; 0: as fast as it goes",
         unit=MIB,
     )
     lz4_acceleration: int = _opt(
-        _number(1, plan.MAX_LZ4_ACCELERATION),
+        option_values.number(1, plan.MAX_LZ4_ACCELERATION),
         plan.LZ4_ACCELERATION,
         "Trade compression for speed: 1 is smallest and slowest",
     )
     connections: int = _opt(
-        _number(1, plan.MAX_CONNECTIONS), plan.CONNECTIONS, "NBD connections for reading a disk"
+        option_values.number(1, plan.MAX_CONNECTIONS),
+        plan.CONNECTIONS,
+        "NBD connections for reading a disk",
     )
     requests_in_flight: int = _opt(
-        _number(1, plan.MAX_REQUESTS_IN_FLIGHT),
+        option_values.number(1, plan.MAX_REQUESTS_IN_FLIGHT),
         plan.REQUESTS_IN_FLIGHT,
         "Requests to a disk's server at a time, over all its connections",
     )
     request_size: int = _opt(
-        _size(plan.MIN_REQUEST_SIZE // KIB, plan.MAX_REQUEST_SIZE // KIB, KIB),
+        option_values.size(plan.MIN_REQUEST_SIZE // KIB, plan.MAX_REQUEST_SIZE // KIB, KIB),
         plan.REQUEST_SIZE,
         "KiB for each request at most",
         unit=KIB,
     )
     restore_target: str = _opt(
-        _one_of("vm", "directory", "files"),
+        option_values.one_of("vm", "directory", "files"),
         "vm",
         "Create the VM; or qcow2 files, or just the virtual files, in restore_directory",
     )
     restore_directory: Optional[str] = _opt(
-        _absolute, None, "For restore_target=directory or files: a directory on the client"
+        option_values.absolute,
+        None,
+        "For restore_target=directory or files: a directory on the client",
     )
     restore_timepoint: Optional[str] = _opt(
         str, None, "Time point to restore (see list files); the newest of the jobs by default"
     )
     restore_snapshots: str = _opt(
-        _one_of(*(choice.value for choice in Snapshots)),
+        option_values.one_of(*(choice.value for choice in Snapshots)),
         Snapshots.TREE.value,
         "The whole snapshot tree, or only the VM's own state",
     )
     restore_created: bool = _opt(
-        _yes_no, False, "Add each snapshot's time of creation to its description"
+        option_values.yes_no, False, "Add each snapshot's time of creation to its description"
     )
     restore_esxhost: Optional[str] = _opt(str, None, "ESXi host to create the VM on")
     restore_cluster: Optional[str] = _opt(str, None, "Cluster to create the VM in")
@@ -281,14 +240,18 @@ class Options:
         str, None, "Datastore for all files; by default each disk's own"
     )
     restore_powerstate: str = _opt(
-        _one_of("on", "off", "previous"), "previous", "Power state of the restored VM"
+        option_values.one_of("on", "off", "previous"), "previous", "Power state of the restored VM"
     )
-    poweron_timeout: int = _opt(_number(1, 3600), 15, "Seconds to wait for the power-on")
+    poweron_timeout: int = _opt(
+        option_values.number(1, 3600), 15, "Seconds to wait for the power-on"
+    )
     restore_on_failure: str = _opt(
-        _one_of("keep", "remove"), "keep", "What becomes of the incomplete VM when a restore fails"
+        option_values.one_of("keep", "remove"),
+        "keep",
+        "What becomes of the incomplete VM when a restore fails",
     )
     restore_readback: bool = _opt(
-        _yes_no, False, "Read every segment back after writing and compare checksums"
+        option_values.yes_no, False, "Read every segment back after writing and compare checksums"
     )
 
     @property
@@ -340,7 +303,7 @@ def parse(received: Mapping[str, str], *, password_in_line: bool = False) -> Par
         )
         warnings.append(Notice("password-in-line", text))
     if texts.get("config_file"):
-        for key, value in _read_config(unquote(texts["config_file"])).items():
+        for key, value in option_files.read_config(unquote(texts["config_file"])).items():
             texts.setdefault(key, value)
     for key in [key for key in texts if key in _ACCEPTED_BUT_MOOT]:
         moot = f"Option {key} has no effect: {_ACCEPTED_BUT_MOOT[key]}"
@@ -355,7 +318,7 @@ def parse(received: Mapping[str, str], *, password_in_line: bool = False) -> Par
         meta = known[key].metadata
         try:
             value = text if meta["raw"] else unquote(text)
-            _refuse_unprintable(value)
+            option_values.refuse_unprintable(value)
             values[key] = meta["parse"](value)
         except ValueError as error:
             mistakes.append(f"{key}={text if key != 'vcpass' else '…'} {error}")
@@ -366,7 +329,7 @@ def parse(received: Mapping[str, str], *, password_in_line: bool = False) -> Par
             id="option-invalid",
         )
     if values.get("vcpass_file"):
-        values["vcpass"] = _read_password(Path(values["vcpass_file"]))
+        values["vcpass"] = option_files.read_password(Path(values["vcpass_file"]))
     options = Options(**values)
     if options.nbd_uri and options.through_vddk:
         moot = "nbd_uri has no effect: it goes with transport=nbd"
@@ -401,87 +364,3 @@ def _complain(missing: list[str]) -> None:
             todo="Add them to the FileSet's Plugin line or to config_file",
             id="option-missing",
         )
-
-
-def read_text(path: Path) -> str:
-    """The text of a file that an option names. Raises OptionError."""
-    return _decoded(path, _read(path)[0])
-
-
-def _read_config(path: str) -> dict[str, str]:
-    content, status = _read(Path(path))
-    reader = configparser.ConfigParser(interpolation=None)
-    try:
-        reader.read_string(_decoded(Path(path), content))
-    except configparser.Error as error:
-        place = getattr(error, "lineno", None)
-        where = f", line {place}" if place else ""
-        raise OptionError(
-            f"config_file {path}{where} cannot be parsed", id="config-file-invalid"
-        ) from error
-    if not reader.has_section(SECTION):
-        raise OptionError(
-            f"config_file {path} has no section [{SECTION}]", id="config-file-invalid"
-        )
-    # Of any section: it is a password even if it is in the wrong place.
-    if any(reader.has_option(section, "vcpass") for section in (SECTION, *reader.sections())):
-        _check_private(Path(path), status)
-    return dict(reader.items(SECTION))
-
-
-def _read_password(path: Path) -> str:
-    content, status = _read(path)
-    _check_private(path, status)
-    first, _, _ = content.partition(b"\n")
-    password = _decoded(path, first).rstrip("\r")
-    if not password:
-        raise OptionError(
-            f"vcpass_file {path} has no password in its first line", id="password-missing"
-        )
-    try:
-        _refuse_unprintable(password)
-    except ValueError as error:
-        raise OptionError(
-            f"vcpass_file {path}: the password {error}", id="option-invalid"
-        ) from None
-    return password
-
-
-def _read(path: Path) -> tuple[bytes, os.stat_result]:
-    try:
-        with path.open("rb") as file:
-            return file.read(), os.fstat(file.fileno())
-    except (OSError, ValueError) as error:  # the latter for a path that cannot be one
-        reason = getattr(error, "strerror", None) or error
-        raise OptionError(
-            f"{path} cannot be read: {reason}", id="option-file-unreadable"
-        ) from error
-
-
-def _decoded(path: Path, content: bytes) -> str:
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        # Without a cause: its text would show a part of the file, perhaps of a password.
-        raise OptionError(
-            f"{path}, line {line} cannot be read: it is not UTF-8",
-            todo="Save the file with the encoding UTF-8",
-            id="option-file-unreadable",
-        ) from None
-
-
-def _check_private(path: Path, status: os.stat_result) -> None:
-    """Refuse a file that others than root and the user of this process can read."""
-    mode = stat.S_IMODE(status.st_mode)
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        problem = f"others may read it (mode {mode:o})"
-    elif status.st_uid not in (0, os.geteuid()):
-        problem = f"it belongs to another user (number {status.st_uid})"
-    else:
-        return
-    raise OptionError(
-        f"{path} holds a password and {problem}",
-        todo=f"chown root {path}; chmod 600 {path}",
-        id="password-exposed",
-    )

@@ -142,7 +142,7 @@ class RestoreJob:
         """Refuse a second VM if an option given at restore can be meant for one VM only."""
         if not self.running or options.restore_target == "files":
             return
-        at_restore = [part.partition("=")[0] for part in self._definitions.given.split(":")]
+        at_restore = [part.partition("=")[0] for part in self._definitions.at_restore.split(":")]
         single = [name for name in ("vmname", "restore_directory") if name in at_restore]
         if single:
             raise errors.RestoreError(

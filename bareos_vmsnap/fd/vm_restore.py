@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-from typing import NoReturn, Optional
+from typing import Optional
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd import summary, targets
@@ -17,13 +17,14 @@ from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.job_log import JobLog
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.fd.receivers import Receiver, ToDisk, ToSpool
-from bareos_vmsnap.fd.selected_manifests import Damage, SelectedManifests
+from bareos_vmsnap.fd.restore_planning import PlannedRestore, RestorePlanning
+from bareos_vmsnap.fd.selected_manifests import SelectedManifests
 from bareos_vmsnap.mover import client
 from bareos_vmsnap.mover.client.launch import Launcher
 from bareos_vmsnap.mover.plan import WritePlan
 from bareos_vmsnap.target.base import Target
 from bareos_vmsnap.target.steps import perform
-from bareos_vmsnap.tree import choose, model, names, plan_restore, segment_header
+from bareos_vmsnap.tree import model, names, plan_restore, segment_header
 
 
 class VmRestore:
@@ -46,11 +47,9 @@ class VmRestore:
         self._options = options
         self._job_info = job_info
         self._log = log
-        self._manifests = manifests
+        self._planning = RestorePlanning(options, log, manifests)
         self._objects_examined = False
-        self._later: set[str] = set()  # time points of which files came, but no manifest
-        self._tree: Optional[model.BlockTree] = None
-        self._plan: Optional[plan_restore.RestorePlan] = None
+        self._plan: Optional[PlannedRestore] = None
         self._steps: list[plan_restore.Step] = []
         self._needed: frozenset[str] = frozenset()
         self._target: Optional[Target] = None
@@ -63,10 +62,10 @@ class VmRestore:
         """Whether the restore needs this file. Raises errors.VmsnapError."""
         if not self._objects_examined:
             self._objects_examined = True
-            self._plan_from_objects()
+            self._adopt(self._planning.from_objects())
         if self._plan is None:
             return names.is_virtual(path)
-        self._look_for_newer(path)
+        self._planning.look_for_newer(path, self._plan)
         return path in self._needed
 
     def open(self, path: str) -> Receiver:
@@ -94,14 +93,16 @@ class VmRestore:
 
         Raises errors.VmsnapError, also if files are missing.
         """
-        plan = self._plan or self._plan_from_files()
+        if self._plan is None:
+            self._adopt(self._planning.from_files(self._spool))
+        plan, vm = self._planned.plan, self._planned.tree.vm
         self._drain_spool()
         unwritten = [s.segment.name for s in self._steps if isinstance(s, plan_restore.Write)]
         missing = [name for name in unwritten if name not in self._spool.names()]
         if missing:
             more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
             raise errors.RestoreError(
-                f"VM {self._vm_name}: {len(missing)} of {len(plan.segments)} segments did not come: "
+                f"VM {vm.name}: {len(missing)} of {len(plan.segments)} segments did not come: "
                 + ", ".join(missing[:5])
                 + more,
                 todo="Select them too: the VM's whole directory, of every job since its last full. "
@@ -114,11 +115,12 @@ class VmRestore:
         if plan.point.nvram is not None:
             self._restore_nvram(target, plan.point.nvram)
         place = target.finish()
-        if self._later:
+        later = ", ".join(sorted(self._planning.later))
+        if later:
             self._log.warn(
                 "later-files-skipped",
-                f"VM {self._vm_name}: files of later time points were passed over, since neither "
-                f"their restore objects nor their manifests came: {', '.join(sorted(self._later))}",
+                f"VM {vm.name}: files of later time points were passed over, since neither "
+                f"their restore objects nor their manifests came: {later}",
             )
         self._target = None  # from now on there is nothing to abandon
         with contextlib.closing(target):
@@ -147,117 +149,14 @@ class VmRestore:
                 stack.callback(target.close)
             self._writers.close()
 
+    def _adopt(self, plan: Optional[PlannedRestore]) -> None:
+        if plan is not None:
+            self._plan, self._needed, self._steps = plan, plan.needed, list(plan.plan.steps)
+
     @property
-    def _vm_name(self) -> str:
-        return self._tree.vm.name if self._tree is not None else "(unknown)"
-
-    def _plan_from_objects(self) -> None:
-        """Plan by the restore objects, if these are enough to know what is the newest."""
-        manifests, requested = self._manifests, self._options.restore_timepoint
-        doubts = manifests.damaged
-        choice = None
-        if manifests.trees and (requested is None or manifests.knows(requested) or not doubts):
-            choice = self._choose()
-            doubts = manifests.doubts(choice) if requested is None else []
-        for damage in manifests.damaged:
-            needed = "The manifest's file must come." if damage in doubts else "It is not needed."
-            self._log.warn(
-                "restore-object-unusable",
-                f"{damage.name}: {damage.error} {needed}",
-                *errors.ids(damage.error),
-            )
-        if choice is not None and not doubts:
-            self._make_plan(choice)
-
-    def _plan_from_files(self) -> plan_restore.RestorePlan:
-        manifests = self._manifests
-        for name in self._spool.names():
-            if names.manifest_timepoint(name) is not None:
-                with self._spool.open(name) as source:
-                    manifests.take_file(name, source)
-        if not manifests.trees and not manifests.damaged:
-            raise errors.RestoreError(
-                "Nothing was restored: the selection holds no manifest of a VM",
-                todo="Select the VM's whole directory, of every job since its last full",
-                id="manifest-missing",
-            )
-        requested = self._options.restore_timepoint
-        for damage in manifests.damaged:
-            if not manifests.trees or (requested is not None and damage.point == requested):
-                self._refuse_damaged(damage)
-        choice = self._choose()
-        if requested is None:
-            for damage in manifests.doubts(choice):
-                self._refuse_damaged(damage)
-        return self._make_plan(choice)
-
-    def _refuse_damaged(self, damage: Damage) -> NoReturn:
-        raise errors.RestoreError(
-            f"{damage.name}: {damage.error}",
-            todo="Select the jobs before it, or have an older time point with restore_timepoint",
-            id="manifest-unusable",
-        ) from damage.error
-
-    def _choose(self) -> choose.Choice:
-        try:
-            return choose.timepoint(self._manifests.trees, self._options.restore_timepoint)
-        except choose.ChoiceError as error:
-            raise errors.RestoreError(
-                f"The restore cannot be planned: {error}", id="restore-unplannable"
-            ) from error
-
-    def _make_plan(self, choice: choose.Choice) -> plan_restore.RestorePlan:
-        tree, point = choice.tree, choice.point
-        try:
-            plan = plan_restore.plan(
-                tree, point, plan_restore.Snapshots(self._options.restore_snapshots)
-            )
-        except plan_restore.RestorePlanError as error:
-            raise errors.RestoreError(
-                f"The restore cannot be planned: {error}", id="restore-unplannable"
-            ) from error
-        for reason in choice.reasons:
-            self._log.info(reason)
-        for warning in choice.warnings:
-            self._log.warn(*warning)
-        self._tree, self._plan, self._steps = tree, plan, list(plan.steps)
-        self._needed = frozenset(
-            [*(s.name for s in plan.segments), *([point.nvram.name] if point.nvram else [])]
-        )
-        self._log.info(
-            f"Restoring VM {tree.vm.name} as of time point {point.id} ({point.taken}): "
-            f"{len(point.snapshots)} snapshots, {len(plan.segments)} segments"
-        )
-        if any(tree.nodes[live.node].power_state != "poweredOff" for live in point.snapshots):
-            self._log.info(
-                "Some snapshots were taken of the running VM. Memory is not part of a backup: they "
-                "come back as of a VM that is off"
-            )
-        return plan
-
-    def _look_for_newer(self, path: str) -> None:
-        """Refuse to pass over the manifest of a time point newer than the planned one.
-
-        Its restore objects did not come: a VirtualFull has none. Raises errors.RestoreError.
-        """
-        point = names.saved_at(path)
-        assert self._plan is not None and self._tree is not None
-        if point is None or self._options.restore_timepoint is not None:
-            return
-        if self._manifests.knows(point) or choose.is_older(point, self._tree):
-            return
-        if names.manifest_timepoint(path) is None:
-            self._later.add(point)
-            return
-        planned = self._plan.point.id
-        raise errors.RestoreError(
-            f"VM {self._vm_name}: the selection holds a newer time point, {point}, than the one "
-            f"that is being restored, {planned}: of the newer one only the manifest's file "
-            f"{path} came, and no restore objects",
-            todo="Restore the job that holds it alone (a VirtualFull has everything), or give "
-            f"restore_timepoint={planned} to have the older one",
-            id="manifest-newer",
-        )
+    def _planned(self) -> PlannedRestore:
+        assert self._plan is not None
+        return self._plan
 
     def _next_write(self, path: str) -> Optional[plan_restore.Write]:
         """The write of this segment if its node's turn has come, else None."""
@@ -301,13 +200,12 @@ class VmRestore:
 
     def _write_plan(self, write: plan_restore.Write) -> WritePlan:
         """A plan to write this segment into the leaf as it is now."""
-        assert self._tree is not None
-        segment, disk = write.segment, self._disk(write.segment)
-        node = self._tree.nodes[segment.node]
+        tree, segment, disk = self._planned.tree, write.segment, self._disk(write.segment)
+        node = tree.nodes[segment.node]
         return WritePlan(
             target=self._opened().describe(disk),
             capacity=segment.capacity,
-            expect=segment_header.SegmentIdentity.of(self._tree.vm, node, disk, segment),
+            expect=segment_header.SegmentIdentity.of(tree.vm, node, disk, segment),
             drop_zeros=write.fresh,
             readback=self._options.restore_readback,
             requests_in_flight=self._options.requests_in_flight,
@@ -316,8 +214,7 @@ class VmRestore:
         )
 
     def _disk(self, segment: segment_header.Segment) -> segment_header.Disk:
-        assert self._tree is not None
-        disk = self._tree.nodes[segment.node].disk(segment.disk)
+        disk = self._planned.tree.nodes[segment.node].disk(segment.disk)
         if disk is None:
             raise errors.RestoreError(
                 f"Segment {segment.name} is of a disk its node does not have",
@@ -345,16 +242,14 @@ class VmRestore:
     def _do(self, step: plan_restore.Step) -> None:
         if self._job_info.cancel.is_set():
             raise errors.Canceled("The restore was canceled")
-        target, tree = self._opened(), self._tree
-        assert tree is not None
+        target, tree = self._opened(), self._planned.tree
         if isinstance(step, plan_restore.TakeSnapshot):
             step = dataclasses.replace(step, description=self._description(step, tree))
         perform(step, target, tree)
         if isinstance(step, plan_restore.TakeSnapshot) and not step.helper:
             self._log.info(f"Snapshot {step.name!r} stands")
         # Snapshots freeze the NVRAM too: one that can boot is better than none.
-        created = isinstance(step, plan_restore.Create)
-        nvram = self._plan.point.nvram if created and self._plan is not None else None
+        nvram = self._planned.plan.point.nvram if isinstance(step, plan_restore.Create) else None
         if nvram is not None and nvram.name in self._spool.names():
             self._restore_nvram(target, nvram)
 
@@ -366,10 +261,8 @@ class VmRestore:
 
     def _opened(self) -> Target:
         if self._target is None:
-            assert self._tree is not None and self._plan is not None
-            self._target = targets.make(
-                self._options, self._tree, self._plan.point, self._job_info, self._log
-            )
+            tree, point = self._planned.tree, self._planned.plan.point
+            self._target = targets.make(self._options, tree, point, self._job_info, self._log)
         return self._target
 
     def _drain_spool(self) -> None:
@@ -406,10 +299,9 @@ class VmRestore:
             )
 
     def _table(self) -> str:
-        assert self._tree is not None
         rows = []
         for segment, report in self._restored:
-            node = self._tree.nodes[segment.node]
+            node = self._planned.tree.nodes[segment.node]
             disk = node.disk(segment.disk)
             sizes = summary.size(report.data_bytes), summary.size(report.zero_bytes)
             slot = disk.slot if disk else ""

@@ -50,7 +50,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Failure:
-    """What went wrong, in an admin's words, with the id of the message."""
+    """What went wrong, for an admin, with the id of the message."""
 
     message: str
     id: str
@@ -101,6 +101,6 @@ class MoverError(VmsnapError):
         if ending:
             text += f" ({ending})"
         if stderr:
-            text += f"; last words: {stderr}"
+            text += f"; last output: {stderr}"
         super().__init__(text, id=id)
         self.reason = reason

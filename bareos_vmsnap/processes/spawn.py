@@ -65,7 +65,7 @@ def ending(status: Optional[int]) -> str:
     return f"exit status {status}" if status not in (None, 0, 1) else ""
 
 
-def last_words(stderr: BinaryIO) -> str:
+def last_output(stderr: BinaryIO) -> str:
     """The end of what a process wrote to this file, its standard error."""
     size = stderr.seek(0, os.SEEK_END)
     stderr.seek(max(0, size - _STDERR_TAIL))

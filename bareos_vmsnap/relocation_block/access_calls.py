@@ -51,7 +51,7 @@ class AccessCalls:
         self._lib = DiskLib(self._library.path, self._log_line)
         return Answer(BLOCKED if self._lib.has_access else MISSING)
 
-    def take(self, *, disabled: bool) -> Answer:
+    def prepare(self, *, disabled: bool) -> Answer:
         """Disable migrating the VM. `disabled`: vCenter reports that it is already.
 
         That helps if VDDK fails without a reason.
@@ -71,15 +71,15 @@ class AccessCalls:
             )
         self._started = True
         self._params = self._lib.params(self._disk)
-        first = self._prepare(disabled)
+        first = self._prepare_once(disabled)
         if first.outcome != OTHERS:
             return first
         # Is it ours, of a job that died? Then it can be ended; somebody else's stays.
         self._call(END)
-        again = self._prepare(disabled)
+        again = self._prepare_once(disabled)
         return Answer(REPLACED) if again.outcome == BLOCKED else again
 
-    def give_back(self) -> Answer:
+    def end(self) -> Answer:
         """Enable migrating the VM again; FAILED if that was impossible."""
         for attempt in range(_ENDS):
             if attempt:
@@ -93,7 +93,7 @@ class AccessCalls:
         if self._started:
             self._lib.exit()
 
-    def _prepare(self, disabled: bool) -> Answer:
+    def _prepare_once(self, disabled: bool) -> Answer:
         if self._call(PREPARE):
             return Answer(BLOCKED)
         with self._lock:

@@ -25,7 +25,7 @@ from bareos_vmsnap.processes.spawn import (
     PATIENCE,
     ending,
     interpreter,
-    last_words,
+    last_output,
     spawn,
 )
 from bareos_vmsnap.relocation_block.answers import CANCELED, FAILED, MODULE, Answer
@@ -151,9 +151,9 @@ class BlockProcess:
             status = self._process.wait(KILL_GRACE)
         except subprocess.TimeoutExpired:
             return "its process did not end"
-        tail = last_words(self._stderr)
+        tail = last_output(self._stderr)
         how = ending(status) or f"exit status {status}"
-        return f"its process ended early ({how})" + (f"; last words: {tail}" if tail else "")
+        return f"its process ended early ({how})" + (f"; last output: {tail}" if tail else "")
 
     def _close(self) -> None:
         self._released = True

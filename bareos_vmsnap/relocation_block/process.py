@@ -177,11 +177,11 @@ class _Worker(threading.Thread):
         if lock is None:
             self.report(Answer(OTHERS, "another job of this file daemon"))
             return
-        answer = access.take(disabled=self._plan.disabled)
+        answer = access.prepare(disabled=self._plan.disabled)
         self.report(answer)
         if answer.blocked:
             self.over.wait()
-            self.report(access.give_back(), over=True)
+            self.report(access.end(), over=True)
         access.close()
 
     def _lock(self) -> Optional[int]:

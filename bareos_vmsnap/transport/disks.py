@@ -9,11 +9,14 @@ never appear in a message, log or command line.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, Optional, Union
+from typing import Final, Literal, Optional, Union, get_args
 
 # VDDK's transport modes that can be requested, and its compressions.
 MODES = ("nbdssl", "nbd", "hotadd", "san")
-COMPRESSIONS = ("none", "zlib", "fastlz", "skipz")
+VddkCompression = Literal["none", "zlib", "fastlz", "skipz"]
+COMPRESSIONS: tuple[VddkCompression, ...] = get_args(VddkCompression)
+COMPRESSION: Final = "none"
+PLUGIN = "vddk"  # nbdkit's plugin, by its name
 READING_MODES = "nbdssl:nbd"
 WRITING_MODES = "nbdssl:nbd:hotadd"
 
@@ -77,9 +80,9 @@ class VddkDisk:
     path: str = ""
     snapshot: Optional[str] = None
     transports: str = READING_MODES
-    compression: str = "none"
+    compression: VddkCompression = COMPRESSION
     libdir: Optional[str] = None
-    plugin: str = "vddk"
+    plugin: str = PLUGIN
     settings: str = ""
     single_link: bool = False
     debug: bool = False

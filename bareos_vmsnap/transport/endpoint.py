@@ -17,7 +17,7 @@ class TransportError(VmsnapError):
 
 
 class Explanation(NamedTuple):
-    """What a server's last words mean, and what to do."""
+    """What a server's last messages mean, and what to do."""
 
     id: str
     text: str
@@ -36,7 +36,7 @@ class Endpoint:
     """A disk served over NBD.
 
     `name` is for messages. `connections` is how many the server takes at a time; None leaves that
-    to the server's multi-conn flag. `log` returns the server's last words, if any, `explain` their
+    to the server's multi-conn flag. `log` returns the server's last messages, if any, `explain` their
     meaning, if known. `maps_written_blocks`: block status reports every block that was ever written
     to the disk's own file as allocated, even zeros. `reopens`: a reader whose connection fails may
     reconnect, and gets the same disk. `writes_zeros`: the server itself writes the zeros of a

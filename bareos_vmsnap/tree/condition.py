@@ -172,15 +172,15 @@ def _hardware(vm: str, left: Condition, found: Condition) -> list[Difference]:
 
 def _disks(left: Condition, found: Condition) -> list[str]:
     """Disks that are gone or new, or are another disk, by slot."""
-    told = []
+    deeds = []
     for key in sorted({*left.disks, *found.disks}):
         was, now = left.disks.get(key), found.disks.get(key)
         if was is None or now is None:
             disk = was or now
             assert disk is not None
-            told.append(f"{disk.slot} is {'new' if was is None else 'gone'}")
+            deeds.append(f"{disk.slot} is {'new' if was is None else 'gone'}")
         elif (was.slot, was.capacity) != (now.slot, now.capacity):
-            told.append(f"{was.slot} of {was.capacity} bytes is {now.slot} of {now.capacity}")
+            deeds.append(f"{was.slot} of {was.capacity} bytes is {now.slot} of {now.capacity}")
         elif was.uuid != now.uuid:
-            told.append(f"{was.slot} is another disk")
-    return told
+            deeds.append(f"{was.slot} is another disk")
+    return deeds

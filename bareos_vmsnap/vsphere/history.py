@@ -87,8 +87,12 @@ def between(
         return History("vSphere's event history is not in order")
     later = [event for event in events if event.key > first]
     return History(
-        breaks=tuple(_told(later, _BREAKS)) + tuple(_disks_changed(later)),
-        doubts=(*_standing_doubts(content, vm), *_told(later, _DOUBTS), *_behaviour_changed(later)),
+        breaks=tuple(_matching(later, _BREAKS)) + tuple(_disks_changed(later)),
+        doubts=(
+            *_standing_doubts(content, vm),
+            *_matching(later, _DOUBTS),
+            *_behaviour_changed(later),
+        ),
     )
 
 
@@ -143,7 +147,7 @@ def _creates(event: Any, creation: Creation) -> bool:
     )
 
 
-def _told(events: list[Any], parts: dict[str, str]) -> Iterator[str]:
+def _matching(events: list[Any], parts: dict[str, str]) -> Iterator[str]:
     labels = [label(event) for event in events]
     return (what for label in labels for part, what in parts.items() if part in label)
 

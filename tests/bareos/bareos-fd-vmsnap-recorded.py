@@ -37,10 +37,10 @@ def _restored(packet: Any) -> dict[str, Any]:
 
 
 def _io(iop: Any) -> dict[str, Any]:
-    told = {"func": IO[iop.func]}
-    if told["func"] == "IO_OPEN":
-        told.update(flags=iop.flags, mode=iop.mode, name=iop.fname)
-    return told
+    details = {"func": IO[iop.func]}
+    if details["func"] == "IO_OPEN":
+        details.update(flags=iop.flags, mode=iop.mode, name=iop.fname)
+    return details
 
 
 def _name(name: Any) -> dict[str, Any]:
@@ -76,12 +76,12 @@ def _recorded(
     name: str, entry: Callable[..., Any], describe: Callable[..., dict[str, Any]], afterwards: bool
 ) -> Callable[..., Any]:
     def call(*arguments: Any) -> Any:
-        told = {} if afterwards else describe(*arguments)
+        details = {} if afterwards else describe(*arguments)
         returned = entry(*arguments)
         if afterwards:
-            told = describe(*arguments)
+            details = describe(*arguments)
         with open(os.environ["VMSNAP_TRACE"], "a") as trace:
-            trace.write(json.dumps({"call": name, **told, "returned": returned}) + "\n")
+            trace.write(json.dumps({"call": name, **details, "returned": returned}) + "\n")
         return returned
 
     return call

@@ -129,17 +129,17 @@ class Bareos:
 
     def reload(self) -> None:
         """Let the Director read its configuration again. Raises RuntimeError."""
-        told = self.console("reload")
-        if "reloaded" not in told:
-            raise RuntimeError(told)
+        output = self.console("reload")
+        if "reloaded" not in output:
+            raise RuntimeError(output)
         self.console("disable schedule=vmsnap yes")
 
     def start_job(self, *commands: str) -> int:
         """Run commands of which the last one starts a job; return its id. Raises RuntimeError."""
-        told = self.console(*commands)
-        found = re.findall(r"Job queued\. JobId=(\d+)", told)
+        output = self.console(*commands)
+        found = re.findall(r"Job queued\. JobId=(\d+)", output)
         if not found:
-            raise RuntimeError(f"no job was started:\n{told}{self.console('messages')}")
+            raise RuntimeError(f"no job was started:\n{output}{self.console('messages')}")
         return int(found[-1])
 
     def wait(self, jobid: int, timeout: float = _JOB_SECONDS) -> Job:
@@ -187,13 +187,13 @@ class Bareos:
         more: str = "",
     ) -> int:
         """Start what restore() waits for; return its job id."""
-        given = f"pluginoptions=python3:{options} " if options else ""
+        at_restore = f"pluginoptions=python3:{options} " if options else ""
         if jobs is None:
-            chosen = f"fileset=vmsnap-{vm} {given}{more} select current all done yes"
+            selection = f"fileset=vmsnap-{vm} {at_restore}{more} select current all done yes"
         else:
             ids = ",".join(map(str, jobs))
-            chosen = f"jobid={ids} {given}{more} all done yes"
-        return self.start_job(f"restore client={CLIENT} where=/ {chosen}")
+            selection = f"jobid={ids} {at_restore}{more} all done yes"
+        return self.start_job(f"restore client={CLIENT} where=/ {selection}")
 
     def _install_plugin(self, plugins: Path) -> None:
         """Bareos' own Python plugin, ours, and pyVmomi, as an admin would put them together."""

@@ -21,7 +21,7 @@ _TEST_SECONDS = 300
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Allow our tests more time; skip those that need a Bareos where there is none."""
+    """Allow our tests more time; skip those that need a Bareos if there is none."""
     here = Path(__file__).parent
     for item in items:
         if here not in item.path.parents:

@@ -54,7 +54,7 @@ class Daemon:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Return when it listens. Raises RuntimeError with its last words."""
+        """Return when it listens. Raises RuntimeError with its last output."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
@@ -72,7 +72,7 @@ class Daemon:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """End it in order; does nothing where it does not run."""
+        """End it in order; does nothing if it does not run."""
         self.end_by(self._stop_by)
 
     def end_by(self, number: int) -> None:

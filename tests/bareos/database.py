@@ -65,8 +65,10 @@ class Database:
 
     def query(self, statement: str) -> list[list[str]]:
         """Rows of texts; NULL is an empty one."""
-        told = self._run("psql", "-X", "-q", "-A", "-t", "-F", "\t", "-R", "\x1e", "-c", statement)
-        rows = told.rstrip("\n").split("\x1e")
+        output = self._run(
+            "psql", "-X", "-q", "-A", "-t", "-F", "\t", "-R", "\x1e", "-c", statement
+        )
+        rows = output.rstrip("\n").split("\x1e")
         return [row.split("\t") for row in rows if row]
 
     def dump(self) -> str:

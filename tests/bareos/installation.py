@@ -35,7 +35,7 @@ class Installation:
 
 
 def find() -> Installation:
-    """Look on PATH, or only below $BAREOS_PREFIX where that is set. Raises NotInstalled."""
+    """Look on PATH, or only below $BAREOS_PREFIX if that is set. Raises NotInstalled."""
     prefix = os.environ.get("BAREOS_PREFIX")
     if prefix:
         programs = f"{prefix}/sbin:{prefix}/bin"

@@ -14,7 +14,7 @@ SHIPPED = REPOSITORY / "director-config"
 
 
 def text(name: str, changes: Mapping[str, str]) -> str:
-    """The file below director-config/ with these changes. Raises ValueError where there is nothing to
+    """The file below director-config/ with these changes. Raises ValueError if there is nothing to
     change: the file says something else than this harness believes."""
     content = (SHIPPED / name).read_text()
     for old, new in changes.items():

@@ -144,7 +144,7 @@ def test_virtual_full(proxy: Proxy, accurate: str) -> None:
 
 @pytest.mark.parametrize("keep", [1, 0])
 def test_always_incremental(proxy: Proxy, keep: int) -> None:
-    """Where the newest Incremental was consolidated too, the next one has nothing to build upon."""
+    """If the newest Incremental was consolidated too, the next one has nothing to build upon."""
     bareos = proxy.bareos
     always = f"""  Accurate = yes
   Always Incremental = yes

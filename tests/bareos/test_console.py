@@ -17,9 +17,9 @@ def test_estimate_takes_no_snapshot(proxy: Proxy) -> None:
     machine = proxy.create([MIB])
     draw(machine, "A\n  B *\n")
     events = len(proxy.lab.vcenter.tasks.all)
-    told = proxy.bareos.console(f"estimate job=backup-vm-{machine.name} level=Full listing")
-    assert len(re.findall(r"/@vmsnap/\S+\.vmseg", told)) == 3
-    assert re.search(r"estimate files=\d+ bytes=", told)
+    output = proxy.bareos.console(f"estimate job=backup-vm-{machine.name} level=Full listing")
+    assert len(re.findall(r"/@vmsnap/\S+\.vmseg", output)) == 3
+    assert re.search(r"estimate files=\d+ bytes=", output)
     assert len(proxy.lab.vcenter.tasks.all) == events
     assert machine.snapshot_names == ["A", "B"]
 
@@ -29,11 +29,13 @@ def test_files_and_joblog(proxy: Proxy) -> None:
     draw(machine, "A\n  B *\n")
     job = proxy.bareos.backup(machine.name)
     check_ok(job)
-    told = proxy.bareos.console(f"list files jobid={job.jobid}", f"list joblog jobid={job.jobid}")
+    output = proxy.bareos.console(f"list files jobid={job.jobid}", f"list joblog jobid={job.jobid}")
     for place in ("s0001-A", "s0001-A/s0002-B", r"s0001-A/s0002-B/state-\S+"):
-        assert re.search(rf"/@vmsnap/{machine.name}\.\w+/{place}/scsi0-0\.\S+\.vmseg", told), told
-    assert f"VM {machine.name}, what was sent:" in told
-    assert re.search(r"s0002-B +scsi0-0 +s0001-A +cbt ", told)
+        assert re.search(rf"/@vmsnap/{machine.name}\.\w+/{place}/scsi0-0\.\S+\.vmseg", output), (
+            output
+        )
+    assert f"VM {machine.name}, what was sent:" in output
+    assert re.search(r"s0002-B +scsi0-0 +s0001-A +cbt ", output)
 
 
 def test_status_while_a_job_runs(proxy: Proxy) -> None:

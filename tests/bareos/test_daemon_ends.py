@@ -69,7 +69,7 @@ def saved(running: Proxy) -> tuple[str, Portrait]:
 @SIGNALS
 @pytest.mark.parametrize("moment", RESTORE)
 def test_in_a_restore(proxy: Proxy, saved: tuple[str, Portrait], moment: str, number: int) -> None:
-    """What it had made is marked as incomplete: by its name, or, where not even the VM's creation was
+    """What it had made is marked as incomplete: by its name, or, if not even the VM's creation was
     seen to end, in its configuration."""
     name, before = saved
     job = end_file_daemon(proxy, start_slow_restore(proxy, name, moment), number)

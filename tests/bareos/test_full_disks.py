@@ -81,7 +81,7 @@ def test_the_directory_of_a_restore_is_full(proxy: Proxy, target: str) -> None:
 
 
 def test_the_temporary_directory_is_full(proxy: Proxy) -> None:
-    """Python looks for another one only where not even an empty file can be made."""
+    """Python looks for another one only if not even an empty file can be made."""
     machine = noisy(proxy, job="")
     with small_disk(proxy.bareos.temporary, "64k,nr_inodes=2"):
         job = proxy.bareos.backup(machine.name)

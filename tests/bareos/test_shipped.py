@@ -126,7 +126,7 @@ def test_a_wrong_option_at_restore(proxy: Proxy, saved: Saved) -> None:
 
 def test_restore_by_the_menus(proxy: Proxy, saved: Saved) -> None:
     """Menu 5, the most recent backup of a client: the tree of files is the snapshot tree."""
-    told = proxy.bareos.console(
+    output = proxy.bareos.console(
         "restore client=vmware-proxy-fd fileset=vmsnap-web1 where=/",
         "5",
         "cd /@vmsnap/web1*",
@@ -137,8 +137,8 @@ def test_restore_by_the_menus(proxy: Proxy, saved: Saved) -> None:
         "done",
         "yes",
     )
-    assert {"s0002-B/", "s0004-D/"} <= set(told.split())
-    jobid = int(re.findall(r"JobId=(\d+)", told)[-1])
+    assert {"s0002-B/", "s0004-D/"} <= set(output.split())
+    jobid = int(re.findall(r"JobId=(\d+)", output)[-1])
     check_ok(proxy.bareos.wait(jobid))
     assert proxy.find("web1").portrait() == saved.portraits[-1]
 
@@ -146,9 +146,9 @@ def test_restore_by_the_menus(proxy: Proxy, saved: Saved) -> None:
 def test_restore_of_listed_jobs_by_the_menus(proxy: Proxy, saved: Saved) -> None:
     """Menu 3, a list of jobs."""
     full = saved.jobs[0].jobid
-    told = proxy.bareos.console(
+    output = proxy.bareos.console(
         "restore client=vmware-proxy-fd where=/", "3", str(full), "mark *", "done", "yes"
     )
-    jobid = int(re.findall(r"JobId=(\d+)", told)[-1])
+    jobid = int(re.findall(r"JobId=(\d+)", output)[-1])
     check_ok(proxy.bareos.wait(jobid))
     assert proxy.find("web1").portrait() == saved.portraits[0]

@@ -45,7 +45,7 @@ def saved(running: Proxy) -> Saved:
 
 def marked(proxy: Proxy, saved: Saved, *commands: str, options: str = "") -> Job:
     """Restore what these commands mark in the tree of files, from the VM's directory on."""
-    told = proxy.bareos.console(
+    output = proxy.bareos.console(
         f"restore client=vmware-proxy-fd fileset=vmsnap-{saved.name} where=/ {options}"
         "current select",
         f"cd /@vmsnap/{saved.name}*",
@@ -53,8 +53,8 @@ def marked(proxy: Proxy, saved: Saved, *commands: str, options: str = "") -> Job
         "done",
         "yes",
     )
-    jobid = re.findall(r"JobId=(\d+)", told)
-    assert jobid, told
+    jobid = re.findall(r"JobId=(\d+)", output)
+    assert jobid, output
     return proxy.bareos.wait(int(jobid[-1]))
 
 

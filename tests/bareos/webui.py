@@ -46,10 +46,10 @@ Profile {{
 
 
 class WebUi:
-    """The Restore page. `transcript` holds every command and what the Director told."""
+    """The Restore page. `transcript` holds every command and what the Director answered."""
 
     def __init__(self, bareos: Bareos) -> None:
-        """Log in; the console resource is added where it is not there yet."""
+        """Log in; the console resource is added if it is not there yet."""
         configuration = bareos.configuration
         resources = RESOURCES.format(user=USER, password=configuration.secret)
         configuration.add("console", USER, resources)
@@ -66,8 +66,8 @@ class WebUi:
 
     def backups(self, client: str = CLIENT) -> list[dict[str, Any]]:
         """The list "Backup jobs", the newest first."""
-        told = self._ask(f'llist backups client="{client}" fileset="any" order=desc')
-        return list(told["backups"])
+        answer = self._ask(f'llist backups client="{client}" fileset="any" order=desc')
+        return list(answer["backups"])
 
     def where(self, restore_job: str = "restore-vm") -> str:
         """What stands in "Restore location on client" when the restore job was chosen."""
@@ -79,8 +79,8 @@ class WebUi:
         """The jobs a restore of this job takes, by the two "Merge" fields of the form."""
         if not merge_jobs:
             return [jobid]
-        told = self._ask(f".bvfs_get_jobids jobid={jobid}{' all' if merge_filesets else ''}")
-        return [int(row["id"]) for row in told["jobids"]]
+        answer = self._ask(f".bvfs_get_jobids jobid={jobid}{' all' if merge_filesets else ''}")
+        return [int(row["id"]) for row in answer["jobids"]]
 
     def directories(
         self, jobs: Sequence[int], path_id: Optional[int] = None
@@ -122,7 +122,7 @@ class WebUi:
         replace: str = "always",
         plugin_options: str = "",
     ) -> int:
-        """Press the button "Restore"; return the job's id. Raises RuntimeError with what was told."""
+        """Press the button "Restore"; return the job's id. Raises RuntimeError with the answer."""
         if len(plugin_options) > LONGEST_PLUGIN_OPTIONS:
             raise RuntimeError("the form does not take as many plugin options")
         path = f"b2000{random.randint(1000, 1000000)}"
@@ -131,14 +131,14 @@ class WebUi:
             f".bvfs_restore jobid={_list(jobs)} fileid={_list(files)} dirid={_list(directories)} "
             f"path={path}"
         )
-        told = self._tell(
+        answer = self._tell(
             f'restore file=?{path} client="{CLIENT}" restoreclient="{CLIENT}" '
             f'restorejob="restore-vm" where="{where}" replace="{replace}"{options} yes'
         )
         self._tell(f".bvfs_cleanup path={path}")
-        found = re.search(r"JobId=(\d+)", told)
+        found = re.search(r"JobId=(\d+)", answer)
         if found is None:
-            raise RuntimeError(told)
+            raise RuntimeError(answer)
         return int(found.group(1))
 
     def close(self) -> None:
@@ -147,14 +147,14 @@ class WebUi:
         self._texts.close()
 
     def _ask(self, command: str) -> dict[str, Any]:
-        told: dict[str, Any] = self._lists.call(command)
-        self.transcript.append((command, told))
-        return told
+        answer: dict[str, Any] = self._lists.call(command)
+        self.transcript.append((command, answer))
+        return answer
 
     def _tell(self, command: str) -> str:
-        told = self._texts.call(command).decode()
-        self.transcript.append((command, told))
-        return str(told)
+        answer = self._texts.call(command).decode()
+        self.transcript.append((command, answer))
+        return str(answer)
 
 
 def _list(numbers: Sequence[int]) -> str:

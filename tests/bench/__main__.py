@@ -26,7 +26,7 @@ _REASON = 100  # characters of a failure in the table
 
 @click.command()
 @click.option("--quick", is_flag=True, help="About two minutes: 0.75 GiB, one round.")
-@click.option("--rows", "chosen", default="", help=f"Only these: {','.join(rows.NAMES)}")
+@click.option("--rows", "selected", default="", help=f"Only these: {','.join(rows.NAMES)}")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write every run to a file.")
 @click.option("--size", type=float, help="GiB of the big disk.")
 @click.option("--rounds", type=int, help="How often each subject runs; medians count.")
@@ -45,7 +45,7 @@ _REASON = 100  # characters of a failure in the table
 )
 def main(
     quick: bool,
-    chosen: str,
+    selected: str,
     path: Optional[Path],
     size: Optional[float],
     rounds: Optional[int],
@@ -53,7 +53,7 @@ def main(
     folder: Path,
 ) -> None:
     """Measure the data path against its references and print one table (docs/performance.md)."""
-    names = chosen.split(",") if chosen else list(rows.NAMES)
+    names = selected.split(",") if selected else list(rows.NAMES)
     unknown = sorted({*names} - {*rows.NAMES})
     if unknown:
         raise click.BadParameter(f"there is no row {unknown[0]}", param_hint="--rows")

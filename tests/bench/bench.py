@@ -49,7 +49,7 @@ class Bench(contextlib.ExitStack):
 
     @property
     def target_in_memory(self) -> bool:
-        """Whether restores go to a tmpfs; where that has not twice the size, they go to the disk."""
+        """Whether restores go to a tmpfs; if that has not twice the size, they go to the disk."""
         return self.memory != self.scratch
 
     def scaled(self, part: float) -> int:

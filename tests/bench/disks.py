@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from tests.bench.content import MIB, PIECE, Content
 
-# Part of the names: raise it where the same name shall hold something else.
+# Part of the names: raise it if the same name shall hold something else.
 EDITION = 2
 # Nothing else in the folder is touched: --dir may be anybody's.
 _OURS = re.compile(r"(?:mix|noise|changed-mix|thin|empty)-[0-9.-]+\.(\d+)\.raw")

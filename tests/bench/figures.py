@@ -30,7 +30,7 @@ class Figure:
 
     @property
     def met(self) -> Optional[bool]:
-        """None where there is no goal."""
+        """None if there is no goal."""
         if self.goal is None:
             return None
         return self.value <= self.goal if self.at_most else self.value >= self.goal

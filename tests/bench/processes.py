@@ -32,7 +32,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def peak_memory(pid: int) -> int:
-    """The most bytes that were ever resident; 0 where the process is gone."""
+    """The most bytes that were ever resident; 0 if the process is gone."""
     for line in _read(pid, "status").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
@@ -45,7 +45,7 @@ def forget_peak(pid: int) -> None:
 
 
 def wait(process: subprocess.Popen[bytes]) -> float:
-    """Wait for a child; return its CPU seconds. Raises RuntimeError where it failed."""
+    """Wait for a child; return its CPU seconds. Raises RuntimeError if it failed."""
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:

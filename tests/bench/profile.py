@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.bench import flame, servers
 from tests.bench.bench import Bench
 
-WAYS = ("backup", "restore")
+OPERATIONS = ("backup", "restore")
 _FREQUENCY = 499  # samples a second and processor
 _PROCESSES = {"python": "mover", "vmsnap-mover": "mover", "nbdkit": "server", "dd": "reader"}
 _CHANNEL = "channel to Bareos"
@@ -46,26 +46,26 @@ def take(bench: Bench, folder: Path) -> str:
     """
     folder.mkdir(parents=True, exist_ok=True)
     tables = []
-    for way in WAYS:
-        if way == "backup":
-            stacks = _record(bench, way, bench.warm_mix(bench.size))
+    for operation in OPERATIONS:
+        if operation == "backup":
+            stacks = _record(bench, operation, bench.warm_mix(bench.size))
         else:
             # Who finds memory for a new file is the kernel, and in a virtual machine its host.
             with servers.used_file(bench.memory, bench.size) as target:
-                stacks = _record(bench, way, bench.segment(bench.size), target)
-        picture = folder / f"{way}.svg"
-        picture.write_text(flame.svg(stacks, f"{way}: CPU of mover, server and reader"))
-        tables.append(f"{way} ({picture})\n{_table(stacks)}")
+                stacks = _record(bench, operation, bench.segment(bench.size), target)
+        picture = folder / f"{operation}.svg"
+        picture.write_text(flame.svg(stacks, f"{operation}: CPU of mover, server and reader"))
+        tables.append(f"{operation} ({picture})\n{_table(stacks)}")
     return "\n\n".join(tables)
 
 
-def _record(bench: Bench, way: str, file: Path, target: object = "") -> Counter[Stack]:
-    data = bench.scratch / f"{way}.perf"
+def _record(bench: Bench, operation: str, file: Path, target: object = "") -> Counter[Stack]:
+    data = bench.scratch / f"{operation}.perf"
     subject = [sys.executable, "-m", "tests.bench.profiled"]
     command = ["perf", "record", "-q", "-g", "-F", str(_FREQUENCY), "-o", str(data), "--", *subject]
-    told = _run([*command, str(file), str(bench.size), str(target)])
+    output = _run([*command, str(file), str(bench.size), str(target)])
     script = _run(["perf", "script", "-i", str(data), "-F", "comm,pid,ip,sym,dso"])
-    return Counter(_samples(script, int(told.split()[0])))
+    return Counter(_samples(script, int(output.split()[0])))
 
 
 def _run(command: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Fewer rounds where rows take longer than they should, so that the table is there in time."""
+"""Fewer rounds if rows take longer than they should, so that the table is there in time."""
 
 from __future__ import annotations
 

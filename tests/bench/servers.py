@@ -35,7 +35,7 @@ class Server:
 def nbdkit(*arguments: object) -> Iterator[Server]:
     """Run nbdkit with these arguments while the context lasts.
 
-    Raises RuntimeError with what it said where it does not start.
+    Raises RuntimeError with what it said if it does not start.
     """
     with tempfile.TemporaryDirectory(prefix="vmsnap-bench-") as folder:
         socket, ready, log = (Path(folder, name) for name in ("socket", "pid", "log"))

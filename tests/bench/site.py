@@ -84,11 +84,11 @@ class BenchSite(Site):
 
     def run_restore(self, vm: str, **options: str) -> tuple[Run, JobResult]:
         """A restore job of a VM's newest backup. Raises RuntimeError unless it is OK."""
-        given = "".join(f":{key}={value}" for key, value in options.items())
+        at_restore = "".join(f":{key}={value}" for key, value in options.items())
 
         def job(note: Any) -> JobResult:
             return self.daemon.restore(
-                name=f"backup-{vm}", plugin_options=f"python3{given}", on_message=note
+                name=f"backup-{vm}", plugin_options=f"python3{at_restore}", on_message=note
             )
 
         return self._measured(job, _RESTORE)
@@ -108,8 +108,8 @@ class BenchSite(Site):
         with Meter(own=True) as run:
             result: JobResult = start(note)
         if result.status != "T":
-            told = "\n".join(message.text for message in result.messages[-5:])
-            raise RuntimeError(f"job {result.name} ended with {result.status}: {told}")
+            messages = "\n".join(message.text for message in result.messages[-5:])
+            raise RuntimeError(f"job {result.name} ended with {result.status}: {messages}")
         begin, end = (next(at for at, text in times if re.search(p, text)) for p in phase)
         run.more = {
             "data_seconds": end - begin,

@@ -54,7 +54,7 @@ def read_plan(
         mover.close_data()
         spent = processes.wait(reader)
         report = mover.finish(TIMEOUT)
-    return _told(run, report, reader=spent)
+    return _with_report(run, report, reader=spent)
 
 
 def restore(target: Server, capacity: int, segment: Path, **plan: Any) -> Run:
@@ -70,7 +70,7 @@ def write_plan(plan: WritePlan, segment: Path, *, servers: Sequence[Server] = ()
         mover.close_data()
         spent = processes.wait(feeder)
         report = mover.finish(TIMEOUT)
-    return _told(run, report, feeder=spent)
+    return _with_report(run, report, feeder=spent)
 
 
 def nbdcopy(*arguments: object, servers: Sequence[Server]) -> Run:
@@ -96,7 +96,7 @@ def _start(*command: object, **how: Any) -> subprocess.Popen[bytes]:
     return subprocess.Popen([str(word) for word in command], **how)
 
 
-def _told(run: Run, report: Report, **parts: float) -> Run:
+def _with_report(run: Run, report: Report, **parts: float) -> Run:
     run.parts.update(parts)
     run.parts["mover"] = run.cpu - sum(parts.values()) - run.parts["server"]
     run.more = {

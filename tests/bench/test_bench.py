@@ -28,7 +28,7 @@ def folder() -> Path:
 
 @pytest.mark.timeout(1800)
 def test_two_rows(folder: Path, tmp_path: Path) -> None:
-    told = subprocess.run(
+    process = subprocess.run(
         [
             *(sys.executable, "-m", "tests.bench", "--rows", "backup,restore", "--rounds", "1"),
             *("--size", "0.0625", "--dir", str(folder), "--json", str(tmp_path / "runs.json")),
@@ -37,10 +37,10 @@ def test_two_rows(folder: Path, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert told.returncode == 0, told.stderr
+    assert process.returncode == 0, process.stderr
     found = json.loads((tmp_path / "runs.json").read_text())
     assert {figure["row"] for figure in found["figures"]} == {"backup", "restore"}
-    assert all(figure["value"] > 0 for figure in found["figures"]), told.stdout
+    assert all(figure["value"] > 0 for figure in found["figures"]), process.stdout
     movers = [run for run in found["runs"] if run["subject"] == "mover"]
     assert len(movers) == 2
     for run in movers:

@@ -47,8 +47,8 @@ def run(lab: Lab, folder: Path, vm: str, **changed: Any) -> Result:
         "vddk_plugin": PLUGIN,
         **changed,
     }
-    given = [f"{key}={value}" for key, value in options.items() if value is not None]
-    return CliRunner().invoke(check.command, given)
+    arguments = [f"{key}={value}" for key, value in options.items() if value is not None]
+    return CliRunner().invoke(check.command, arguments)
 
 
 def test_all_is_well(lab: Lab, tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_vm_without_a_snapshot(lab: Lab, tmp_path: Path) -> None:
     assert (done.exit_code, "No disk was opened: the VM runs" in done.output) == (0, True)
 
 
-def test_what_is_missing_is_told_all_at_once(
+def test_what_is_missing_is_reported_all_at_once(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab.create_vm("missing", [MIB])
@@ -93,26 +93,26 @@ def test_whether_storage_vmotion_can_be_prevented(tmp_path: Path) -> None:
     with Lab(tmp_path / "lab") as lab:
         lab.create_vm("web1", [MIB])
 
-        def told(**changed: Any) -> str:
+        def output(**changed: Any) -> str:
             done = run(lab, tmp_path, "web1", **changed)
             assert done.exit_code == 0, done.output
             return done.output
 
-        assert "Storage vMotion is prevented while a job runs" in told()
-        no = told(prevent_storage_vmotion="no")
+        assert "Storage vMotion is prevented while a job runs" in output()
+        no = output(prevent_storage_vmotion="no")
         assert "is detected, not prevented: prevent_storage_vmotion=no" in no
-        assert "Jobs can leave their marker in the VM" in told()
+        assert "Jobs can leave their marker in the VM" in output()
         granted = [*preflight.PRIVILEGES, *preflight.DATASTORE_PRIVILEGES, "Global.Licenses"]
         lab.vcenter.add_user("backup", lab.password, granted)
         cannot = "is detected, but cannot be prevented: "
         lacks = f"{cannot}the user lacks the privileges Global.DisableMethods, Global.EnableMethods"
-        assert lacks in told(vcuser="backup")
+        assert lacks in output(vcuser="backup")
         unmarked = (
             "warning: The user backup lacks the privilege VirtualMachine.Config.AdvancedConfig"
         )
-        assert unmarked in told(vcuser="backup")
+        assert unmarked in output(vcuser="backup")
         lab.vddk.leave_access_out()
-        assert f"{cannot}this VDDK has no PrepareForAccess" in told()
+        assert f"{cannot}this VDDK has no PrepareForAccess" in output()
         done = run(lab, tmp_path, "web1", prevent_storage_vmotion="yes")
         assert done.exit_code == 1
         assert "error: Storage vMotion of VM web1 cannot be prevented" in done.output

@@ -49,7 +49,7 @@ def checked(lab: Lab, folder: Path, **changed: object) -> str:
     secret.touch(mode=0o600)
     if not secret.read_bytes():
         secret.write_text(lab.password)
-    given = {
+    options = {
         "vcserver": lab.host,
         "vcport": lab.port,
         "vcuser": lab.user,
@@ -61,7 +61,7 @@ def checked(lab: Lab, folder: Path, **changed: object) -> str:
         "nbd_uri": "nbd://h/{disk}",
         **changed,
     }
-    return output(check.command, *(f"{key}={value}" for key, value in given.items()))
+    return output(check.command, *(f"{key}={value}" for key, value in options.items()))
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_check_when_vsphere_refuses(
     lab: Lab, tmp_path: Path, call: str, fault: Any, text: str
 ) -> None:
     lab.habits.fail(call, fault)
-    told = checked(lab, tmp_path)
-    assert f"error: vSphere refused a call: {text}" in told
-    assert told.endswith(" [vsphere-refused]\n")
+    printed = checked(lab, tmp_path)
+    assert f"error: vSphere refused a call: {text}" in printed
+    assert printed.endswith(" [vsphere-refused]\n")
 
 
 def test_check_with_what_admins_mistype(lab: Lab, tmp_path: Path) -> None:
@@ -89,9 +89,9 @@ def test_check_with_what_admins_mistype(lab: Lab, tmp_path: Path) -> None:
     assert "\x00" not in checked(lab, tmp_path, config_file="/x\x00y")
     assert checked(lab, tmp_path, vmname="a\x00b").endswith(" [option-invalid]\n")
     (tmp_path / "password").write_bytes(b"geheim\xe4\n")
-    told = checked(lab, tmp_path)
-    assert told.endswith(" [option-file-unreadable]\n")
-    assert "geheim" not in told
+    printed = checked(lab, tmp_path)
+    assert printed.endswith(" [option-file-unreadable]\n")
+    assert "geheim" not in printed
 
 
 @pytest.mark.parametrize("name", list(main.main.list_commands(None)))  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ _IDS = re.compile(r" \[[a-z0-9-]+(, [a-z0-9-]+)*\]$")
 
 
 def said(job: JobResult, *types: str) -> list[str]:
-    """What the plugin told, without its prefix: of these message types, or all."""
+    """The plugin's messages, without its prefix: of these message types, or all."""
     return [
         m.text.partition("vmsnap: ")[2]
         for m in job.messages

@@ -58,7 +58,7 @@ class Site:
         self.lab.close()
 
     def log_in(self) -> None:
-        """Connect to the vCenter, again where sessions have expired."""
+        """Connect to the vCenter, again if sessions have expired."""
         self.client: Any = self.lab.connect()
 
     # VMs
@@ -79,7 +79,7 @@ class Site:
 
     def plugin(self, vm: str = "web1", **options: Optional[str]) -> str:
         """A FileSet's Plugin line for the VM called `vm`; an option that is None is left out."""
-        chosen = {
+        line = {
             "vcserver": self.lab.host,
             "vcport": str(self.lab.port),
             "vcuser": self.lab.user,
@@ -90,7 +90,7 @@ class Site:
             **self._way,
             **options,
         }
-        escaped = (f"{k}={_escape(k, v)}" for k, v in chosen.items() if v is not None)
+        escaped = (f"{k}={_escape(k, v)}" for k, v in line.items() if v is not None)
         return "python3:module_name=bareos-fd-vmsnap:" + ":".join(escaped)
 
     def backup(
@@ -100,7 +100,7 @@ class Site:
         cancel: Optional[Cancel] = None,
         **options: Optional[str],
     ) -> JobResult:
-        """Run a backup job of the VMs ("web1" where none is named), with these plugin options."""
+        """Run a backup job of the VMs ("web1" if none is named), with these plugin options."""
         with self._watching_sessions():
             return self.daemon.backup(
                 [self.plugin(vm, **options) for vm in vms or ("web1",)],
@@ -120,14 +120,14 @@ class Site:
         **options: str,
     ) -> JobResult:
         """Run a restore job with these pluginoptions."""
-        given = "".join(f":{key}={quote(value, safe='')}" for key, value in options.items())
+        at_restore = "".join(f":{key}={quote(value, safe='')}" for key, value in options.items())
         with self._watching_sessions():
             return self.daemon.restore(
                 jobs,
                 where=where,
                 select=select,
                 cancel=cancel,
-                plugin_options=f"python3{given}" if given else "",
+                plugin_options=f"python3{at_restore}" if at_restore else "",
                 environment=self._environment(),
             )
 

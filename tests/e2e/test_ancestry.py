@@ -95,22 +95,14 @@ def test_reverts_on_a_host_whose_events_have_no_chains(host: Site) -> None:
     assert not remembers(job)
 
 
-def test_reverts_that_left_no_event(site: Site) -> None:
-    site.lab.habits.silent_reverts = True
-    machine = site.create(disks=[2 * MIB])
-    machine.scribble("a", pieces=9)
-    snapshot = machine.snapshot("A")
-    machine.scribble("b", pieces=9)
-    check_ok(site.backup())
-    two_reverts(machine, snapshot)
-    job = site.backup(level="Incremental")
-    check_ok(job)
-    check_restores(site, machine)
-    assert not remembers(job)
-
-
-def test_reverts_that_leave_the_marker(site: Site) -> None:
-    site.lab.habits.revert_restores_options = False
+@pytest.mark.parametrize(
+    ("habit", "value"),
+    [("silent_reverts", True), ("revert_restores_options", False)],
+    ids=["no event", "the marker stays"],
+)
+def test_reverts_that_one_of_two_witnesses_misses(site: Site, habit: str, value: bool) -> None:
+    assert getattr(site.lab.habits, habit) is not value
+    setattr(site.lab.habits, habit, value)
     machine = site.create(disks=[2 * MIB])
     machine.scribble("a", pieces=9)
     snapshot = machine.snapshot("A")

@@ -78,8 +78,8 @@ def test_wrong_ways_to_the_vm(saved: Saved) -> None:
 def test_wrong_password_and_untrusted_ca(site: Site, tmp_path: Path) -> None:
     site.create()
     site.password_file.write_text("not the password\n")
-    told = check_failed(site.backup(), f"refused the login of {site.lab.user}")
-    assert "not the password" not in told
+    message = check_failed(site.backup(), f"refused the login of {site.lab.user}")
+    assert "not the password" not in message
     site.password_file.write_text(site.lab.password)
     other = certificates.ensure(tmp_path / "other").ca
     check_failed(site.backup(ca_file=str(other)), "TLS certificate of .* was not accepted")
@@ -91,8 +91,8 @@ def test_files_of_options_that_are_not_utf_8(site: Site, tmp_path: Path) -> None
     file.write_bytes(b"[vmware_plugin_options]\n# caf\xe9\nquiesce=no\n")
     check_failed(site.backup(config_file=str(file)), "line 2 cannot be read: it is not UTF-8")
     site.password_file.write_bytes(b"geheim\xe4\n")
-    told = check_failed(site.backup(), r"line 1 .* not UTF-8.*\[option-file-unreadable\]")
-    assert "geheim" not in told
+    message = check_failed(site.backup(), r"line 1 .* not UTF-8.*\[option-file-unreadable\]")
+    assert "geheim" not in message
 
 
 def test_the_right_thumbprint_is_enough(site: Site) -> None:
@@ -213,9 +213,9 @@ def test_missing_privileges_are_all_named(site: Site) -> None:
     site.lab.vcenter.add_user(
         "backup@vsphere.local", site.lab.password, ["VirtualMachine.State.CreateSnapshot"]
     )
-    told = check_failed(site.backup(vcuser="backup@vsphere.local"), "cannot be backed up: ")
+    message = check_failed(site.backup(vcuser="backup@vsphere.local"), "cannot be backed up: ")
     wanted = (*preflight.PRIVILEGES, *preflight.DATASTORE_PRIVILEGES)
-    lacking = [name for name in wanted if f"lacks the privilege {name}" in told]
+    lacking = [name for name in wanted if f"lacks the privilege {name}" in message]
     assert lacking == [
         "VirtualMachine.State.RemoveSnapshot",
         "VirtualMachine.Provisioning.DiskRandomRead",
@@ -284,8 +284,8 @@ def test_the_documented_privileges_suffice(site: Site) -> None:
 def test_restoring_over_a_vm(saved: Saved) -> None:
     before = saved.machine.portrait()
     restore = saved.restore()
-    told = check_failed(restore, "web1 exists in folder /")
-    assert "the existing VM was not touched" in told
+    message = check_failed(restore, "web1 exists in folder /")
+    assert "the existing VM was not touched" in message
     assert any("Left behind: nothing" in text for text in said(restore, "M_ERROR"))
     assert saved.machine.portrait() == before
     assert saved.site.vm_names() == ["web1"]

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""How changes are found: by CBT where it can be trusted, else by a way that is sure."""
+"""How changes are found: by CBT if it can be trusted, else by a method that is sure."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def test_cbt_enabled_after_the_first_snapshot(site: Site) -> None:
         ("now", DISK): "compare",
     }
     assert "CBT was off when the base was taken" in reasons(job)["after", DISK]
-    told = reasons(job)["now", DISK]
-    assert "CBT was enabled while the snapshot 'before' existed" in told
+    reason = reasons(job)["now", DISK]
+    assert "CBT was enabled while the snapshot 'before' existed" in reason
     before = machine.portrait()
     machine.destroy()
     check_ok(site.restore())
@@ -106,8 +106,8 @@ def test_what_cbt_loses_if_started_anew_above_a_snapshot(site: Site) -> None:
     machine.snapshot("A")
     machine.scribble("now", pieces=5)
     job = site.backup()
-    told = reasons(job)["now", DISK]
-    assert "CBT was started anew while the snapshot 'old' existed" in told
+    reason = reasons(job)["now", DISK]
+    assert "CBT was started anew while the snapshot 'old' existed" in reason
     check_incrementals_of(site, machine)
 
 
@@ -185,16 +185,16 @@ def test_every_lasting_fault_falls_back_to_comparing(site: Site) -> None:
     site.lab.habits.fail("QueryChangedDiskAreas", LASTING[0])
     job = site.backup()
     check_ok(job)
-    told = reasons(job)
+    found = reasons(job)
     assert methods(job).pop(("root", DISK)) == "allocated"
     assert (
         "CBT does not tell the areas in use (FileFault: see below; about noTrack"
-        in told["root", DISK]
+        in found["root", DISK]
     )
-    words = ["noEpoch", "cannotGetChanges", "changeId", "deviceKey", "NotFound", "NotSupported"]
-    for name, word in zip([*names, "now"], [*words, "noTrack"]):
+    causes = ["noEpoch", "cannotGetChanges", "changeId", "deviceKey", "NotFound", "NotSupported"]
+    for name, cause in zip([*names, "now"], [*causes, "noTrack"]):
         assert methods(job)[name, DISK] == "compare"
-        assert word in told[name, DISK]
+        assert cause in found[name, DISK]
     check_restores(site, machine)
 
 
@@ -285,9 +285,11 @@ def test_forbidden_fallback(site: Site) -> None:
     machine.snapshot("old")
     machine.reconfigure(changeTrackingEnabled=True)
     machine.snapshot("new")
-    told = check_failed(site.backup(fallback_to_full_cbt="no"), "fallback_to_full_cbt=no forbids")
-    assert "Hard disk 1 (scsi0-0) at s0002-new" in told
-    assert "CBT was off when the base was taken" in told
+    message = check_failed(
+        site.backup(fallback_to_full_cbt="no"), "fallback_to_full_cbt=no forbids"
+    )
+    assert "Hard disk 1 (scsi0-0) at s0002-new" in message
+    assert "CBT was off when the base was taken" in message
     assert machine.snapshot_names == ["old", "new"]
 
 
@@ -365,14 +367,21 @@ def restored_tree(site: Site) -> Machine:
     return site.find()
 
 
+def branch_off(machine: Machine, name: str) -> vim.vm.Snapshot:
+    """Revert to that snapshot, which is returned, and take X and Y above it."""
+    found = find_snapshot(machine, name)
+    assert found is not None
+    machine.revert(found)
+    for above in ("X", "Y"):
+        machine.scribble(above)
+        machine.snapshot(above)
+    return found
+
+
 def test_snapshots_taken_after_a_revert_to_a_restored_one(site: Site) -> None:
     """The mark comes back with the revert, but only what the restore made counts as restored."""
     machine = restored_tree(site)
-    first = find_snapshot(machine, "A")
-    machine.revert(first)
-    for name in ("X", "Y"):
-        machine.scribble(name)
-        machine.snapshot(name)
+    branch_off(machine, "A")
     machine.scribble("now")
     job = site.backup()
     check_ok(job)
@@ -391,11 +400,7 @@ def test_snapshots_taken_after_a_revert_to_a_restored_one(site: Site) -> None:
 def test_the_restored_snapshot_that_was_reverted_to_is_deleted(site: Site) -> None:
     """X may have what the restore wrote into A: it counts as restored in A's place."""
     machine = restored_tree(site)
-    first = find_snapshot(machine, "A")
-    machine.revert(first)
-    for name in ("X", "Y"):
-        machine.scribble(name)
-        machine.snapshot(name)
+    first = branch_off(machine, "A")
     machine.remove(first)
     machine.scribble("now")
     job = site.backup()

@@ -122,9 +122,9 @@ def test_a_segment_in_place_of_another(site: Site) -> None:
     one, other = (stored_as(site, job.jobid, f"-B{number}/scsi") for number in (1, 2))
     put(site, job.jobid, one, content(site, job.jobid, other))
     machine.destroy()
-    told = check_failed(site.restore(), "-B1/scsi0-0.* was not restored: segment has node.id")
-    assert "wrong-segment" in told
-    assert site.find("web1 (incomplete restore)").snapshot_names == ["A"], told
+    message = check_failed(site.restore(), "-B1/scsi0-0.* was not restored: segment has node.id")
+    assert "wrong-segment" in message
+    assert site.find("web1 (incomplete restore)").snapshot_names == ["A"], message
 
 
 @pytest.mark.parametrize(
@@ -199,8 +199,8 @@ def test_a_manifest_that_lies_about_a_base(saved: Saved) -> None:
         put(site, virtual, name, false)
         job = saved.restore([virtual], vmname="copy")
         put(site, virtual, name, whole)
-        told = check_failed(job, r"was not restored: segment has [a-z.]+ .*, expected")
-        assert "wrong-segment" in told
+        message = check_failed(job, r"was not restored: segment has [a-z.]+ .*, expected")
+        assert "wrong-segment" in message
         site.find("copy (incomplete restore)").destroy()
 
 
@@ -212,8 +212,10 @@ def test_a_segment_with_other_data_than_the_manifest_says(saved: Saved) -> None:
     for segment in document["segments"].values():
         segment["digest"] = segment["digest"][::-1]
     put(site, virtual, name, manifest.sealed({k: v for k, v in document.items() if k not in HEAD}))
-    told = check_failed(saved.restore([virtual], vmname="copy"), "not the one the manifest speaks")
-    assert "segment-another" in told
+    message = check_failed(
+        saved.restore([virtual], vmname="copy"), "not the one the manifest speaks"
+    )
+    assert "segment-another" in message
 
 
 HEAD = ("format", "version", "digest")
@@ -321,8 +323,8 @@ def test_a_damaged_restore_object_of_an_older_job(chain: Chain, how: str) -> Non
     with chain.object_damaged(0, how):
         job = chain.site.restore(chain.jobs, vmname="copy")
     chain.check_back(1, job)
-    (told,) = said(job, "M_WARNING")
-    assert "It is not needed" in told and "restore-object-unusable" in told
+    (message,) = said(job, "M_WARNING")
+    assert "It is not needed" in message and "restore-object-unusable" in message
 
 
 @pytest.mark.parametrize("how", DAMAGED)
@@ -330,8 +332,8 @@ def test_a_damaged_restore_object_whose_manifest_file_is_whole(chain: Chain, how
     with chain.object_damaged(1, how):
         job = chain.site.restore(chain.jobs, vmname="copy")
     chain.check_back(1, job)
-    (told,) = said(job, "M_WARNING")
-    assert "The manifest's file must come" in told
+    (message,) = said(job, "M_WARNING")
+    assert "The manifest's file must come" in message
 
 
 @pytest.mark.parametrize("how", DAMAGED)
@@ -341,8 +343,8 @@ def test_a_damaged_restore_object_of_the_newest_job(chain: Chain, how: str) -> N
     with chain.object_damaged(1, how):
         selection: dict[str, Any] = {"select": lambda name: not name.endswith(newest)}
         job = chain.site.restore(chain.jobs, vmname="copy", **selection)
-        told = check_failed(job, "have an older time point with restore_timepoint")
-        assert "manifest-unusable" in told
+        message = check_failed(job, "have an older time point with restore_timepoint")
+        assert "manifest-unusable" in message
         job = chain.site.restore(
             chain.jobs, vmname="copy", restore_timepoint=chain.point(0), **selection
         )
@@ -363,7 +365,9 @@ def test_a_damaged_manifest_file_of_the_newest_job(chain: Chain) -> None:
     virtual = chain.site.daemon.virtual_full(chain.jobs).jobid
     name = stored_as(chain.site, virtual, f"/manifest.{chain.point(1)}")
     with damaged(chain.site, virtual, name, 2000):
-        told = check_failed(chain.site.restore([virtual], vmname="copy"), "does not match its dig")
-        assert "manifest-unusable, manifest-damaged" in told
+        message = check_failed(
+            chain.site.restore([virtual], vmname="copy"), "does not match its dig"
+        )
+        assert "manifest-unusable, manifest-damaged" in message
         job = chain.site.restore([virtual], vmname="copy", restore_timepoint=chain.point(0))
         chain.check_back(0, job)

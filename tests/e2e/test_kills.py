@@ -69,8 +69,8 @@ def check_canceled(job: JobResult) -> None:
 def test_the_mover_is_killed_in_a_backup(site: Site) -> None:
     machine = make_vm(site)
     job = site.backup(cancel=During(lambda: kill(site.working_movers()), stored=MIB))
-    told = check_failed(job, r"Segment .*s0001-A/scsi0-0.*vmseg was not saved whole: ")
-    assert "SIGKILL" in told
+    message = check_failed(job, r"Segment .*s0001-A/scsi0-0.*vmseg was not saved whole: ")
+    assert "SIGKILL" in message
     assert machine.snapshot_names == ["A", "B"]
     assert site.daemon.files(job.jobid) == []
 
@@ -80,8 +80,8 @@ def test_the_server_of_the_disk_is_killed_in_a_backup(site: Site) -> None:
     snapshot = machine.roots[0].snapshot._moId
     socket = door(site, machine.guest.moref, snapshot)
     job = site.backup(cancel=During(lambda: kill(processes.servers_of(socket)), stored=MIB))
-    told = check_failed(job, r"Segment .*s0001-A/scsi0-0.*vmseg was not saved whole: ")
-    assert "read" in told
+    message = check_failed(job, r"Segment .*s0001-A/scsi0-0.*vmseg was not saved whole: ")
+    assert "read" in message
     assert machine.snapshot_names == ["A", "B"]
 
 
@@ -91,8 +91,8 @@ def test_the_mover_is_killed_in_a_restore(site: Site) -> None:
     machine.destroy()
     act = when_writing(site, lambda vm: kill(site.working_movers()))
     job = site.restore(cancel=During(act, "plugin_io IO_OPEN", 2), rate_limit=SLOW)
-    told = check_failed(job, r"Segment .*s0001-A/scsi0-0.*vmseg was not restored: ")
-    assert "SIGKILL" in told
+    message = check_failed(job, r"Segment .*s0001-A/scsi0-0.*vmseg was not restored: ")
+    assert "SIGKILL" in message
     assert site.vm_names() == ["web1 (incomplete restore)"]
     assert site.find("web1 (incomplete restore)").snapshot_names == []
 
@@ -174,12 +174,12 @@ def check_left_incomplete(site: Site, job: JobResult) -> None:
     check_canceled(job)
     assert site.remains() == []
     left = site.vm_names()
-    (told,) = said(job, "M_ERROR")
+    (message,) = said(job, "M_ERROR")
     if left:
         assert left == ["web1 (incomplete restore)"]
-        assert "Left behind: the incomplete VM web1 (incomplete restore) (vm-" in told
+        assert "Left behind: the incomplete VM web1 (incomplete restore) (vm-" in message
     else:
-        assert "Left behind: nothing" in told
+        assert "Left behind: nothing" in message
     time.sleep(1)
     assert site.vm_names() == left, "something came late"
 
@@ -217,8 +217,8 @@ def test_the_file_daemon_dies_in_a_restore(site: Site) -> None:
     site.lab.vcenter.sessions.expire_all()  # nobody could log out
     site.log_in()
     assert site.vm_names() == ["web1 (incomplete restore)"]
-    told = check_failed(site.restore(), r"web1 \(incomplete restore\) exists in folder /")
-    assert "Remove or rename it" in told
+    message = check_failed(site.restore(), r"web1 \(incomplete restore\) exists in folder /")
+    assert "Remove or rename it" in message
     site.find("web1 (incomplete restore)").destroy()
     for path in (site.directory / "bareos" / "working").glob("*spool*"):
         assert list(path.iterdir()) != []  # the NVRAM; the next that spools removes it

@@ -253,9 +253,9 @@ def test_a_backup_snapshot_that_somebody_deleted_is_reported(site: Site) -> None
     machine = prepare(site)
     job, _ = meddle(site, machine, _delete_backup, 0, since="RemoveSnapshot_Task")
     assert job.status == "W", log(job)
-    (told,) = said(job, "M_ERROR")
-    assert "was not there any more" in told
-    assert "[backup-snapshot-not-found]" in told
+    (message,) = said(job, "M_ERROR")
+    assert "was not there any more" in message
+    assert "[backup-snapshot-not-found]" in message
 
 
 @pytest.mark.parametrize("name", ["delete B", "delete all"])
@@ -263,6 +263,6 @@ def test_a_deletion_is_reported_as_one(site: Site, name: str) -> None:
     """And not as Storage vMotion, which renames files as well."""
     machine = prepare(site)
     job, _ = meddle(site, machine, ACTIONS[name], 0, since="QueryChangedDiskAreas")
-    told = check_failed(job, r"The snapshots? .*'B'.* of VM web1 (was|were) deleted")
-    assert "Storage vMotion" not in told
-    assert "[snapshot-deleted]" in told
+    message = check_failed(job, r"The snapshots? .*'B'.* of VM web1 (was|were) deleted")
+    assert "Storage vMotion" not in message
+    assert "[snapshot-deleted]" in message

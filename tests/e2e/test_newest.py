@@ -97,8 +97,8 @@ def test_a_virtual_full_beside_an_older_job(history: History) -> None:
     job = history.site.restore([first, virtual], vmname="copy")
     newer = next(file.name for file in history.jobs[1].files if file.name.endswith(".json"))
     point = newer.rpartition("/manifest.")[2][: -len(".json")]
-    told = check_failed(job, rf"holds a newer time point, {point}.*restore_timepoint")
-    assert "[manifest-newer]" in told
+    message = check_failed(job, rf"holds a newer time point, {point}.*restore_timepoint")
+    assert "[manifest-newer]" in message
     history.site.find("copy (incomplete restore)").destroy()
     point = next(
         file.name.rpartition("/manifest.")[2][: -len(".json")]

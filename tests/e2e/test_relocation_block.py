@@ -188,7 +188,7 @@ def test_the_file_daemon_dies_and_nothing_cleans_up(site: Site) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_its_process_dies_in_the_middle(site: Site, how: int) -> None:
-    """By SIGTERM it cleans up itself, as where systemd ends all processes; else the job has it done."""
+    """By SIGTERM it cleans up itself, as when systemd ends all processes; else the job has it done."""
     machine = make_vm(site)
     seen: list[list[str]] = []
 
@@ -215,8 +215,8 @@ def test_somebody_else_holds_it(site: Site, one_holder: bool, tells: bool) -> No
     job = site.backup(cancel=During(tries, stored=MIB), prevent_storage_vmotion="yes", **FEW)
     check_ok(job)
     assert tries.refused_for == "Another backup"
-    told = "vCenter refuses to migrate it already, on behalf of another program"
-    assert (told in "".join(said(job, "M_INFO"))) == one_holder
+    message = "vCenter refuses to migrate it already, on behalf of another program"
+    assert (message in "".join(said(job, "M_INFO"))) == one_holder
     assert machine.guest.vm.migration_disabled_by == ["Another backup"]
     machine.guest.vm.migration_disabled_by.clear()
 
@@ -226,8 +226,8 @@ def test_a_vddk_without_the_calls(site: Site) -> None:
     site.lab.vddk.leave_access_out()
     job = site.backup()
     check_ok(job)
-    told = "this VDDK has no PrepareForAccess: Storage vMotion is not prevented, but detected"
-    assert told in "".join(said(job, "M_INFO"))
+    message = "this VDDK has no PrepareForAccess: Storage vMotion is not prevented, but detected"
+    assert message in "".join(said(job, "M_INFO"))
     check_failed(
         site.backup(prevent_storage_vmotion="yes"),
         "Storage vMotion of VM web1 cannot be prevented, .*: this VDDK has no PrepareForAccess. "
@@ -277,21 +277,23 @@ def test_a_user_who_lacks_the_privileges(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (VixError.HOST_USER_PERMISSIONS, "lacks a privilege .Global.DisableMethods, "),
         (VixError.CANNOT_CONNECT_TO_HOST, "cannot be reached"),
         (VixError.FAIL, r"VixDiskLib_PrepareForAccess: Unknown error \(1\)"),
     ],
 )
-def test_a_call_that_fails(site: Site, error: VixError, told: str) -> None:
+def test_a_call_that_fails(site: Site, error: VixError, message: str) -> None:
     machine = site.create(disks=[MIB])
     site.lab.vddk.habits.fail("PrepareForAccess", error, times=2)
     job = site.backup()
     assert job.status == "T"
     [warning] = said(job, "M_WARNING")
-    assert re.search(f"cannot be prevented while the job runs, only detected: .*{told}", warning)
-    check_failed(site.backup(prevent_storage_vmotion="yes"), f"cannot be prevented, .*: .*{told}")
+    assert re.search(f"cannot be prevented while the job runs, only detected: .*{message}", warning)
+    check_failed(
+        site.backup(prevent_storage_vmotion="yes"), f"cannot be prevented, .*: .*{message}"
+    )
     assert machine.snapshot_names == []
 
 

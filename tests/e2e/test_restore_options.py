@@ -159,8 +159,8 @@ def test_time_points(site: Site) -> None:
     jobs = [first.jobid, second.jobid]
 
     unknown = site.restore(jobs, restore_timepoint="20200101T000000Z-j1")
-    told = check_failed(unknown, "no time point 20200101T000000Z-j1; the selected jobs hold")
-    assert point in told, "the message names what there is"
+    message = check_failed(unknown, "no time point 20200101T000000Z-j1; the selected jobs hold")
+    assert point in message, "the message names what there is"
     assert site.vm_names() == []
 
     check_ok(site.restore(jobs, restore_timepoint=point))

@@ -81,8 +81,8 @@ def test_snapshots_taken_at_the_same_moment(site: Site, other: FileDaemon) -> No
     both.thread.join()
     site.lab.habits.before_call = None
     assert both.second is not None
-    told = check_failed(both.second, "Another backup of VM web1 began at the same moment: job ")
-    assert "[backups-at-once]" in told
+    message = check_failed(both.second, "Another backup of VM web1 began at the same moment: job ")
+    assert "[backups-at-once]" in message
     check_ok(first)
     assert machine.snapshot_names == ["A"]
     machine.destroy()
@@ -95,8 +95,8 @@ def test_a_living_jobs_snapshot_is_left_alone(site: Site, other: FileDaemon) -> 
     second: list[JobResult] = []
     during = During(lambda: second.append(other.backup(site.plugin())), stored=MIB)
     first = site.backup(cancel=during)
-    told = check_failed(second[0], r"has the backup snapshot of job .* as well: another backup")
-    assert "[leftover-of-others]" in told
+    message = check_failed(second[0], r"has the backup snapshot of job .* as well: another backup")
+    assert "[leftover-of-others]" in message
     check_ok(first)
     assert machine.snapshot_names == ["A", "B"]
 

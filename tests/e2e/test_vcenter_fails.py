@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""vCenter fails in the middle: what can go on goes on, the rest is told and cleaned up."""
+"""vCenter fails in the middle: what can go on goes on, the rest is reported and cleaned up."""
 
 from __future__ import annotations
 
@@ -98,10 +98,10 @@ def test_the_backup_snapshot_cannot_be_deleted(site: Site) -> None:
     site.lab.habits.fail("RemoveSnapshot_Task", locked, times=9)
     job = site.backup()
     assert job.status == "W"
-    (told,) = said(job, "M_ERROR")
-    assert "could not be deleted: Deleting the snapshot" in told
-    assert "It is locked" in told
-    assert "The next job of this VM will delete it" in told
+    (message,) = said(job, "M_ERROR")
+    assert "could not be deleted: Deleting the snapshot" in message
+    assert "It is locked" in message
+    assert "The next job of this VM will delete it" in message
     assert machine.snapshot_names == ["mine", f"vmsnap backup {job.name}"]
 
     site.lab.habits.forgive()
@@ -117,14 +117,34 @@ def test_the_backup_snapshot_cannot_be_deleted(site: Site) -> None:
 OTHER = markers.FileDaemon("proxy2", "0123456789abcdef")
 
 
+@pytest.mark.parametrize(("failures", "left"), [(2, 1), (3, 2)])
+def test_a_snapshot_that_cannot_be_deleted_keeps_no_other(
+    site: Site, failures: int, left: int
+) -> None:
+    """The job has two: one that was reported as failed, which cannot be deleted at first, and the
+    one that was taken then.
+    """
+    machine = site.create(disks=[MIB])
+    fault = vim.fault.FileLocked(msg="Unable to access file since it is locked")
+    site.lab.habits.fail("CreateSnapshot_Task", quiesce_fault(), after=True)
+    site.lab.habits.fail("RemoveSnapshot_Task", fault, times=failures)
+    job = site.backup(**FAST)
+    check_failed(job, "Deleting the snapshot 'vmsnap backup .*' of VM web1 failed: FileLocked")
+    errors = [text for text in said(job, "M_ERROR") if "[backup-snapshot-left" in text]
+    assert ["Another backup snapshot" in text for text in errors] == [False, True][:left]
+    assert len(machine.snapshot_names) == left
+    assert site.backup().status == "T"
+    assert machine.snapshot_names == []
+
+
 def test_a_leftover_of_another_file_daemon(site: Site) -> None:
     machine = site.create(disks=[MIB])
     name = markers.backup_name("other-job.2026-11-21_01.00.00_07")
     machine.snapshot(name, markers.backup_description(OTHER))
     machine.snapshot("vmsnap backup of mine", "a user's snapshot that only looks like ours")
-    told = check_failed(site.backup(), "backup snapshot of job other-job.2026-11-21_01.00.00_07")
-    assert "taken by the file daemon 0123456789abcdef on proxy2" in told
-    assert "remove_leftovers=all" in told
+    message = check_failed(site.backup(), "backup snapshot of job other-job.2026-11-21_01.00.00_07")
+    assert "taken by the file daemon 0123456789abcdef on proxy2" in message
+    assert "remove_leftovers=all" in message
     assert machine.snapshot_names == [name, "vmsnap backup of mine"]
 
     job = site.backup(remove_leftovers="all")
@@ -139,8 +159,8 @@ def test_two_jobs_of_a_vm_at_once(site: Site) -> None:
     second: list[Any] = []
     during = During(lambda: second.append(site.backup()), stored=1)
     check_ok(site.backup(cancel=during))
-    told = check_failed(second[0], "Another job of this file daemon is backing up VM web1")
-    assert "the VM was not touched" in told
+    message = check_failed(second[0], "Another job of this file daemon is backing up VM web1")
+    assert "the VM was not touched" in message
     assert machine.snapshot_names == []
 
 
@@ -191,8 +211,8 @@ def test_vcenter_is_gone_in_the_middle_of_a_backup(site: Site) -> None:
     machine.scribble("b")
     gone = During(site.lab.server.stop, "plugin_io IO_OPEN")
     job = site.backup(cancel=gone)
-    told = check_failed(job, f"{site.lab.host}:{site.lab.port} cannot be reached")
-    assert "refused" in told
+    message = check_failed(job, f"{site.lab.host}:{site.lab.port} cannot be reached")
+    assert "refused" in message
     (left,) = said(job, "M_ERROR")
     assert f"The backup snapshot 'vmsnap backup {job.name}' of VM web1 could not be deleted" in left
     site.lab.server.start()

@@ -57,7 +57,7 @@ def kept_logs(site: Site) -> list[Path]:
 
 
 def test_a_forked_tree_comes_back(site: Site) -> None:
-    """And every nbdkit is told no more than it needs, and keeps to what VDDK wants."""
+    """And every nbdkit gets no more than it needs, and keeps to what VDDK wants."""
     machine = site.create(disks=[MIB, 70 * 1024])
     draw(machine, "A\n  B\n    C\n  D *\n", hardware=True)
     round_trip(site, machine)
@@ -123,17 +123,17 @@ def test_a_single_host(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "error", "told"),
+    ("call", "error", "problem"),
     [
         ("Open", VixError.FILE_ALREADY_LOCKED, "the disk is locked"),
         ("ConnectEx", VixError.HOST_USER_PERMISSIONS, "lacks a privilege that VDDK needs"),
     ],
 )
-def test_a_disk_that_cannot_be_opened(site: Site, call: str, error: VixError, told: str) -> None:
+def test_a_disk_that_cannot_be_opened(site: Site, call: str, error: VixError, problem: str) -> None:
     machine = make_vm(site)
     site.lab.vddk.habits.fail(call, error, times=9)
     job = site.backup()
-    message = check_failed(job, f"s0001-A/scsi0-0.*vmseg cannot be read: .*{told}")
+    message = check_failed(job, f"s0001-A/scsi0-0.*vmseg cannot be read: .*{problem}")
     assert "no export" in message
     assert machine.snapshot_names == ["A", "B"]
     [kept] = kept_logs(site)
@@ -241,10 +241,10 @@ def test_disks_that_are_moved_in_the_middle_fail_the_job(site: Site) -> None:
 
     cancel = During(move, label="plugin_io IO_CLOSE")
     job = site.backup(cancel=cancel, prevent_storage_vmotion="no")
-    told = check_failed(
+    message = check_failed(
         job, r"were moved while the job worked on them \(Storage vMotion\): \[datastore1\]"
     )
-    assert "is now [datastore2]" in told
+    assert "is now [datastore2]" in message
     assert machine.snapshot_names == ["A", "B"]
     check_ok(site.backup())
 
@@ -300,7 +300,7 @@ def test_a_vm_that_is_being_migrated_is_not_touched(site: Site) -> None:
 
 @pytest.mark.parametrize("merge", ["removal", "consolidate"])
 def test_method_link(site: Site, merge: str) -> None:
-    """What a snapshot's own file holds; not where a deleted one has left a file in between."""
+    """What a snapshot's own file holds; not if a deleted one has left a file in between."""
     machine = site.create(disks=[MIB, 5 * 65536 + 512], cbt=False)
     site.lab.habits.merge_links = merge
     draw(machine, "A\n  B\n    C\n    (X)\n      Y\n      Z\n  D *\n")

@@ -16,10 +16,10 @@ from bareos_vmsnap.fd.cleanup import undo
 
 def test_a_failing_step_keeps_no_other_from_being_done() -> None:
     done: list[str] = []
-    told: list[tuple[str, str, tuple[str, ...]]] = []
+    reported: list[tuple[str, str, tuple[str, ...]]] = []
 
     def report(id: str, text: str, *causes: str) -> None:
-        told.append((id, text, causes))
+        reported.append((id, text, causes))
 
     def unlock() -> None:
         done.append("unlock")
@@ -37,12 +37,12 @@ def test_a_failing_step_keeps_no_other_from_being_done() -> None:
             stack.callback(undo, report, what, step)
         raise LookupError("why the cleanup is done: it is not replaced by another failure")
     assert done == ["delete", "log out", "unlock"]
-    assert [(id, causes) for id, _, causes in told] == [
+    assert [(id, causes) for id, _, causes in reported] == [
         ("cleanup-failed", ("task-failed",)),
         ("cleanup-failed", ("unexpected",)),
     ]
-    assert "Deleting failed: the disk is locked" in told[0][1]
-    assert "StopIteration" in told[1][1]
+    assert "Deleting failed: the disk is locked" in reported[0][1]
+    assert "StopIteration" in reported[1][1]
 
 
 def test_a_file_daemon_is_the_same_in_every_job(tmp_path: Path) -> None:

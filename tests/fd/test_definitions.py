@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Options given at restore and those of Plugin lines, told apart."""
+"""Options given at restore and those of Plugin lines, separated."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def test_what_bareos_hands_on(line: str, options: str) -> None:
 def test_nothing_given_at_restore() -> None:
     definitions = Definitions(options_of(WEB))
     assert [definitions.of(WEB), definitions.of(DB)] == [options_of(WEB), options_of(DB)]
-    assert definitions.given == ""
+    assert definitions.at_restore == ""
 
 
 def test_given_options_come_first_for_every_line() -> None:
     definitions = Definitions("restore_created=yes:vmname=copy:" + options_of(WEB))
     assert definitions.of(WEB) == "restore_created=yes:vmname=copy:" + options_of(WEB)
     assert definitions.of(DB) == "restore_created=yes:vmname=copy:" + options_of(DB)
-    assert definitions.given == "restore_created=yes:vmname=copy:"
+    assert definitions.at_restore == "restore_created=yes:vmname=copy:"
 
 
-def test_an_option_equal_to_that_of_the_first_line_counts_as_given() -> None:
+def test_an_option_equal_to_that_of_the_first_line_counts_as_one_of_the_restore() -> None:
     definitions = Definitions("dc=A:" + options_of(WEB))
     definitions.of(WEB)
     assert definitions.of(DB).startswith("dc=A:vmname=db1:")

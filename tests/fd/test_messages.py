@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The job log: every message ends with its id, and what the system refuses has words of its own."""
+"""The job log: every message ends with its id, and what the system refuses has a text of its own."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_files(said: list[tuple[str, str]], number: int, id: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "words", "id"),
+    ("error", "expected", "id"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), "No space left on device.", "disk-full"),
         (OSError("odd"), "odd.", "system-refused"),
@@ -167,10 +167,10 @@ def test_files(said: list[tuple[str, str]], number: int, id: str) -> None:
     ],
 )
 def test_connections_and_programs(
-    said: list[tuple[str, str]], error: BaseException, words: str, id: str
+    said: list[tuple[str, str]], error: BaseException, expected: str, id: str
 ) -> None:
     text = failed_with(error, said)
-    assert words in text
+    assert expected in text
     assert text.endswith(f" [{id}]\n")
 
 
@@ -212,7 +212,7 @@ def test_what_cannot_be_printed_is_escaped(said: list[tuple[str, str]]) -> None:
 
 
 def test_no_advice_is_for_jobs_alone(said: list[tuple[str, str]]) -> None:
-    """The commands print it, too, where there is neither a file daemon nor a job."""
+    """The commands print it, too, if there is neither a file daemon nor a job."""
     numbers = [OSError(number, os.strerror(number)) for number in errno.errorcode]
     others = [EOFError(), MemoryError(), socket.timeout(), ssl.SSLError(1, "x"), KeyError("x")]
     programs = [subprocess.TimeoutExpired("x", 1), subprocess.CalledProcessError(1, "x")]

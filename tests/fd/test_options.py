@@ -20,14 +20,14 @@ def private(path: Path, text: str) -> Path:
 
 
 def test_defaults() -> None:
-    chosen = options.parse(GOOD).options
-    assert (chosen.vcport, chosen.verifyssl, chosen.quiesce, chosen.folder) == (
+    parsed = options.parse(GOOD).options
+    assert (parsed.vcport, parsed.verifyssl, parsed.quiesce, parsed.folder) == (
         443,
         True,
         True,
         "/",
     )
-    assert (chosen.without_trust, chosen.restore_powerstate) == ("compare", "previous")
+    assert (parsed.without_trust, parsed.restore_powerstate) == ("compare", "previous")
 
 
 def test_an_admin_can_forbid_the_fallback() -> None:
@@ -62,10 +62,10 @@ def test_a_malformed_option_is_named(key: str, text: str, why: str) -> None:
         options.parse({**GOOD, key: text})
 
 
-def test_every_mistake_is_told_at_once() -> None:
-    with pytest.raises(OptionError) as told:
+def test_every_mistake_is_reported_at_once() -> None:
+    with pytest.raises(OptionError) as caught:
         options.parse({"quiesce": "x", "vcport": "y", "nonsense": "z"})
-    assert all(word in str(told.value) for word in ("quiesce=x", "vcport=y", "nonsense"))
+    assert all(word in str(caught.value) for word in ("quiesce=x", "vcport=y", "nonsense"))
 
 
 def test_percent_escapes_carry_what_a_restore_option_cannot() -> None:
@@ -75,14 +75,14 @@ def test_percent_escapes_carry_what_a_restore_option_cannot() -> None:
 
 
 def test_password_and_uri_are_taken_as_they_are() -> None:
-    given = {**GOOD, "vcpass": "a%41", "nbd_uri": "nbd://h/%7Bx{disk}"}
-    parsed = options.parse(given, password_in_line=True)
+    received = {**GOOD, "vcpass": "a%41", "nbd_uri": "nbd://h/%7Bx{disk}"}
+    parsed = options.parse(received, password_in_line=True)
     assert parsed.options.vcpass == "a%41"
     assert parsed.options.nbd_uri == "nbd://h/%7Bx{disk}"
     assert any("vcpass stands in the plugin string" in w.text for w in parsed.warnings)
 
 
-def test_options_of_bareos_own_plugin_that_mean_nothing_here_are_told() -> None:
+def test_options_of_bareos_own_plugin_that_mean_nothing_here_are_reported() -> None:
     parsed = options.parse({**GOOD, "vadp_dumper_verbose": "yes", "do_io_in_core": "yes"})
     assert len(parsed.warnings) == 3
     assert parsed.warnings[-1].text == "nbd_uri has no effect: it goes with transport=nbd"
@@ -96,9 +96,9 @@ def test_password_file(tmp_path: Path) -> None:
 def test_a_password_file_others_may_read_is_refused(tmp_path: Path) -> None:
     secret = private(tmp_path / "pw", "s3cret\n")
     secret.chmod(0o640)
-    with pytest.raises(OptionError, match=r"others may read it \(mode 640\)") as told:
+    with pytest.raises(OptionError, match=r"others may read it \(mode 640\)") as caught:
         options.parse({**GOOD, "vcpass_file": str(secret)})
-    assert "s3cret" not in str(told.value)
+    assert "s3cret" not in str(caught.value)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
@@ -191,12 +191,12 @@ def test_what_must_be_given_for_a_backup() -> None:
 
 
 def test_the_password_is_not_part_of_what_is_printed() -> None:
-    chosen = options.parse({**GOOD, "vcpass": "s3cret"}).options
-    assert "s3cret" not in repr(chosen)
+    parsed = options.parse({**GOOD, "vcpass": "s3cret"}).options
+    assert "s3cret" not in repr(parsed)
 
 
 @pytest.mark.parametrize(
-    ("given", "through_vddk", "reading", "writing"),
+    ("received", "through_vddk", "reading", "writing"),
     [
         ({}, True, "nbdssl:nbd", "nbdssl:nbd:hotadd"),
         # What an admin has who changes only module_name: the mode of Bareos' own plugin.
@@ -209,8 +209,8 @@ def test_the_password_is_not_part_of_what_is_printed() -> None:
     ],
 )
 def test_ways_to_the_disks(
-    given: dict[str, str], through_vddk: bool, reading: str, writing: str
+    received: dict[str, str], through_vddk: bool, reading: str, writing: str
 ) -> None:
-    chosen = options.parse(given).options
-    assert chosen.through_vddk is through_vddk
-    assert (chosen.modes(writing=False), chosen.modes(writing=True)) == (reading, writing)
+    parsed = options.parse(received).options
+    assert parsed.through_vddk is through_vddk
+    assert (parsed.modes(writing=False), parsed.modes(writing=True)) == (reading, writing)

@@ -67,7 +67,7 @@ def test_one_that_is_taken_and_not_started_is_given_up(disk: DiskDescription) ->
     queue.close()
 
 
-def test_what_is_wrong_with_the_next_one_is_told_in_its_turn(disk: DiskDescription) -> None:
+def test_what_is_wrong_with_the_next_one_is_reported_in_its_turn(disk: DiskDescription) -> None:
     queue, _ = queue_of(disk, refused="-B/scsi")
     first = queue.take()
     assert first is not None

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The command `vmsnap-lab` where libnbd's module, which is not on PyPI, is missing."""
+"""The command `vmsnap-lab` if libnbd's module, which is not on PyPI, is missing."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Movers are started in both ways there are, in tests that ask for it."""
+"""Movers are started by both launchers, in tests that ask for it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def fork_server() -> Iterator[ForkServerClient]:
 
 @pytest.fixture(params=["interpreter", "fork server"])
 def both_launchers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a test names no launcher, a mover is started in this way."""
+    """If a test names no launcher, a mover is started by this one."""
     if request.param == "interpreter":
         return
     server = request.getfixturevalue("fork_server")

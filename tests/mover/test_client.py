@@ -95,12 +95,12 @@ def test_no_descriptor_thread_or_process_is_left(tmp_path: Path) -> None:
 def test_only_the_meant_descriptors_are_inherited(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[str] = []
+    passed: list[str] = []
 
     class Noted(Channel):
         def __init__(self, owner: object, ours: str) -> None:
             super().__init__(owner, ours)
-            given.append(os.readlink(f"/proc/self/fd/{self.theirs}"))
+            passed.append(os.readlink(f"/proc/self/fd/{self.theirs}"))
 
     monkeypatch.setattr("bareos_vmsnap.mover.client.mover.Channel", Noted)
     source = harness.qcow2(harness.image(tmp_path, "disk", harness.disk(4 * MIB), "qcow2"))
@@ -111,7 +111,7 @@ def test_only_the_meant_descriptors_are_inherited(
             mover.wait_ready(harness.TIMEOUT)
             [server] = harness.children_of(mover._process.pid)
             pid = mover._process.pid
-            [theirs] = given
+            [theirs] = passed
             assert _open_files(pid).count(theirs) == 1
             assert os.readlink(f"/proc/self/fd/{mover.data_fd}") not in _open_files(pid)
             assert stray not in map(int, os.listdir(f"/proc/{pid}/fd"))
@@ -197,13 +197,13 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 def test_the_plan_arrives_whole_or_not_at_all() -> None:
     plan = harness.read_plan(NbdDisk("nbd://localhost"), MIB, "cbt")
-    given = [(number * 1024, 512) for number in range(10_000)]
-    whole = b"".join(wire.pack(plan, iter(given)))
-    assert _received(whole) == given
+    passed = [(number * 1024, 512) for number in range(10_000)]
+    whole = b"".join(wire.pack(plan, iter(passed)))
+    assert _received(whole) == passed
     for length in (0, 2, 100, len(whole) - 1, len(whole) - 16, len(whole) - 24, len(whole) - 8000):
         with pytest.raises(PlanError, match="cut off"):
             _received(whole[:length])
-    assert extents.total(given) == 10_000 * 512
+    assert extents.total(passed) == 10_000 * 512
 
 
 def _open_files(pid: int) -> list[str]:

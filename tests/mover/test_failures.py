@@ -330,7 +330,7 @@ def test_a_mover_that_dies_at_once(
 
 
 def test_a_mover_that_lies(local: DiskDescription, tmp_path: Path) -> None:
-    """Neither words nor exit status count alone."""
+    """Neither a report nor an exit status counts alone."""
     fake = tmp_path / "python"
     report = (
         '{"event": "success", "frames": 1, "data_bytes": 512, "zero_bytes": 0, "stored_bytes": 512,'
@@ -346,10 +346,10 @@ def test_a_mover_that_lies(local: DiskDescription, tmp_path: Path) -> None:
         fake.write_text(
             f"""#!{sys.executable}
 import os, sys
-plan, _, told, _ = map(int, sys.argv[3:7])
+plan, _, reports, _ = map(int, sys.argv[3:7])
 while os.read(plan, 65536):
     pass
-os.write(told, {(report % size).encode()!r} + b"\\n")
+os.write(reports, {(report % size).encode()!r} + b"\\n")
 sys.exit({status})
 """
         )

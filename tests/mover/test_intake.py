@@ -22,7 +22,7 @@ CHUNK = 64 * KIB
 
 @contextmanager
 def intake_of(lengths: Sequence[int]) -> Iterator[tuple[Intake, list[bytes]]]:
-    """Frames of these lengths, zeros where negative, as they come through a pipe."""
+    """Frames of these lengths, zeros if negative, as they come through a pipe."""
     source = random.Random(5)
     parts = [bytes(-n) if n < 0 else source.randbytes(n) for n in lengths]
     reading, writing = os.pipe()

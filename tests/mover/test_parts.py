@@ -270,7 +270,7 @@ def test_the_first_failure_is_raised_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "words", "id"),
+    ("error", "beginning", "id"),
     [
         (
             OSError(errno.ENOSPC, "No space left on device", "/tmp/x"),
@@ -283,7 +283,7 @@ def test_the_first_failure_is_raised_at_once() -> None:
     ],
 )
 def test_what_the_system_refused_is_reported_in_words_for_an_admin(
-    monkeypatch: pytest.MonkeyPatch, error: Exception, words: str, id: str
+    monkeypatch: pytest.MonkeyPatch, error: Exception, beginning: str, id: str
 ) -> None:
     def fail(pipe: int) -> None:
         raise error
@@ -294,4 +294,4 @@ def test_what_the_system_refused_is_reported_in_words_for_an_admin(
     os.close(writing)
     with open(reading, "rb") as lines:
         report = json.loads(lines.read())
-    assert (report["id"], report["message"].startswith(words)) == (id, True), report
+    assert (report["id"], report["message"].startswith(beginning)) == (id, True), report

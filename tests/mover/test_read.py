@@ -82,10 +82,10 @@ def test_allocated_drops_or_keeps_zeros_that_were_read(tmp_path: Path) -> None:
 def test_allocated_takes_given_extents_too(served: Any) -> None:
     content = bytes(MIB) + harness.disk(MIB, 3) + bytes(MIB)
     plan = harness.read_plan(served(content), len(content), "allocated", keep_zeros=True)
-    given = [(0, 1000), (2 * MIB + 64 * KIB, 4 * KIB)]
-    data, _ = harness.backup(plan, given)
+    areas = [(0, 1000), (2 * MIB + 64 * KIB, 4 * KIB)]
+    data, _ = harness.backup(plan, areas)
     covered = harness.covered(data)
-    missing = extents.subtract(given, covered)
+    missing = extents.subtract(areas, covered)
     assert list(missing) == []
     assert harness.applied(data, b"", len(content)) == content
 
@@ -98,11 +98,11 @@ def test_allocated_of_an_empty_disk(served: Any) -> None:
 
 def test_cbt(served: Any) -> None:
     base = harness.disk(ODD)
-    content, given = harness.changed(base, 5)
-    data, report = harness.backup(harness.read_plan(served(content), ODD, "cbt"), given)
+    content, areas = harness.changed(base, 5)
+    data, report = harness.backup(harness.read_plan(served(content), ODD, "cbt"), areas)
     assert harness.applied(data, base, ODD) == content
-    assert list(extents.merge(sorted(harness.covered(data)))) == list(extents.merge(given))
-    assert report.data_bytes + report.zero_bytes == extents.total(given)
+    assert list(extents.merge(sorted(harness.covered(data)))) == list(extents.merge(areas))
+    assert report.data_bytes + report.zero_bytes == extents.total(areas)
     assert report.zero_bytes > 0
 
 
@@ -223,12 +223,12 @@ def test_compression(tmp_path: Path, compression: str) -> None:
 @pytest.mark.parametrize("method", ["full", "cbt", "compare"])
 def test_settings(tmp_path: Path, settings: dict[str, int], method: Method) -> None:
     base = harness.disk(ODD)
-    content, given = harness.changed(base, 2, places=60)
+    content, areas = harness.changed(base, 2, places=60)
     more: dict[str, Any] = dict(settings)
     if method == "compare":
         more["base"] = harness.qcow2(harness.image(tmp_path, "base", base, "qcow2"))
     source = harness.qcow2(harness.image(tmp_path, "disk", content, "qcow2"))
-    data, _ = harness.backup(harness.read_plan(source, ODD, method, **more), given)
+    data, _ = harness.backup(harness.read_plan(source, ODD, method, **more), areas)
     assert harness.applied(data, base, ODD) == content
 
 
@@ -236,15 +236,15 @@ def test_a_slow_server_does_not_disturb_the_order(tmp_path: Path) -> None:
     """Many small extents while requests take their time: all are there, in the format's window."""
     content = harness.disk(4 * MIB)
     path = harness.image(tmp_path, "disk", content)
-    given = [(place, 512) for place in range(0, 4 * MIB, 1024)]
+    areas = [(place, 512) for place in range(0, 4 * MIB, 1024)]
     with harness.nbdkit(
         tmp_path, "-r", "--filter=delay", "file", str(path), "rdelay=2ms"
     ) as source:
-        data, report = harness.backup(harness.read_plan(source, len(content), "cbt"), given)
+        data, report = harness.backup(harness.read_plan(source, len(content), "cbt"), areas)
     assert sum(length for _, length in harness.covered(data)) == 2 * MIB
     assert report.data_bytes + report.zero_bytes == 2 * MIB
     half = bytearray(content)
-    for place, length in given:
+    for place, length in areas:
         half[place + 512 : place + 512 + length] = bytes(512)
     assert harness.applied(data, b"", len(content)) == bytes(half)
 

@@ -181,9 +181,9 @@ def test_a_mover_that_waits_is_killed_by_a_cancel(tmp_path: Path) -> None:
         with Mover.read(plan) as second:
             threading.Timer(1, canceled.set).start()
             begun = time.monotonic()
-            with pytest.raises(MoverError) as told:
+            with pytest.raises(MoverError) as caught:
                 second.wait_ready(harness.TIMEOUT, canceled=canceled.is_set)
-            assert told.value.id == "mover-killed"
+            assert caught.value.id == "mover-killed"
             assert time.monotonic() - begun < harness.TIMEOUT / 2
             assert not harness.is_running(second._process.pid)
 

@@ -64,16 +64,16 @@ def main(
         try:
             run_state_machine_as_test(test, settings=budget)
         except Exception:
-            click.echo(f"FAILED with seed {seed}, round {rounds}; so far {_told()}", err=True)
+            click.echo(f"FAILED with seed {seed}, round {rounds}; so far {_summary()}", err=True)
             raise
         finally:
             _tell_outcomes()
         rounds += 1
-        click.echo(f"round {rounds}: {_told()}")
+        click.echo(f"round {rounds}: {_summary()}")
     sys.exit(0)
 
 
-def _told() -> str:
+def _summary() -> str:
     counts = ", ".join(f"{TOTALS[n]} {n}" for n in ("histories", "actions", "jobs", "restores"))
     changed, sent = TOTALS["changed"], TOTALS["sent"]
     allowed = changed * 1.01 + 65536 * TOTALS["segments"]

@@ -39,7 +39,7 @@ def test_who_is_refused_since_it_is_done_already(line: str, already: bool) -> No
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ("Insufficient permissions in the host operating system", "lacks a privilege .Global.Dis"),
         ("vim.fault.NoPermission: Global.DisableMethods", "lacks a privilege .Global.Dis"),
@@ -52,13 +52,13 @@ def test_who_is_refused_since_it_is_done_already(line: str, already: bool) -> No
         ("VDDK: HostAgent is not a vCenter, cannot disable svmotion.", None),
     ],
 )
-def test_the_cause(line: str, told: Optional[str]) -> None:
+def test_the_cause(line: str, message: Optional[str]) -> None:
     found = diagnosis.explain([f"VixDiskLib_PrepareForAccess: {line}"], DISK)
-    if told is None:
+    if message is None:
         assert found is None
     else:
         assert found is not None
-        assert re.search(told, found.text), found
+        assert re.search(message, found.text), found
 
 
 def test_an_identity_is_one_that_vmware_takes() -> None:

@@ -37,8 +37,10 @@ def test_it_gets_what_it_needs(vm: Vm, tmp_path: Path) -> None:
     )
     text = vm.log.read_text()
     digest = vm.disk().thumbprint.upper()
-    told = f"moref={vm.moref} vc.example.org {digest} 8443 böse … for bareos-vmsnap {vm.moref}\n"
-    assert told in text
+    arguments = (
+        f"moref={vm.moref} vc.example.org {digest} 8443 böse … for bareos-vmsnap {vm.moref}\n"
+    )
+    assert arguments in text
     assert "error: a line of 3 numbers: 1099511627776 0.5 c\n" in text
     assert "EndAccess" not in text, "nothing was begun, and nobody said that it was already"
     assert "exited" in text

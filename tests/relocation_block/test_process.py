@@ -116,7 +116,7 @@ def test_a_terminated_process_cleans_up(lab: Lab, vm: Vm) -> None:
     assert block.release() == ""
 
 
-def test_a_killed_process_is_told_of_and_the_next_cleans_up(lab: Lab, vm: Vm) -> None:
+def test_a_killed_process_is_reported_and_the_next_cleans_up(lab: Lab, vm: Vm) -> None:
     block = vm.block()
     assert block.wait().blocked
     os.kill(holder(lab), signal.SIGKILL)
@@ -130,7 +130,7 @@ def test_a_killed_process_is_told_of_and_the_next_cleans_up(lab: Lab, vm: Vm) ->
 
 @pytest.mark.parametrize("tells", [True, False])
 def test_what_others_hold_stays(lab: Lab, vm: Vm, tells: bool) -> None:
-    """Where VDDK does not tell why it fails, what vCenter says of the VM does."""
+    """If VDDK does not say why it fails, what vCenter says of the VM does."""
     lab.vddk.habits.tells_already_disabled = tells
     vm.blocked_for.append("others")
     block = vm.block(disabled=not tells)
@@ -139,7 +139,7 @@ def test_what_others_hold_stays(lab: Lab, vm: Vm, tells: bool) -> None:
     assert vm.blocked_for == ["others"]
 
 
-def test_another_failure_is_told_though_others_hold_it(lab: Lab, vm: Vm) -> None:
+def test_another_failure_is_reported_though_others_hold_it(lab: Lab, vm: Vm) -> None:
     vm.blocked_for.append("others")
     block = vm.block(disabled=True, server="192.0.2.1")
     assert block.wait().outcome == FAILED

@@ -96,7 +96,7 @@ def test_data_after_the_trailer_is_found(garbage: bytes) -> None:
     assert isinstance(assert_damaged(WHOLE + garbage), errors.TrailingGarbageError)
 
 
-def test_a_newer_version_is_told_from_damage() -> None:
+def test_a_newer_version_is_distinguished_from_damage() -> None:
     newer = header_of(json.dumps(samples.HEADER).encode(), version=2)
     with pytest.raises(errors.SegmentTooNewError, match="version 2"):
         verify(io.BytesIO(newer))

@@ -37,7 +37,7 @@ LAYERS: dict[str, set[str]] = {
 # Where the product may import by name at run time, and why.
 IMPORTS_BY_NAME = {
     "cli.main": "a subcommand's module is loaded when it is called, so that help needs no library",
-    "mover.child.forkserver": "after its first words, so that a failed import is reported",
+    "mover.child.forkserver": "after it has started to report, so that a failed import is reported",
     "mover.child.process": "likewise",
     "transport.registry": "a transport may need what is not installed everywhere",
 }

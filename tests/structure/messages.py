@@ -208,26 +208,26 @@ def _take_call(found: Messages, call: ast.Call, ours: set[str], place: str) -> N
 
 
 def _take_id(
-    found: Messages, given: ast.expr, by: str, place: str, problem: Optional[str] = None
+    found: Messages, value: ast.expr, by: str, place: str, problem: Optional[str] = None
 ) -> None:
     """Note an id; what is no id at all is the `problem`, or has to be known as computed."""
-    if isinstance(given, ast.IfExp):
-        _take_id(found, given.body, by, place, problem)
-        _take_id(found, given.orelse, by, place, problem)
-    elif (text := _text(given)) is not None:
+    if isinstance(value, ast.IfExp):
+        _take_id(found, value.body, by, place, problem)
+        _take_id(found, value.orelse, by, place, problem)
+    elif (text := _text(value)) is not None:
         found.use(text, by)
         if not text:
             found.problems.append(f"{place}: an empty id")
-    elif not _is_passed_on(given):
+    elif not _is_passed_on(value):
         if problem:
             found.problems.append(f"{place}: {problem}")
         else:
-            found.computed.add(f"{place.rpartition(':')[0]}: {ast.unparse(given)}")
+            found.computed.add(f"{place.rpartition(':')[0]}: {ast.unparse(value)}")
 
 
-def _is_passed_on(given: ast.expr) -> bool:
+def _is_passed_on(value: ast.expr) -> bool:
     return (
-        isinstance(given, ast.Attribute) and given.attr == "id" and _name(given.value) in _PASSED_ON
+        isinstance(value, ast.Attribute) and value.attr == "id" and _name(value.value) in _PASSED_ON
     )
 
 

@@ -25,7 +25,7 @@ INTERNAL = {
 BUILTINS = {
     "tree/manifest.py: LookupError": "translated by _check()",
     "extents.py: ValueError": "a fault: our own lists are sorted; mover/child/read.py explains others",
-    "fd/options.py: ValueError": "parse() gives it the option's name and an id",
+    "fd/option_values.py: ValueError": "options.parse() gives it the option's name and an id",
     "fd/summary.py: AssertionError": "unreachable",
     "mover/client/launch.py: ProcessLookupError": "the caller of a kill suppresses it",
     "mover/report.py: ValueError": "mover/client/mover.py gives it an id",

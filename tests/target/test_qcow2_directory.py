@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bareos_vmsnap import errors, system_errors
+from bareos_vmsnap.target import steps
 from bareos_vmsnap.target.qcow2_directory import Qcow2Directory
 from bareos_vmsnap.tree import model, plan_restore
 
@@ -27,24 +28,16 @@ def rebuild(directory: Path, tree: model.BlockTree) -> Qcow2Directory:
     """All steps of a restore but for the data."""
     target = Qcow2Directory(directory, tree)
     for step in plan_restore.plan(tree, tree.point).steps:
-        if isinstance(step, plan_restore.Create):
-            target.create(tree.nodes[step.node])
-        elif isinstance(step, plan_restore.Revert):
-            target.revert(step.node)
-        elif isinstance(step, plan_restore.Configure):
-            target.configure(tree.nodes[step.node])
-        elif isinstance(step, plan_restore.TakeSnapshot):
-            target.take_snapshot(step.node, step.name, step.description)
-        elif isinstance(step, plan_restore.RemoveHelper):
-            target.remove_helper(step.node)
+        if not isinstance(step, plan_restore.Write):
+            steps.perform(step, target, tree)
     return target
 
 
 def test_every_node_is_an_overlay_over_its_base(tmp_path: Path) -> None:
     tree = trees.backed_up("A\n  B\n    C\n  D *\nE\n")
     directory = tmp_path / "there"
-    told = rebuild(directory, tree).finish()
-    assert str(directory) in told
+    sentence = rebuild(directory, tree).finish()
+    assert str(directory) in sentence
     index = json.loads((directory / "tree.json").read_text())["nodes"]
     assert [node["name"] for node in index] == ["A", "B", "C", "D", "E", None]
     files = {node["node"]: directory / node["disks"]["scsi0-0"] for node in index}
@@ -65,22 +58,22 @@ def test_a_directory_that_is_not_empty_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("keep", [True, False])
 def test_an_incomplete_directory(tmp_path: Path, keep: bool) -> None:
     directory = tmp_path / "there"
-    told = rebuild(directory, trees.backed_up("A")).abandon(keep)
+    sentence = rebuild(directory, trees.backed_up("A")).abandon(keep)
     assert (directory / "INCOMPLETE").exists() is keep
     assert directory.exists() is keep
-    assert ("incomplete directory" in told) is keep
+    assert ("incomplete directory" in sentence) is keep
 
 
 @pytest.mark.parametrize("keep", [True, False])
 def test_a_directory_that_nothing_was_written_to(tmp_path: Path, keep: bool) -> None:
     directory = tmp_path / "file" / "below"
     (tmp_path / "file").write_text("")
-    told = Qcow2Directory(directory, trees.backed_up("A")).abandon(keep)
-    assert told.startswith("nothing, ")
+    sentence = Qcow2Directory(directory, trees.backed_up("A")).abandon(keep)
+    assert sentence.startswith("nothing, ")
     assert Qcow2Directory(tmp_path / "new", trees.backed_up("A")).abandon(keep)[:8] == "nothing,"
     (tmp_path / "empty").mkdir()
-    told = Qcow2Directory(tmp_path / "empty", trees.backed_up("A")).abandon(keep)
-    assert told.startswith("nothing, ")
+    sentence = Qcow2Directory(tmp_path / "empty", trees.backed_up("A")).abandon(keep)
+    assert sentence.startswith("nothing, ")
     assert (tmp_path / "empty").exists()
 
 

@@ -119,7 +119,7 @@ def test_another_format(tmp_path: Path) -> None:
         (Qcow2Disk("/etc/passwd"), False, "Image is not in qcow2 format"),
     ],
 )
-def test_what_cannot_be_opened_is_told(
+def test_what_cannot_be_opened_is_reported(
     description: DiskDescription, writable: bool, problem: str
 ) -> None:
     with (

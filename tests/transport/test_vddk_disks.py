@@ -79,20 +79,24 @@ def test_the_command_line_is_as_documented(lab: Lab, guest: Guest, habits: Any) 
             pid = server._running[0].process.pid
             folder = Path(server._running[0].directory)
             line = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
-            told = dict(entry.partition("=")[::2] for entry in line)
-            config = Path(told["config"]).read_text()
+            arguments = dict(entry.partition("=")[::2] for entry in line)
+            config = Path(arguments["config"]).read_text()
         assert line[0] == "nbdkit"
         assert {"--exit-with-parent", "--foreground"} < set(line)
         assert ("--readonly" in line) is not writable
-        assert told["--unix"] == str(folder / "socket")
-        assert (told["server"], told["port"]) == (lab.host, str(lab.port))
+        assert arguments["--unix"] == str(folder / "socket")
+        assert (arguments["server"], arguments["port"]) == (lab.host, str(lab.port))
         assert (
-            told["thumbprint"].replace(":", "").lower() == lab.thumbprint.replace(":", "").lower()
+            arguments["thumbprint"].replace(":", "").lower()
+            == lab.thumbprint.replace(":", "").lower()
         )
-        assert told["vm"] == f"moref={guest.moref}"
-        assert told.get("snapshot") == description.snapshot
-        assert told["file"] == description.path
-        assert ("compression" in told, "single-link" in told) == ((not writable), (not writable))
+        assert arguments["vm"] == f"moref={guest.moref}"
+        assert arguments.get("snapshot") == description.snapshot
+        assert arguments["file"] == description.path
+        assert ("compression" in arguments, "single-link" in arguments) == (
+            (not writable),
+            (not writable),
+        )
         assert [entry for entry in line if "filter" in entry] == ["--filter=exitlast"]
         assert not [entry for entry in line if "cookie" in entry]
         assert f'tmpDirectory="{folder}"' in config

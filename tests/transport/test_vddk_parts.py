@@ -58,9 +58,9 @@ def test_a_library_that_is_nowhere_is_named(tmp_path: Path) -> None:
 
 
 def test_an_admins_setting_takes_the_place_of_ours() -> None:
-    given = "# ours\nvixdisklib.nfcAio.Session.BufCount = 8\nvixDiskLib.transport.x=1\n"
-    lines = command.config(replace(DISK, settings=given), "/scratch").splitlines()
-    assert lines[-3:] == given.splitlines()
+    settings = "# ours\nvixdisklib.nfcAio.Session.BufCount = 8\nvixDiskLib.transport.x=1\n"
+    lines = command.config(replace(DISK, settings=settings), "/scratch").splitlines()
+    assert lines[-3:] == settings.splitlines()
     assert 'tmpDirectory="/scratch"' in lines
     assert "vixDiskLib.nfcAio.Session.BufSizeIn64KB=16" in lines
     assert sum("bufcount" in line.lower() for line in lines) == 1
@@ -118,13 +118,13 @@ SAID = [
 ]
 
 
-@pytest.mark.parametrize(("line", "told"), SAID)
-def test_messages_have_a_meaning(line: str, told: str) -> None:
+@pytest.mark.parametrize(("line", "message"), SAID)
+def test_messages_have_a_meaning(line: str, message: str) -> None:
     said = f"nbdkit: vddk[1]: error: {line.format(path=DISK.path)}"
     noise = "nbdkit: vddk[1]: debug: transport mode: nbdssl\n"
     meaning = diagnosis.explain(noise + said, DISK)
     assert meaning is not None
-    assert re.search(told, meaning.text), meaning
+    assert re.search(message, meaning.text), meaning
     assert DISK.password not in meaning.text
 
 

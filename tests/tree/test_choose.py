@@ -28,7 +28,7 @@ def chain() -> list[model.BlockTree]:
     return made
 
 
-def test_the_newest_without_a_wish() -> None:
+def test_the_newest_by_default() -> None:
     manifests = chain()
     for order in (manifests, manifests[::-1]):
         choice = choose.timepoint(order, None)

@@ -28,7 +28,7 @@ def test_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "expected"),
     [
         ({"current": "a"}, ["reverted VM web1 to the snapshot 'A'"]),
         ({"current": "a", "mark": "1/job"}, ["reverted VM web1 to the snapshot 'A'"]),
@@ -90,8 +90,8 @@ def test_nothing() -> None:
         ({"hardware": None}, []),
     ],
 )
-def test_what_somebody_did(changes: dict[str, Any], told: list[str]) -> None:
-    assert deeds(**changes) == told
+def test_what_somebody_did(changes: dict[str, Any], expected: list[str]) -> None:
+    assert deeds(**changes) == expected
 
 
 def test_a_snapshot_of_somebody_else_has_an_id_of_its_own() -> None:
@@ -105,13 +105,13 @@ def test_another_file() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mark", "disks", "told"),
+    ("mark", "disks", "expected"),
     [
         ("3/job", {2000: "[e] x"}, []),
         ("2/job", LEFT.paths, ["reverted VM web1 before its snapshot 'C' was taken"]),
         ("3/job", {}, ["changed the disks of VM web1 before its snapshot 'C' was taken"]),
     ],
 )
-def test_what_a_snapshot_froze(mark: str, disks: dict[int, str], told: list[str]) -> None:
+def test_what_a_snapshot_froze(mark: str, disks: dict[int, str], expected: list[str]) -> None:
     found = condition.frozen("web1", "C", LEFT, mark, disks)
-    assert [difference.deed for difference in found] == told
+    assert [difference.deed for difference in found] == expected

@@ -66,7 +66,7 @@ def test_pieces_come_back_in_any_order_and_of_several_jobs() -> None:
     assert collected.manifest("T0") == other
 
 
-def test_a_missing_piece_is_told() -> None:
+def test_a_missing_piece_is_reported() -> None:
     tree = trees.backed_up(PICTURE)
     add_configuration(tree, 60_000, random.Random(2))
     pieces = manifest.to_pieces(tree, "T1")
@@ -77,7 +77,7 @@ def test_a_missing_piece_is_told() -> None:
         collected.manifest("T1")
 
 
-def test_a_damaged_piece_is_told() -> None:
+def test_a_damaged_piece_is_reported() -> None:
     (piece,) = manifest.to_pieces(trees.backed_up(PICTURE), "T1")
     collected = manifest.Pieces()
     collected.add(piece[:-1] + bytes([piece[-1] ^ 1]))
@@ -208,7 +208,7 @@ def test_the_digest_is_what_the_document_says() -> None:
     assert sha256(unsealed).hexdigest() == found["digest"]
 
 
-def test_a_newer_manifest_is_told_apart(monkeypatch: Any) -> None:
+def test_a_newer_manifest_is_recognised(monkeypatch: Any) -> None:
     monkeypatch.setattr(manifest, "VERSION", 99)
     newer = manifest.sealed({"whatever": "it may hold"})
     monkeypatch.undo()
@@ -216,7 +216,7 @@ def test_a_newer_manifest_is_told_apart(monkeypatch: Any) -> None:
         manifest.from_json(newer)
 
 
-def test_a_manifest_from_before_the_first_release_is_told_apart() -> None:
+def test_a_manifest_from_before_the_first_release_is_recognised() -> None:
     old = json.dumps({"format": manifest.FORMAT, "version": 2, **document()}, indent=1)
     with pytest.raises(manifest.ManifestError, match="version 2 and no digest"):
         manifest.from_json(old.encode())

@@ -14,7 +14,7 @@ from bareos_vmsnap.tree.plan_restore import Snapshots
 from tests.tree import trees
 
 
-def told(tree: model.BlockTree, what: Snapshots = Snapshots.TREE) -> list[str]:
+def described(tree: model.BlockTree, what: Snapshots = Snapshots.TREE) -> list[str]:
     """The plan of the newest time point, a short line a step."""
     return [_line(tree, step) for step in plan_restore.plan(tree, tree.point, what).steps]
 
@@ -24,13 +24,13 @@ def _line(tree: model.BlockTree, step: plan_restore.Step) -> str:
         return f"write {_short(tree, step.segment.node)}{' fresh' if step.fresh else ''}"
     if isinstance(step, plan_restore.TakeSnapshot):
         return ("helper " if step.helper else "snapshot ") + _short(tree, step.node)
-    words = {
+    verbs = {
         plan_restore.Create: "create",
         plan_restore.Revert: "revert",
         plan_restore.Configure: "configure",
         plan_restore.RemoveHelper: "remove",
     }
-    return f"{words[type(step)]} {_short(tree, step.node)}"
+    return f"{verbs[type(step)]} {_short(tree, step.node)}"
 
 
 def _short(tree: model.BlockTree, node: str) -> str:
@@ -40,11 +40,11 @@ def _short(tree: model.BlockTree, node: str) -> str:
 
 
 def test_a_vm_without_snapshots() -> None:
-    assert told(trees.backed_up("")) == ["create T1", "configure T1", "write T1 fresh"]
+    assert described(trees.backed_up("")) == ["create T1", "configure T1", "write T1 fresh"]
 
 
 def test_a_line_needs_no_revert() -> None:
-    assert told(trees.backed_up("A\n  B *\n")) == [
+    assert described(trees.backed_up("A\n  B *\n")) == [
         "create A",
         "configure A",
         "write A fresh",
@@ -58,7 +58,7 @@ def test_a_line_needs_no_revert() -> None:
 
 
 def test_a_fork_is_reached_by_reverting() -> None:
-    steps = told(trees.backed_up("A\n  B\n  C *\n"))
+    steps = described(trees.backed_up("A\n  B\n  C *\n"))
     assert steps[steps.index("snapshot B") + 1 :] == [
         "revert A",
         "configure C",
@@ -70,12 +70,12 @@ def test_a_fork_is_reached_by_reverting() -> None:
 
 
 def test_the_state_at_an_older_fork_is_written_last() -> None:
-    steps = told(trees.backed_up("A *\n  B\n  C\n"))
+    steps = described(trees.backed_up("A *\n  B\n  C\n"))
     assert steps[-4:] == ["snapshot C", "revert A", "configure T1", "write T1"]
 
 
 def test_several_roots_grow_from_a_helper_at_the_origin() -> None:
-    assert told(trees.backed_up("A\nB *\n")) == [
+    assert described(trees.backed_up("A\nB *\n")) == [
         "create A",
         "helper origin",
         "configure A",
@@ -97,7 +97,7 @@ def test_a_retired_fork_is_stood_in_for() -> None:
     retired = point.snapshots[0].node
     live = tuple(dataclasses.replace(s, parent=None) for s in point.snapshots if s.node != retired)
     tree.timepoint = dataclasses.replace(point, snapshots=live)
-    steps = told(tree)
+    steps = described(tree)
     assert steps[:4] == ["create A", "configure A", "write A fresh", "helper A"]
     assert "revert A" in steps
     assert steps[-1] == "remove A"
@@ -109,13 +109,13 @@ def test_a_retired_node_in_a_line_leaves_no_trace() -> None:
     first, second, third = point.snapshots
     live = (first, dataclasses.replace(third, parent=first.node))
     tree.timepoint = dataclasses.replace(point, snapshots=live)
-    steps = told(tree)
+    steps = described(tree)
     assert "write B" in steps
     assert not [s for s in steps if s.startswith(("snapshot B", "helper", "revert", "remove"))]
 
 
 def test_only_the_state_needs_no_snapshot_and_no_other_branch() -> None:
-    assert told(trees.backed_up("A\n  B\n  C *\n"), Snapshots.NONE) == [
+    assert described(trees.backed_up("A\n  B\n  C *\n"), Snapshots.NONE) == [
         "create A",
         "configure A",
         "write A fresh",
@@ -126,7 +126,7 @@ def test_only_the_state_needs_no_snapshot_and_no_other_branch() -> None:
     ]
 
 
-def test_a_segment_the_manifest_lacks_is_told() -> None:
+def test_a_segment_the_manifest_lacks_is_reported() -> None:
     tree = trees.backed_up("A\n  B *\n")
     del tree.segments[next(name for name in tree.segments if "s0002-B/scsi" in name)]
     with pytest.raises(

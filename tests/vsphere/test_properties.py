@@ -43,7 +43,7 @@ def test_what_does_not_exist_is_left_out(session: Session, folders: list[vim.Fol
     assert session.read(vim.Folder, [], "name") == {}
 
 
-def test_other_faults_are_told(session: Session, folders: list[vim.Folder]) -> None:
+def test_other_faults_are_reported(session: Session, folders: list[vim.Folder]) -> None:
     with pytest.raises(vmodl.query.InvalidProperty):
         session.read(vim.Folder, [folders[0]._moId], "nonsense")
 
@@ -57,7 +57,7 @@ def test_an_expired_session_begins_anew(
     assert len(found) == len(folders)
 
 
-def test_a_value_that_may_not_be_read_is_told(lab: Lab, session: Session) -> None:
+def test_a_value_that_may_not_be_read_is_reported(lab: Lab, session: Session) -> None:
     with pytest.raises(vim.fault.NotAuthenticated):
         lab.vcenter.sessions.expire_all()
         collector = session.content.propertyCollector

@@ -66,7 +66,7 @@ class Connection:
 
     If the endpoint may be opened again, reading survives short outages; `recovered` lists them, for
     people. (nbdkit's filter `retry` would do that with one request at a time.) Raises NbdError,
-    which names the server, the request, its offset, and the server's last words.
+    which names the server, the request, its offset, and the server's last messages.
     """
 
     def __init__(
@@ -261,10 +261,10 @@ class Connection:
         meaning = self.endpoint.explain()
         if meaning:
             return NbdError(f"{self.endpoint.name}: {meaning.text}; {problem}", id=meaning.id)
-        last_words = self.endpoint.log()
+        messages = self.endpoint.log()
         return NbdError(
             f"{self.endpoint.name}: {problem}"
-            + (f"; the server said: {last_words}" if last_words else "")
+            + (f"; the server said: {messages}" if messages else "")
         )
 
 

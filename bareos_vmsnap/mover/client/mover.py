@@ -35,7 +35,7 @@ from bareos_vmsnap.mover.report import (
 from bareos_vmsnap.processes import scratch
 from bareos_vmsnap.processes.pipes import Channel, Pipe
 from bareos_vmsnap.processes.report_lines import ReportLines
-from bareos_vmsnap.processes.spawn import KILL_GRACE, PATIENCE, last_words
+from bareos_vmsnap.processes.spawn import KILL_GRACE, PATIENCE, last_output
 
 # Seconds without the mover taking any of its plan until it counts as stuck.
 FEED_TIMEOUT = 120.0
@@ -268,7 +268,7 @@ class Mover:
         return final
 
     def _error(self, reason: str, *, id: str) -> MoverError:
-        return MoverError(reason, self._process.ending(), last_words(self._stderr), id=id)
+        return MoverError(reason, self._process.ending(), last_output(self._stderr), id=id)
 
     def _close(self) -> None:
         for close in (

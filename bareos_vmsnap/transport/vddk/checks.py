@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from bareos_vmsnap.transport.disks import COMPRESSIONS, MODES, VddkDisk, writing_modes
+from bareos_vmsnap.transport.disks import MODES, VddkDisk, writing_modes
 from bareos_vmsnap.transport.endpoint import TransportError
 
 # "file" is also a mode of VDDK, for disks of this machine.
@@ -22,8 +22,6 @@ def check(disk: VddkDisk, *, writable: bool) -> None:
         raise TransportError("transport vddk: the password is empty or has a line break in it")
     if not re.fullmatch(r"([0-9A-Fa-f]{2}:?){20}", disk.thumbprint):
         raise TransportError("transport vddk: thumbprint is no SHA-1 digest")
-    if disk.compression not in COMPRESSIONS:
-        raise TransportError(f"transport vddk: unknown compression {disk.compression}")
     if not set(disk.transports.split(":")) <= _KNOWN_MODES:
         raise TransportError(f"transport vddk: {disk.transports} has a mode VDDK does not know")
     if writable:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from bareos_vmsnap.transport.disks import VddkDisk
+from bareos_vmsnap.transport.disks import COMPRESSION, VddkDisk
 from bareos_vmsnap.transport.server import Files
 from bareos_vmsnap.transport.vddk.library import Library
 
@@ -68,7 +68,7 @@ def arguments(
     if disk.snapshot:
         command.append(f"snapshot={disk.snapshot}")
     command.append(f"transports={disk.transports}")
-    if disk.compression != "none":
+    if disk.compression != COMPRESSION:
         command.append(f"compression={disk.compression}")
     if disk.single_link:
         command.append("single-link=true")

@@ -92,8 +92,8 @@ def _label(node: Any, size: Optional[int]) -> str:
     hardware = node.snapshot.config.hardware
     sizing = f"{hardware.numCPU} CPU, {hardware.memoryMB} MiB"
     disks = f", {size / (1 << 20):.1f} MiB on disk" if size is not None else ""
-    words = f" [dim]{escape(node.description.splitlines()[0])}[/]" if node.description else ""
-    return f"{escape(node.name)}{words} ({sizing}{disks})"
+    described = f" [dim]{escape(node.description.splitlines()[0])}[/]" if node.description else ""
+    return f"{escape(node.name)}{described} ({sizing}{disks})"
 
 
 def _rows(table: Table, old: Optional[NodeFingerprint], new: Optional[NodeFingerprint]) -> bool:

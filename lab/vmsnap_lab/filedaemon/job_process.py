@@ -186,10 +186,10 @@ class JobProcess:
             return
         size = stderr.seek(0, os.SEEK_END)
         stderr.seek(max(0, size - _STDERR_TAIL))
-        words = stderr.read().decode(errors="replace").strip()
+        output = stderr.read().decode(errors="replace").strip()
         code = process.returncode
         how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
-        self._outcome.crash = f"{how}: {words}" if words else how
+        self._outcome.crash = f"{how}: {output}" if output else how
 
 
 def _send_orders(channel: frames.Channel, orders: SentOrders) -> None:

@@ -17,7 +17,7 @@ from vmsnap_lab.storage.paths import Datastores, datastore_of
 
 
 @dataclass
-class Disk:
+class StoredDisk:
     """path and parent: canonical datastore paths. capacity: bytes."""
 
     path: str
@@ -33,7 +33,7 @@ class DiskCatalog:
     def __init__(self, datastores: Datastores) -> None:
         self.datastores = datastores
         self.lock = threading.RLock()
-        self._disks: dict[str, Disk] = {}
+        self._disks: dict[str, StoredDisk] = {}
         for name in datastores.names:
             self._load(datastores.folder(name))
         for disk in list(self._disks.values()):
@@ -48,7 +48,7 @@ class DiskCatalog:
             return False
         return True
 
-    def find(self, path: str) -> Disk:
+    def find(self, path: str) -> StoredDisk:
         """Raises StorageError "missing"."""
         disk = self._disks.get(self.datastores.canonical(path))
         if disk is None:
@@ -62,26 +62,26 @@ class DiskCatalog:
     def children(self, path: str) -> list[str]:
         return sorted(disk.path for disk in self._disks.values() if disk.parent == path)
 
-    def chain(self, path: str) -> list[Disk]:
+    def chain(self, path: str) -> list[StoredDisk]:
         """A disk and all below it, down to the root."""
         chain = [self.find(path)]
         while (parent := chain[-1].parent) is not None:
             chain.append(self.find(parent))
         return chain
 
-    def add(self, path: str, parent: str | None, new: DiskRecord) -> Disk:
+    def add(self, path: str, parent: str | None, new: DiskRecord) -> StoredDisk:
         """Take up a disk whose file is there."""
         path = self.datastores.canonical(path)
         file = self.datastores.host_path(path)
-        disk = Disk(path, file, qcow2.read_header(file).capacity, parent, new)
+        disk = StoredDisk(path, file, qcow2.read_header(file).capacity, parent, new)
         self._disks[path] = disk
         return disk
 
-    def update(self, disk: Disk, new: DiskRecord) -> None:
+    def update(self, disk: StoredDisk, new: DiskRecord) -> None:
         disk_record.write(disk.file, new)
         disk.record = new
 
-    def remove(self, disk: Disk) -> None:
+    def remove(self, disk: StoredDisk) -> None:
         """Forget a disk and delete its files."""
         disk.file.unlink()
         disk_record.file_beside(disk.file).unlink(missing_ok=True)
@@ -100,7 +100,7 @@ class DiskCatalog:
                 name = self.datastores.name_of(file)
                 self.add(name, parent, disk_record.read(file) or DiskRecord())
 
-    def _repair(self, disk: Disk) -> None:
+    def _repair(self, disk: StoredDisk) -> None:
         """Undo a delta that was being made, or finish a merge, when the lab was killed.
 
         A delta counts from the moment its parent is frozen; a merged child is gone from the moment

@@ -27,7 +27,7 @@ class CbtHabits:
         delta: "answers" from the numbers alone, and the answer is wrong; "fails" with kind
         "cannot-get-changes".
     door_writes: what a client writes through a door, as a restore does, is "tracked", or "missed" as
-        in VMware's words: once a restore has begun to write, change tracking misreports (VDDK
+        as VMware puts it: once a restore has begun to write, change tracking misreports (VDDK
         programming guide, restoring virtual disks).
     misses: the fraction of changed blocks that answers leave out; which ones, `seed` decides.
     late_misses: the same, only of blocks that were written on top of a file that the disk's UUID

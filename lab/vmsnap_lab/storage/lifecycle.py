@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vmsnap_lab.storage import disk_record, qcow2
-from vmsnap_lab.storage.disk_catalog import Disk, DiskCatalog
+from vmsnap_lab.storage.disk_catalog import DiskCatalog, StoredDisk
 from vmsnap_lab.storage.disk_record import DiskRecord
 from vmsnap_lab.storage.qemu_img import QemuImg
 from vmsnap_lab.storage.templates import Templates
@@ -58,7 +58,7 @@ class Lifecycle:
         with self._new(path, None, DiskRecord()) as file:
             self._qemu_img.create(file, capacity, thin)
 
-    def create_delta(self, parent: Disk, path: str, reverted: bool) -> None:
+    def create_delta(self, parent: StoredDisk, path: str, reverted: bool) -> None:
         reverted = reverted or parent.record.frozen
         track = self._tracking.track_of_delta(parent, reverted)
         bitmap = BITMAP if track else None
@@ -67,11 +67,11 @@ class Lifecycle:
             self._templates.copy(file, parent.capacity, backing, bitmap, BLOCK)
         self._tracking.freeze(parent)  # from here on the delta counts
 
-    def copy(self, disk: Disk, path: str) -> None:
+    def copy(self, disk: StoredDisk, path: str) -> None:
         with self._new(path, None, DiskRecord()) as file:
             self._qemu_img.convert(disk.file, file)
 
-    def merge(self, disk: Disk, parent: Disk, *, locking: bool = True) -> None:
+    def merge(self, disk: StoredDisk, parent: StoredDisk, *, locking: bool = True) -> None:
         """Merge a disk into its parent; after a failure or a kill it can be tried again.
 
         Without `locking` it does not matter who has them open.
@@ -91,7 +91,7 @@ class Lifecycle:
             self._catalog.remove(disk)
             self._catalog.update(parent, replace(merged, absorbing=None))
 
-    def photograph(self, disks: Sequence[Disk], folder: Path) -> list[Photograph]:
+    def photograph(self, disks: Sequence[StoredDisk], folder: Path) -> list[Photograph]:
         """Copy the files of disks as they are."""
         folder.mkdir(parents=True)
         found = []
@@ -101,7 +101,7 @@ class Lifecycle:
             found.append(Photograph(disk.path, disk.parent, record, folder / str(number)))
         return found
 
-    def roll_back(self, doomed: Sequence[Disk], photographs: Sequence[Photograph]) -> None:
+    def roll_back(self, doomed: Sequence[StoredDisk], photographs: Sequence[Photograph]) -> None:
         """Put disks as they were in the place of others. Not safe from a kill."""
         with self._catalog.lock:
             for disk in doomed:
@@ -112,11 +112,11 @@ class Lifecycle:
                 disk_record.write(file, each.record)
                 self._catalog.add(each.path, each.parent, each.record)
 
-    def delete(self, disk: Disk) -> None:
+    def delete(self, disk: StoredDisk) -> None:
         with self._catalog.lock:
             self._catalog.remove(disk)
 
-    def grow(self, disk: Disk, capacity: int) -> None:
+    def grow(self, disk: StoredDisk, capacity: int) -> None:
         self._qemu_img.resize(disk.file, capacity)
         disk.capacity = capacity
 
@@ -179,7 +179,7 @@ class Lifecycle:
         finally:
             unfinished.unlink(missing_ok=True)
 
-    def _point(self, disk: Disk) -> None:
+    def _point(self, disk: StoredDisk) -> None:
         """Have a file name its parent as seen from where the file is."""
         if disk.parent is not None:
             backing = _relative(self._catalog.datastores.host_path(disk.parent), disk.file)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from vmsnap_lab.storage.claims import Use
-from vmsnap_lab.storage.disk_catalog import Disk, DiskCatalog
+from vmsnap_lab.storage.disk_catalog import DiskCatalog, StoredDisk
 from vmsnap_lab.storage.errors import StorageError
 
 SECTOR = 512
@@ -79,7 +79,7 @@ class Rules:
         lowest = (below.path for below in self._catalog.chain(parent.path)[1:])
         return Use.of(lowest, [disk.path, parent.path, *children])
 
-    def merge_pair(self, path: str) -> tuple[Disk, Disk]:
+    def merge_pair(self, path: str) -> tuple[StoredDisk, StoredDisk]:
         """A delta and its parent."""
         disk = self._catalog.find(path)
         if disk.parent is None:
@@ -108,7 +108,7 @@ class Rules:
         changed = frozenset([*moves, *moves.values(), *children])
         return Use(read - changed, changed)
 
-    def _childless(self, path: str) -> Disk:
+    def _childless(self, path: str) -> StoredDisk:
         disk = self._catalog.find(path)
         if self._catalog.children(disk.path):
             raise StorageError("has-children", f"other disks build on {disk.path}")
@@ -120,11 +120,11 @@ def check_capacity(capacity: int) -> None:
         raise StorageError("bad-request", f"a disk cannot have {capacity} bytes")
 
 
-def check_range(disk: Disk, offset: int, length: int) -> None:
+def check_range(disk: StoredDisk, offset: int, length: int) -> None:
     if offset < 0 or length < 0 or offset + length > disk.capacity:
         raise StorageError("bad-offset", f"{disk.path} has no byte range {offset}+{length}")
 
 
-def _check_whole(disk: Disk) -> None:
+def _check_whole(disk: StoredDisk) -> None:
     if disk.record.absorbing:
         raise StorageError("corrupt", f"a merge into {disk.path} was not finished")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from vmsnap_lab.storage import guest_io
 from vmsnap_lab.storage.claims import Claims
-from vmsnap_lab.storage.disk_catalog import Disk, DiskCatalog
+from vmsnap_lab.storage.disk_catalog import DiskCatalog, StoredDisk
 from vmsnap_lab.storage.doors import Door, Doors, Entrance, Refusal
 from vmsnap_lab.storage.errors import StorageError
 from vmsnap_lab.storage.habits import CbtHabits, FileHabits
@@ -71,7 +71,7 @@ class DiskStore:
         self._file_habits = file_habits or FileHabits()
         self._photographs = itertools.count(1)
         self._rules = Rules(self._catalog)
-        self._writers: dict[Entrance, Disk] = {}  # by door, what its client may write
+        self._writers: dict[Entrance, StoredDisk] = {}  # by door, what its client may write
         self._doors = Doors(self._admit, self._leave, self._lock.inherited)
         self._claims: Claims[Entrance] = Claims(self._catalog.lock, self._doors.is_leaving)
 
@@ -367,17 +367,17 @@ class DiskStore:
             self._claims.leave(entrance)
 
     @contextmanager
-    def _changing(self, path: str) -> Iterator[Disk]:
+    def _changing(self, path: str) -> Iterator[StoredDisk]:
         with self._claims.operation(lambda: self._rules.writing(path)):
             yield self._catalog.find(path)
 
     @contextmanager
-    def _reading(self, path: str) -> Iterator[Disk]:
+    def _reading(self, path: str) -> Iterator[StoredDisk]:
         with self._claims.operation(lambda: self._rules.reading(path)):
             yield self._catalog.find(path)
 
     @contextmanager
-    def _session(self, path: str, writable: bool = False) -> Iterator[tuple[Disk, nbd.NBD]]:
+    def _session(self, path: str, writable: bool = False) -> Iterator[tuple[StoredDisk, nbd.NBD]]:
         hold = self._changing if writable else self._reading
         with (
             hold(path) as disk,

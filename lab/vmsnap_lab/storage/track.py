@@ -67,7 +67,7 @@ class Track:
 
     def since(self, sequence: int, *, late: bool | None = None) -> Runs:
         """The blocks written after the end of an epoch (0: ever), in late epochs only or in others
-        only where `late` says so.
+        only if `late` says so.
 
         Raises StorageError "corrupt" if the record of one of these epochs was lost.
         """

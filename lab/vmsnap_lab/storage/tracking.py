@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from vmsnap_lab.storage import qcow2, track
 from vmsnap_lab.storage.blockruns import join
-from vmsnap_lab.storage.disk_catalog import Disk, DiskCatalog
+from vmsnap_lab.storage.disk_catalog import DiskCatalog, StoredDisk
 from vmsnap_lab.storage.errors import StorageError
 from vmsnap_lab.storage.habits import CbtHabits
 from vmsnap_lab.storage.qemu_img import QemuImg
@@ -39,7 +39,7 @@ class Tracking:
         self._qemu_img = qemu_img
         self.habits = habits
 
-    def start(self, disk: Disk) -> None:
+    def start(self, disk: StoredDisk) -> None:
         """Track a leaf under a new UUID; the blocks its chain has in use count as changed first."""
         if disk.record.track is not None:
             self._set(disk, None)  # its bitmap is about to be lost
@@ -49,13 +49,13 @@ class Tracking:
         late = len(self._catalog.chain(disk.path)) > 1
         self._set(disk, Track.start(self._in_use(disk), late=late))
 
-    def stop(self, disk: Disk) -> None:
+    def stop(self, disk: StoredDisk) -> None:
         if disk.record.track is not None:
             self._set(disk, None)
         if qcow2.read_bitmap(disk.file, BITMAP) is not None:
             self._qemu_img.remove_bitmap(disk.file, BITMAP)
 
-    def track_now(self, disk: Disk) -> Track | None:
+    def track_now(self, disk: StoredDisk) -> Track | None:
         """The track of a disk with, on a leaf, what its bitmap has."""
         now = disk.record.track
         if now is None or disk.record.frozen:
@@ -65,12 +65,12 @@ class Tracking:
             return now.broke()
         return now.written(bitmap.granules)
 
-    def client_left(self, disk: Disk) -> None:
+    def client_left(self, disk: StoredDisk) -> None:
         """A client has closed a leaf that it may have written: forget that if habits say so."""
         if self.habits.door_writes == "missed":
             self.overlook(disk)
 
-    def freeze(self, disk: Disk) -> None:
+    def freeze(self, disk: StoredDisk) -> None:
         """End the epoch of a leaf; the disk counts as frozen from then on."""
         if not disk.record.frozen:
             track_at_end = self.track_now(disk)
@@ -78,7 +78,7 @@ class Tracking:
                 new = replace(disk.record, frozen=True, track=track_at_end)
                 self._catalog.update(disk, new)
 
-    def track_of_delta(self, parent: Disk, reverted: bool) -> Track | None:
+    def track_of_delta(self, parent: StoredDisk, reverted: bool) -> Track | None:
         """The track with which a new delta on `parent` starts; its bitmap is empty."""
         now = parent.record.track
         if now is None:
@@ -97,18 +97,18 @@ class Tracking:
         late = any(below is None or below.uuid != now.uuid for below in tracks)
         return now.follow(sequence, late=late)
 
-    def note(self, disk: Disk) -> None:
+    def note(self, disk: StoredDisk) -> None:
         """Put what a leaf's bitmap has into its track, so that the bitmap may be lost."""
         now = self.track_now(disk)
         if now is not None and not disk.record.frozen:
             self._set(disk, now)
 
-    def overlook(self, disk: Disk) -> None:
+    def overlook(self, disk: StoredDisk) -> None:
         """Forget what a leaf's bitmap has; what was put into the track stays."""
         if self.track_now(disk) is not None and not disk.record.frozen:
             self._qemu_img.renew_bitmap(disk.file, BITMAP, BLOCK)
 
-    def crash(self, disk: Disk) -> None:
+    def crash(self, disk: StoredDisk) -> None:
         """A leaf's host has crashed; see CbtHabits.crash."""
         if disk.record.track is None:
             return
@@ -117,7 +117,9 @@ class Tracking:
         else:
             self.overlook(disk)
 
-    def take_over(self, parent: Disk, child: Disk, *, locking: bool = True) -> Track | None:
+    def take_over(
+        self, parent: StoredDisk, child: StoredDisk, *, locking: bool = True
+    ) -> Track | None:
         """The track of a parent after a merge; if it becomes the leaf, its bitmap is renewed."""
         united = track.unite(parent.record.track, self.track_now(child))
         if not child.record.frozen:
@@ -131,7 +133,7 @@ class Tracking:
         return united
 
     def changed_areas(
-        self, chain: Sequence[Disk], change_id: str, start: int, length: int | None
+        self, chain: Sequence[StoredDisk], change_id: str, start: int, length: int | None
     ) -> list[Extent]:
         """What DiskStore.changed_areas answers for the first disk of a chain."""
         disk = chain[0]
@@ -147,7 +149,7 @@ class Tracking:
                 line.append(below.record.track)
         return _clip(self._answer(disk, line, change_id), start, end)
 
-    def _answer(self, disk: Disk, line: Sequence[Track], change_id: str) -> Iterable[Extent]:
+    def _answer(self, disk: StoredDisk, line: Sequence[Track], change_id: str) -> Iterable[Extent]:
         """The changed areas of the whole disk; `line`: the tracks of its UUID, leaf first."""
         since = 0
         if change_id == "*":
@@ -169,7 +171,7 @@ class Tracking:
             blocks = tuple(join(self._noticed(blocks, self.habits.misses)))
         return [Extent(first * BLOCK, count * BLOCK) for first, count in blocks]
 
-    def _check_id(self, disk: Disk, line: Sequence[Track], change_id: str) -> int:
+    def _check_id(self, disk: StoredDisk, line: Sequence[Track], change_id: str) -> int:
         uuid, since = track.parse_change_id(change_id)
         if uuid != line[0].uuid or not 1 <= since <= line[0].sequence:
             raise StorageError(
@@ -189,19 +191,19 @@ class Tracking:
                 if not self.habits.overlooks(block, misses):
                     yield block, 1
 
-    def _beside(self, disk: Disk) -> list[Disk]:
+    def _beside(self, disk: StoredDisk) -> list[StoredDisk]:
         """Those of a disk's chain that are in the folder of the disk."""
         with self._catalog.lock:
             chain = self._catalog.chain(disk.path)
         return [each for each in chain if each.file.parent == disk.file.parent]
 
-    def _own(self, disk: Disk) -> Iterable[tuple[int, int]]:
+    def _own(self, disk: StoredDisk) -> Iterable[tuple[int, int]]:
         return self._qemu_img.allocated(disk.file, own=True)
 
-    def _in_use(self, disk: Disk) -> Runs:
+    def _in_use(self, disk: StoredDisk) -> Runs:
         return track.blocks_of(self._qemu_img.allocated(disk.file, own=False))
 
-    def _set(self, disk: Disk, new: Track | None) -> None:
+    def _set(self, disk: StoredDisk, new: Track | None) -> None:
         with self._catalog.lock:
             self._catalog.update(disk, replace(disk.record, track=new))
 

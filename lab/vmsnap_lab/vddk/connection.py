@@ -23,7 +23,7 @@ Fields = list[tuple[str, Union[str, int]]]
 
 
 @dataclass
-class Library:
+class LibraryState:
     """What all connections share. Each field but the first two is Vddk's of the same name."""
 
     vcenter: VCenter
@@ -36,10 +36,10 @@ class Library:
     plain_files: dict[str, Path] = field(default_factory=dict)
 
 
-class Connection:
+class LibraryConnection:
     """Answers the requests that come over one socket."""
 
-    def __init__(self, library: Library, process: int) -> None:
+    def __init__(self, library: LibraryState, process: int) -> None:
         self._library = library
         self._process = process
         self._number: Optional[int] = None

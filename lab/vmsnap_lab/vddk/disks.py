@@ -20,7 +20,7 @@ SINGLE_LINK, READ_ONLY = 2, 4  # flags of Open
 
 
 @dataclass(frozen=True)
-class Target:
+class OpenableDisk:
     """A disk that may be opened. late_refusal: it looks writable, but writing it fails.
 
     own_links: how many of its links, from the top, are in its own folder.
@@ -34,7 +34,7 @@ class Target:
     late_refusal: bool = False
 
 
-def find(login: Login, path: str, flags: int, habits: VddkHabits) -> Target:
+def find(login: Login, path: str, flags: int, habits: VddkHabits) -> OpenableDisk:
     """Raises VixFailure. The caller holds the vCenter's lock."""
     writable = not flags & READ_ONLY
     single_link = bool(flags & SINGLE_LINK)
@@ -81,14 +81,16 @@ def _check_current(login: Login, path: str, writable: bool) -> None:
         raise _refused(path, VixError.FILE_ACCESS_ERROR, "the VM is a template")
 
 
-def _target(login: Login, device: Any, writable: bool, single_link: bool, late: bool) -> Target:
+def _target(
+    login: Login, device: Any, writable: bool, single_link: bool, late: bool
+) -> OpenableDisk:
     vcenter = login.vm.vcenter
     path = vcenter.disk_path(device.backing.fileName)
     try:
         chain = vcenter.store.chain(path)
     except StorageError as error:
         raise _refused(path, VixError.FILE_NOT_FOUND, str(error)) from error
-    return Target(
+    return OpenableDisk(
         door=Door(path, writable, single_link),
         uuid=device.backing.uuid or "",
         links=1 if single_link else len(chain),

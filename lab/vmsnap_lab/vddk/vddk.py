@@ -19,7 +19,7 @@ from vmsnap_lab.storage import DiskStore
 from vmsnap_lab.vcenter.vcenter import VCenter
 from vmsnap_lab.vddk import build
 from vmsnap_lab.vddk.calls import LibraryCall
-from vmsnap_lab.vddk.connection import Connection, Library
+from vmsnap_lab.vddk.connection import LibraryConnection, LibraryState
 from vmsnap_lab.vddk.habits import VddkHabits
 from vmsnap_lab.vddk.login import Address
 from vmsnap_lab.vddk.open_disks import OpenDisk, OpenDisks
@@ -58,7 +58,7 @@ class Vddk:
         numbers = itertools.count(1)
         ledgers = self.libdir / "ledgers"
         disks = OpenDisks(vcenter, store, self.habits, numbers, ledgers=ledgers, sockets=sockets)
-        self._library = Library(vcenter, address, self.habits, disks, numbers)
+        self._library = LibraryState(vcenter, address, self.habits, disks, numbers)
         self.calls = self._library.calls
         self.processes = self._library.processes
         self.plain_files = self._library.plain_files
@@ -144,7 +144,7 @@ class Vddk:
         pid, _, _ = _CREDENTIALS.unpack(
             client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         )
-        connection = Connection(self._library, pid)
+        connection = LibraryConnection(self._library, pid)
         try:
             with client, client.makefile("r", encoding="ascii", newline="\n") as lines:
                 for line in lines:

@@ -36,5 +36,5 @@ def run(name: str, bench: Bench) -> Iterator[Union[Figure, Skipped]]:
 
 def title(name: str) -> str:
     """The first line of the row's documentation."""
-    words = importlib.import_module(f"{__name__}.{name}").__doc__ or ""
-    return words.splitlines()[0].rstrip(".")
+    description = importlib.import_module(f"{__name__}.{name}").__doc__ or ""
+    return description.splitlines()[0].rstrip(".")

@@ -45,20 +45,20 @@ def run(bench: Bench) -> Iterator[Figure]:
     # Once before it counts: the first one would pay for memory that was never written.
     restore(0, {})
     for way, subject in (("backup", backup), ("restore", restore)):
-        plans: dict[str, Mapping[str, Any]] = {"": {}, f", {_told(RAISED[way])}": RAISED[way]}
-        for told, plan in plans.items():
+        plans: dict[str, Mapping[str, Any]] = {"": {}, f", {_shown(RAISED[way])}": RAISED[way]}
+        for settings, plan in plans.items():
             delays = (0, GOAL_AT) if bench.quick else (0, *MILLISECONDS)
             runs = bench.compare(
                 "latency",
-                {f"{way}, {delay} ms{told}": partial(subject, delay, plan) for delay in delays},
+                {f"{way}, {delay} ms{settings}": partial(subject, delay, plan) for delay in delays},
                 rounds=min(2, bench.rounds),
             )
             undelayed, *delayed = (wall(each) for each in runs.values())
             for delay, spent in zip(delays[1:], delayed):
                 goal = 0.9 if delay == GOAL_AT else None
-                what = f"{way}, {delay} ms a request{told or ', defaults'}"
+                what = f"{way}, {delay} ms a request{settings or ', defaults'}"
                 yield Figure("latency", what, undelayed / spent, "no delay", goal)
 
 
-def _told(plan: Mapping[str, Any]) -> str:
+def _shown(plan: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={value}" for key, value in plan.items())

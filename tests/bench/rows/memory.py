@@ -42,12 +42,14 @@ def run(bench: Bench) -> Iterator[Figure]:
     runs = bench.compare(
         "memory", {"4 TiB": thin, "extents": many, "extents, restore": back}, rounds=1
     )
-    for name, told in (
+    for name, title in (
         ("4 TiB", "backup, 4 TiB sparse disk"),
         ("extents", f"backup, {count:,} extents"),
         ("extents, restore", f"restore, {count:,} frames"),
     ):
-        yield Figure("memory", told, peak(runs[name], "mover"), "", LIMIT, at_most=True, unit="MiB")
+        yield Figure(
+            "memory", title, peak(runs[name], "mover"), "", LIMIT, at_most=True, unit="MiB"
+        )
     kept.unlink()
 
 

@@ -53,11 +53,11 @@ class _Comparison:
     def backups(self) -> Iterator[Figure]:
         """Streams are thrown away on both sides, or stored on the same file system on both."""
         for way, lost in (("lost", True), ("stored", False)):
-            ways: dict[str, Subject] = {
+            cases: dict[str, Subject] = {
                 f"mover, backup, {way}": partial(self._alone, lost),
                 f"job, backup, {way}": partial(self._job, lost),
             }
-            runs = self._bench.compare("plugin", ways, min(2, self._bench.rounds))
+            runs = self._bench.compare("plugin", cases, min(2, self._bench.rounds))
             yield from _figures(f"backup, {way}", *runs.values())
 
     def restores(self) -> Iterator[Figure]:

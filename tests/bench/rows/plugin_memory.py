@@ -26,7 +26,7 @@ _IDLE = Path(__file__).parents[1] / "plugins"
 
 
 def run(bench: Bench) -> Iterator[Figure]:
-    """In bareos-fd; where none is installed, in the job's process of the loopback file daemon."""
+    """In bareos-fd; if none is installed, in the job's process of the loopback file daemon."""
     nodes, extents = (NODES_QUICK, EXTENTS_QUICK) if bench.quick else (NODES, EXTENTS)
     site = BenchSite(bench.folder("plugin-memory"))
     try:

@@ -111,14 +111,14 @@ class Comparison:
             with servers.nbdkit(*nbdkit) as running:
                 return move(running.disk)
 
-        ways: dict[str, Subject] = {
+        cases: dict[str, Subject] = {
             f"{what}: vddk": partial(_with_servers, partial(move, vddk)),
             f"{what}: nbd": partial(_with_servers, by_nbd),
         }
         if move == self._write:
             # Once before it counts: memory that was never written is dear, and the first one pays.
             by_nbd()
-        runs = self._bench.compare("vddk", ways, self._rounds)
+        runs = self._bench.compare("vddk", cases, self._rounds)
         ours, theirs = runs.values()
         spent = [per_gib(cpu(side), self._size) for side in (ours, theirs)]
         return Figure(

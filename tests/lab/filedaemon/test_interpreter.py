@@ -19,8 +19,8 @@ from . import tracer
 def _do(fd: FileDaemon, deed: str, **more: str) -> tuple[JobResult, str]:
     options = "".join(f":{name}={value}" for name, value in more.items())
     result = fd.backup(f"python3:module_name=lab-deeds:deed={deed}{options}")
-    told = [message.text for message in result.messages if message.text.startswith("DID ")]
-    return result, told[0][len("DID ") :] if told else ""
+    output = [message.text for message in result.messages if message.text.startswith("DID ")]
+    return result, output[0][len("DID ") :] if output else ""
 
 
 @pytest.mark.parametrize(
@@ -36,13 +36,13 @@ def _do(fd: FileDaemon, deed: str, **more: str) -> tuple[JobResult, str]:
     ],
 )
 def test_deed(deed: str, outcome: str, fd: FileDaemon) -> None:
-    result, told = _do(fd, deed)
-    assert (result.status, told, result.crash) == ("T", outcome, None)
+    result, output = _do(fd, deed)
+    assert (result.status, output, result.crash) == ("T", outcome, None)
 
 
 def test_place(fd: FileDaemon) -> None:
-    _, told = _do(fd, "path")
-    module_path, modules, cwd, arguments, executable = told.split(" ")
+    _, output = _do(fd, "path")
+    module_path, modules, cwd, arguments, executable = output.split(" ")
     assert module_path == str(tracer.PLUGINS)
     assert (Path(modules) / "BareosFdWrapper.py").exists()
     assert (cwd, arguments, executable) == ("/", "['']", sys.executable)
@@ -52,8 +52,8 @@ def test_place(fd: FileDaemon) -> None:
 def test_a_clock_of_its_own(fd: FileDaemon, ahead: int) -> None:
     fd.clock_ahead = ahead
     before = time.time()
-    result, told = _do(fd, "clock")
-    for seen in map(float, told.split(" ")):
+    result, output = _do(fd, "clock")
+    for seen in map(float, output.split(" ")):
         assert before + ahead <= seen <= time.time() + ahead
     assert before <= fd.job(result.jobid).start_time <= time.time()  # the Director's
 

@@ -82,21 +82,21 @@ def test_values_of_the_job(level: str, ahead: int, fd: FileDaemon) -> None:
     first = fd.backup("python3:module_name=lab-values:x=1")
     fd.clock_ahead = ahead
     result = fd.backup("python3:module_name=lab-values:x=1", level=level)
-    told = dict(
+    values = dict(
         message.text.partition("=")[::2] for message in result.messages if "=" in message.text
     )
     incremental = level == "Incremental"
-    assert told["constructor bVarLevel"] == str(ord(level[0]))
-    assert told["constructor bVarType"] == str(ord("I"))
-    assert told["start bVarType"] == str(ord("B"))
-    assert told["constructor bVarJobId"] == str(result.jobid)
-    assert told["constructor bVarJobName"] == repr(result.name)
-    assert told["constructor bVarPrevJobName"] == repr(first.name if incremental else "")
+    assert values["constructor bVarLevel"] == str(ord(level[0]))
+    assert values["constructor bVarType"] == str(ord("I"))
+    assert values["start bVarType"] == str(ord("B"))
+    assert values["constructor bVarJobId"] == str(result.jobid)
+    assert values["constructor bVarJobName"] == repr(result.name)
+    assert values["constructor bVarPrevJobName"] == repr(first.name if incremental else "")
     since = int(fd.job(first.jobid).start_time) + ahead if incremental else 0
-    assert told["constructor bVarSinceTime"] == str(since)
-    assert told["constructor bVarWhere"] == "None"
-    assert told["constructor bVarUsedConfig"] == repr(f"{fd.config_dir}/*/*.conf")
-    assert told["constructor bVarAccurate"] == "0"
+    assert values["constructor bVarSinceTime"] == str(since)
+    assert values["constructor bVarWhere"] == "None"
+    assert values["constructor bVarUsedConfig"] == repr(f"{fd.config_dir}/*/*.conf")
+    assert values["constructor bVarAccurate"] == "0"
 
 
 def test_without_a_full_it_becomes_one(fd: FileDaemon, script: tracer.Script) -> None:

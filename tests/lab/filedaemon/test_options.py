@@ -16,8 +16,8 @@ from . import tracer
 def _options(fd: FileDaemon, string: str) -> tuple[dict[str, str], JobResult]:
     """What a plugin has in self.options after its second parse."""
     result = fd.backup(f"python3:module_name=lab-options:{string}")
-    told = [message.text for message in result.messages if message.text.startswith("OPTION ")]
-    pairs = [text[len("OPTION ") :].partition("=") for text in told]
+    texts = [message.text for message in result.messages if message.text.startswith("OPTION ")]
+    pairs = [text[len("OPTION ") :].partition("=") for text in texts]
     return {key: value for key, _, value in pairs}, result
 
 

@@ -70,13 +70,13 @@ def test_what_is_no_volume(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cut", "told"), [(5, "in the middle of a file"), (30, "in the middle of the record")]
+    ("cut", "message"), [(5, "in the middle of a file"), (30, "in the middle of the record")]
 )
-def test_a_volume_that_ends_early(cut: int, told: str, tmp_path: Path) -> None:
+def test_a_volume_that_ends_early(cut: int, message: str, tmp_path: Path) -> None:
     path = tmp_path / "volume"
     with volume.Writer(path) as writer:
         writer.append(1, streams.FILE_DATA, bytes(100))
         end = writer.position
     os.truncate(path, volume.START + cut)
-    with pytest.raises(volume.VolumeError, match=told):
+    with pytest.raises(volume.VolumeError, match=message):
         _records(path, end)

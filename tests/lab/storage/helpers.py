@@ -32,7 +32,7 @@ def refused(kind: str) -> Iterator[None]:
 
 
 def blocks(areas: Any) -> set[int]:
-    """The numbers of the blocks that changed areas name; fails where they are not whole ones."""
+    """The numbers of the blocks that changed areas name; fails if they are not whole ones."""
     found: set[int] = set()
     for area in areas:
         assert area.start % BLOCK == 0

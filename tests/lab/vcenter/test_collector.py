@@ -221,9 +221,9 @@ def test_updates_come_in_portions(client: Client) -> None:
     while truncated:
         updates = collector.WaitForUpdatesEx(version, options)
         version, truncated = updates.version, updates.truncated
-        told = [update.obj for known in updates.filterSet for update in known.objectSet]
-        assert 0 < len(told) <= 2
-        seen += told
+        updated = [update.obj for known in updates.filterSet for update in known.objectSet]
+        assert 0 < len(updated) <= 2
+        seen += updated
     assert set(made) <= set(seen)
     assert len(seen) == len(set(seen))
     collector.Destroy()

@@ -119,7 +119,7 @@ def test_paravirtual_controllers_take_more(client: Client) -> None:
     assert disks(vm.config)[0].unitNumber == 64
 
 
-def test_the_index_of_the_bad_device_is_told(client: Client) -> None:
+def test_the_index_of_the_bad_device_is_reported(client: Client) -> None:
     guest, vm = client.vm()
     with pytest.raises(vim.fault.InvalidController) as caught:
         reconfigure(vm, new_disk(MIB), new_disk(MIB, 1003))

@@ -122,13 +122,13 @@ class History:
     def check_changes(self, ancestor: Node, node: Node) -> None:
         """Nothing that differs is missing from the changed areas."""
         areas = changed(self.vm, node.snapshot, ancestor.snapshot, KEY)
-        told = {
+        reported = {
             block
             for start, length in areas
             for block in range(start // BLOCK, (start + length) // BLOCK)
         }
         differ = {n for n in range(BLOCKS) if ancestor.content[n] != node.content[n]}
-        assert differ <= told
+        assert differ <= reported
 
 
 @settings(max_examples=8, deadline=None)

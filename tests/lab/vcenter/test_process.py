@@ -53,22 +53,22 @@ def servers(pid: int) -> list[int]:
     return found
 
 
-def login(facts: dict[str, Any]) -> Any:
+def login(ready: dict[str, Any]) -> Any:
     return connect.SmartConnect(
-        host=facts["host"],
-        port=facts["port"],
-        user=facts["user"],
-        pwd=Path(facts["password_file"]).read_text().strip(),
-        sslContext=ssl.create_default_context(cafile=facts["ca_file"]),
+        host=ready["host"],
+        port=ready["port"],
+        user=ready["user"],
+        pwd=Path(ready["password_file"]).read_text().strip(),
+        sslContext=ssl.create_default_context(cafile=ready["ca_file"]),
     )
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_no_server_outlives_the_lab(tmp_path: Path, how: signal.Signals) -> None:
-    with running(tmp_path) as (process, facts):
-        assert stat.S_IMODE(os.stat(facts["password_file"]).st_mode) == 0o600
-        assert facts.keys() >= {"nbd_uri", "nbd_link_uri"}  # options of the plugin
-        si = login(facts)
+    with running(tmp_path) as (process, ready):
+        assert stat.S_IMODE(os.stat(ready["password_file"]).st_mode) == 0o600
+        assert ready.keys() >= {"nbd_uri", "nbd_link_uri"}  # options of the plugin
+        si = login(ready)
         index = si.content.searchIndex
         spec = vim.vm.ConfigSpec(
             name="vm",
@@ -79,7 +79,7 @@ def test_no_server_outlives_the_lab(tmp_path: Path, how: signal.Signals) -> None
         vm = wait(index.FindByInventoryPath("Lab/vm").CreateVM_Task(spec, pool))
         handle = nbd.NBD()
         handle.set_uri_allow_local_file(True)
-        uri = facts["nbd_uri"].format(vm=vm._moId, snapshot="current", disk=3000)
+        uri = ready["nbd_uri"].format(vm=vm._moId, snapshot="current", disk=3000)
         handle.connect_uri(uri)
         started = servers(process.pid)
         assert started

@@ -64,7 +64,7 @@ def test_about(client: Client) -> None:
     assert about.instanceUuid
 
 
-def test_an_old_client_is_not_told_of_newer_properties(lab: Lab) -> None:
+def test_an_old_client_does_not_get_newer_properties(lab: Lab) -> None:
     stub = SoapStubAdapter(
         host=lab.host, port=lab.port, sslContext=lab.tls_context(), version="vim.version.version9"
     )

@@ -46,7 +46,7 @@ def site(lab: Lab, tmp_path: Path) -> Iterator[Site]:
 
 
 def take_snapshot(lab: Lab, guest: Guest, name: str) -> None:
-    content: Any = lab._client()  # logs in again where a test has ended the session
+    content: Any = lab._client()  # logs in again if a test has ended the session
     found = content.searchIndex.FindByUuid(None, guest.vm.live.instanceUuid, True, True)
     task.WaitForTask(found.CreateSnapshot_Task(name, "", False, False))
 

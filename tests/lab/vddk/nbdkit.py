@@ -67,7 +67,7 @@ class Nbdkit:
 
     @contextlib.contextmanager
     def connected(self) -> Iterator[nbd.NBD]:
-        """Raises nbd.Error where the disk cannot be opened."""
+        """Raises nbd.Error if the disk cannot be opened."""
         handle = nbd.NBD()
         handle.add_meta_context("base:allocation")
         handle.connect_unix(str(self.socket))
@@ -94,7 +94,7 @@ class Nbdkit:
 
 
 class Site:
-    """A lab with a VM, and ways to its disks."""
+    """A lab with a VM, and access to its disks."""
 
     def __init__(self, lab: Lab, folder: Path) -> None:
         self.lab = lab

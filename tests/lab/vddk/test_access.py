@@ -30,7 +30,7 @@ class Caller:
 
     def __call__(self, name: str, identity: Optional[bytes] = b"us", **changed: Any) -> int:
         lab = self._lab
-        given = {
+        fields = {
             "vm": f"moref={self._vm}",
             "server": lab.host,
             "thumbprint": lab.thumbprint,
@@ -38,7 +38,7 @@ class Caller:
             "password": lab.password,
             **changed,
         }
-        text = {key: value and value.encode() for key, value in given.items()}
+        text = {key: value and value.encode() for key, value in fields.items()}
         params = Params(
             *(text["vm"], text["server"], text["thumbprint"], 0, 1),
             *(text["user"], text["password"], None, lab.port, 0),
@@ -89,7 +89,7 @@ def test_a_vm_is_not_migrated_in_between(lab: Lab, call: Caller, guest: Guest) -
     relocate(lab, guest)
     [prepared] = lab.vddk.named("PrepareForAccess")
     assert (prepared.arguments["identity"], prepared.arguments["password"]) == ("us", "***")
-    assert call("EndAccess") == VixError.OK, "it cleans up, where there is nothing, too"
+    assert call("EndAccess") == VixError.OK, "it cleans up, even if there is nothing"
 
 
 @pytest.mark.parametrize("one", [True, False])

@@ -73,8 +73,8 @@ def number(value: int) -> ctypes.c_uint64:
 def disk(library: Library, lab: Lab, guest: Guest) -> Iterator[ctypes.c_void_p]:
     snapshot = moref(guest, "first")
     assert snapshot is not None
-    given = (f"moref={guest.moref}", lab.host, lab.thumbprint)
-    vm, server, thumbprint = (text.encode() for text in given)
+    texts = (f"moref={guest.moref}", lab.host, lab.thumbprint)
+    vm, server, thumbprint = (text.encode() for text in texts)
     user, password = lab.user.encode(), lab.password.encode()
     params = Params(vm, server, thumbprint, 0, 1, user, password, None, lab.port, 0)
     # The structure is longer than what is of interest here.

@@ -17,12 +17,12 @@ def test_it_tells_where_the_library_is(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "vmsnap_lab", "serve", str(tmp_path)]
     with subprocess.Popen([*command, "--vddk"], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        told = json.loads(process.stdout.readline())
-        libdir = Path(told["libdir"])
+        started = json.loads(process.stdout.readline())
+        libdir = Path(started["libdir"])
         assert (libdir / "lib64" / "libvixDiskLib.so.8").exists()
-        assert told["nbdkit_plugin"] == PLUGIN
+        assert started["nbdkit_plugin"] == PLUGIN
         dump = subprocess.run(
-            ["nbdkit", told["nbdkit_plugin"], "--dump-plugin", f"libdir={libdir}"],
+            ["nbdkit", started["nbdkit_plugin"], "--dump-plugin", f"libdir={libdir}"],
             capture_output=True,
             text=True,
             check=True,

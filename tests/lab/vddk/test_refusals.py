@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""What VDDK refuses, seen as a failed connection and in nbdkit's words."""
+"""What VDDK refuses, seen as a failed connection and in nbdkit's messages."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def test_a_login_that_is_checked_late(site: Site, guest: Guest) -> None:
 def test_a_snapshot_of_another_vm(site: Site, lab: Lab, guest: Guest) -> None:
     other = lab.create_vm("other of two", [MIB])
     take_snapshot(lab, other, "theirs")
-    given = {"snapshot": other.vm.tree.roots[0].moid}
-    assert "The snapshot was not found" in site.refusal(guest, "first", **given)
+    settings = {"snapshot": other.vm.tree.roots[0].moid}
+    assert "The snapshot was not found" in site.refusal(guest, "first", **settings)
 
 
 def test_a_path_of_another_state(site: Site, guest: Guest) -> None:
@@ -87,12 +87,12 @@ def test_privileges(
 ) -> None:
     user = f"{guest.moref}@lab"
     lab.vcenter.add_user(user, "theirs", privileges)
-    given: dict[str, Any] = {"user": user, "password": "theirs", "readonly": readonly}
+    settings: dict[str, Any] = {"user": user, "password": "theirs", "readonly": readonly}
     if allowed:
-        with site.opened(guest, **given) as disk:
+        with site.opened(guest, **settings) as disk:
             assert disk.pread(512, 0) == b"A" * 512
     else:
-        assert NO_RIGHTS in site.refusal(guest, **given)
+        assert NO_RIGHTS in site.refusal(guest, **settings)
 
 
 def test_the_current_state_of_a_running_vm(site: Site, guest: Guest) -> None:

@@ -15,7 +15,7 @@ from vmsnap_lab.vcenter.collector.filters import Filter
 from vmsnap_lab.vcenter.managed import Managed, operation
 from vmsnap_lab.vcenter.services.call import Call
 from vmsnap_lab.vcenter.services.hub import ServiceHub
-from vmsnap_lab.vcenter.services.session import Session
+from vmsnap_lab.vcenter.services.session import ApiSession
 
 Collector = vmodl.query.PropertyCollector
 MOST_UPDATES = 100  # objects in one answer
@@ -36,10 +36,10 @@ class PropertyCollector(Managed):
     TYPE = vmodl.query.PropertyCollector
     vcenter: ServiceHub
 
-    def __init__(self, vcenter: ServiceHub, moid: str, owner: Optional[Session] = None) -> None:
+    def __init__(self, vcenter: ServiceHub, moid: str, owner: Optional[ApiSession] = None) -> None:
         super().__init__(vcenter, moid)
         self._owner = owner
-        self._states: dict[Session, _Watch] = {}
+        self._states: dict[ApiSession, _Watch] = {}
         self._pages: dict[str, Retrieval] = {}
 
     # Reading
@@ -104,10 +104,10 @@ class PropertyCollector(Managed):
         session = self.vcenter.sessions.serving_session
         return self._watch(session).filters if session is not None else []
 
-    def _watch(self, session: Session) -> _Watch:
+    def _watch(self, session: ApiSession) -> _Watch:
         return self._states.setdefault(session, _Watch())
 
-    def _forget(self, session: Session, dropped: Filter) -> None:
+    def _forget(self, session: ApiSession, dropped: Filter) -> None:
         watch = self._watch(session)
         watch.filters = [known for known in watch.filters if known is not dropped]
 

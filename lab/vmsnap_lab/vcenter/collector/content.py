@@ -12,13 +12,13 @@ from pyVmomi import vim, vmodl
 from vmsnap_lab.vcenter import properties
 from vmsnap_lab.vcenter.managed import Managed
 from vmsnap_lab.vcenter.services.hub import ServiceHub
-from vmsnap_lab.vcenter.services.session import Session
+from vmsnap_lab.vcenter.services.session import ApiSession
 
 Collector = vmodl.query.PropertyCollector
 
 
 def content(
-    vcenter: ServiceHub, managed: Managed, paths: list[str], session: Optional[Session]
+    vcenter: ServiceHub, managed: Managed, paths: list[str], session: Optional[ApiSession]
 ) -> Any:
     """An ObjectContent. Raises InvalidProperty for a path the type does not have."""
     found = Collector.ObjectContent(obj=managed.ref)
@@ -31,7 +31,7 @@ def content(
 
 
 def read_all(
-    vcenter: ServiceHub, managed: Managed, paths: list[str], session: Optional[Session]
+    vcenter: ServiceHub, managed: Managed, paths: list[str], session: Optional[ApiSession]
 ) -> Iterator[tuple[str, Any, Any]]:
     """Path, value and fault of each path; a value of None is unset."""
     for path in paths:
@@ -43,7 +43,7 @@ def read_all(
 
 
 def _check_right(
-    vcenter: ServiceHub, managed: Managed, path: str, session: Optional[Session]
+    vcenter: ServiceHub, managed: Managed, path: str, session: Optional[ApiSession]
 ) -> None:
     name = properties.parse_path(path)[0].name
     try:

@@ -14,14 +14,14 @@ from vmsnap_lab.vcenter.collector import content, selection
 from vmsnap_lab.vcenter.managed import Managed, operation
 from vmsnap_lab.vcenter.services.call import Call
 from vmsnap_lab.vcenter.services.hub import ServiceHub
-from vmsnap_lab.vcenter.services.session import Session
+from vmsnap_lab.vcenter.services.session import ApiSession
 
 Collector = vmodl.query.PropertyCollector
 Kind = Collector.ObjectUpdate.Kind
 
 
 @dataclass
-class Seen:
+class SeenProperty:
     """A property as it was at the last check. text: equal for equal values."""
 
     value: Any
@@ -36,7 +36,7 @@ class Watched:
 
     entered: int
     changed: int
-    properties: dict[str, Seen] = field(default_factory=dict)
+    properties: dict[str, SeenProperty] = field(default_factory=dict)
 
 
 class Filter(Managed):
@@ -49,10 +49,10 @@ class Filter(Managed):
     def __init__(
         self,
         vcenter: ServiceHub,
-        session: Session,
+        session: ApiSession,
         spec: Any,
         partial: bool,
-        forget: Callable[[Session, Filter], None],
+        forget: Callable[[ApiSession, Filter], None],
     ) -> None:
         """`forget` is called when the filter is dropped."""
         moid = f"session[{session.key}]{vcenter.objects.new_moid('filter-')}"
@@ -104,7 +104,7 @@ class Filter(Managed):
             if known is None or known.text != text:
                 version = version or next_version()
                 watched.changed = version
-                watched.properties[path] = Seen(value, fault, text, version)
+                watched.properties[path] = SeenProperty(value, fault, text, version)
 
     def since(self, version: int) -> Iterator[tuple[int, Any]]:
         """Version and ObjectUpdate of every object that changed after a version."""

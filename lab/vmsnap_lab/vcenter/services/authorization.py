@@ -14,7 +14,7 @@ from vmsnap_lab.vcenter.managed import Managed, operation
 from vmsnap_lab.vcenter.services import privileges
 from vmsnap_lab.vcenter.services.call import Call
 from vmsnap_lab.vcenter.services.permissions import Permissions
-from vmsnap_lab.vcenter.services.session import Session
+from vmsnap_lab.vcenter.services.session import ApiSession
 from vmsnap_lab.vcenter.services.sessions import SessionManager
 from vmsnap_lab.vcenter.world import World
 
@@ -35,7 +35,7 @@ class AuthorizationManager(Managed):
     # The check
 
     def require(
-        self, session: Optional[Session], privilege: Optional[str], managed: Managed
+        self, session: Optional[ApiSession], privilege: Optional[str], managed: Managed
     ) -> None:
         """Raises NoPermission; a privilege of None needs no check."""
         if privilege is None or privilege == privileges.ANONYMOUS:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Callable, Optional, Protocol
 
 from vmsnap_lab.vcenter.managed import Managed
-from vmsnap_lab.vcenter.services.session import Caller, Session
+from vmsnap_lab.vcenter.services.session import ApiSession, Caller
 
 
 class Authorization(Protocol):
     """What a call needs of the AuthorizationManager."""
 
     def require(
-        self, session: Optional[Session], privilege: Optional[str], managed: Managed
+        self, session: Optional[ApiSession], privilege: Optional[str], managed: Managed
     ) -> None: ...
 
 
@@ -37,7 +37,7 @@ class Tasks(Protocol):
 class Call:
     authorization: Authorization
     tasks: Tasks
-    session: Optional[Session]  # None before login
+    session: Optional[ApiSession]  # None before login
     caller: Caller
     method: Any  # pyVmomi's description of the method
 

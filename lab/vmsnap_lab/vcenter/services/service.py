@@ -41,18 +41,11 @@ class ServiceInstance(Managed):
     def about(self) -> Any:
         if not self.vcenter.is_vcenter:
             return host_about()
-        return vim.AboutInfo(
-            name="VMware vCenter Server",
-            fullName=f"VMware vCenter Server {VERSION} build-{BUILD}",
-            vendor="VMware, Inc.",
-            version=VERSION,
-            build=BUILD,
-            localeVersion="INTL",
-            localeBuild="000",
+        return _about(
+            "VMware vCenter Server",
             osType="linux-x64",
             productLineId="vpx",
             apiType="VirtualCenter",
-            apiVersion=API_VERSION,
             instanceUuid=self.vcenter.instance_uuid,
         )
 
@@ -71,16 +64,20 @@ class ServiceInstance(Managed):
 
 
 def host_about() -> Any:
+    return _about(
+        "VMware ESXi", osType="vmnix-x86", productLineId="embeddedEsx", apiType="HostAgent"
+    )
+
+
+def _about(product: str, **more: str) -> Any:
     return vim.AboutInfo(
-        name="VMware ESXi",
-        fullName=f"VMware ESXi {VERSION} build-{BUILD}",
+        name=product,
+        fullName=f"{product} {VERSION} build-{BUILD}",
         vendor="VMware, Inc.",
         version=VERSION,
         build=BUILD,
         localeVersion="INTL",
         localeBuild="000",
-        osType="vmnix-x86",
-        productLineId="embeddedEsx",
-        apiType="HostAgent",
         apiVersion=API_VERSION,
+        **more,
     )

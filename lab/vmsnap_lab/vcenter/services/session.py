@@ -25,7 +25,7 @@ class Caller:
     user_agent: str
 
 
-class Session:
+class ApiSession:
     """A logged in client. What it made for itself (filters, views) ends with it."""
 
     def __init__(self, user: str, caller: Caller, now: datetime.datetime) -> None:

@@ -17,10 +17,10 @@ from vmsnap_lab.vcenter import faults
 from vmsnap_lab.vcenter.managed import Managed, operation
 from vmsnap_lab.vcenter.services.call import Call
 from vmsnap_lab.vcenter.services.events import EventManager
-from vmsnap_lab.vcenter.services.session import LOCALE, Session
+from vmsnap_lab.vcenter.services.session import LOCALE, ApiSession
 from vmsnap_lab.vcenter.world import World
 
-_serving: contextvars.ContextVar[Optional[Session]] = contextvars.ContextVar(
+_serving: contextvars.ContextVar[Optional[ApiSession]] = contextvars.ContextVar(
     "session", default=None
 )
 
@@ -38,8 +38,8 @@ class SessionManager(Managed):
         self._events = events
         self.message = ""
         self._passwords: dict[str, str] = {}
-        self._sessions: dict[str, Session] = {}  # by cookie
-        self._tickets: dict[str, Session] = {}
+        self._sessions: dict[str, ApiSession] = {}  # by cookie
+        self._tickets: dict[str, ApiSession] = {}
 
     def add_user(self, name: str, password: str) -> None:
         self._passwords[name.lower()] = password
@@ -51,7 +51,7 @@ class SessionManager(Managed):
         known = self._passwords.get(user.lower())
         return known is not None and hmac.compare_digest(known.encode(), password.encode())
 
-    def find(self, cookie: str) -> Optional[Session]:
+    def find(self, cookie: str) -> Optional[ApiSession]:
         """The session of a cookie, its call counted; None if it is unknown or expired."""
         with self.vcenter.lock:
             session = self._sessions.get(cookie)
@@ -65,10 +65,10 @@ class SessionManager(Managed):
                 return None
             return session
 
-    def is_alive(self, session: Session) -> bool:
+    def is_alive(self, session: ApiSession) -> bool:
         return self._sessions.get(session.cookie) is session
 
-    def check(self, session: Optional[Session], reference: Any, privilege: str) -> None:
+    def check(self, session: Optional[ApiSession], reference: Any, privilege: str) -> None:
         """Raises NotAuthenticated if there is no session."""
         if session is None:
             raise vim.fault.NotAuthenticated(
@@ -78,7 +78,7 @@ class SessionManager(Managed):
             )
 
     @contextlib.contextmanager
-    def serving(self, session: Optional[Session]) -> Iterator[None]:
+    def serving(self, session: Optional[ApiSession]) -> Iterator[None]:
         """Inside, `currentSession` is that of the request being answered."""
         token = _serving.set(session)
         try:
@@ -87,10 +87,10 @@ class SessionManager(Managed):
             _serving.reset(token)
 
     @property
-    def serving_session(self) -> Optional[Session]:
+    def serving_session(self) -> Optional[ApiSession]:
         return _serving.get()
 
-    def end(self, session: Session) -> None:
+    def end(self, session: ApiSession) -> None:
         """Forget a session and what it owned."""
         with self.vcenter.lock:
             self._sessions.pop(session.cookie, None)
@@ -129,8 +129,8 @@ class SessionManager(Managed):
             )
         return self._open(call, user).describe()
 
-    def _open(self, call: Call, user: str) -> Session:
-        session = Session(user, call.caller, self.vcenter.now())
+    def _open(self, call: Call, user: str) -> ApiSession:
+        session = ApiSession(user, call.caller, self.vcenter.now())
         self._sessions[session.cookie] = session
         call.session = session
         self._events.post(

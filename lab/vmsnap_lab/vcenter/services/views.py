@@ -15,7 +15,7 @@ from vmsnap_lab.vcenter.managed import Managed, operation
 from vmsnap_lab.vcenter.services import privileges
 from vmsnap_lab.vcenter.services.call import Call
 from vmsnap_lab.vcenter.services.hub import ServiceHub
-from vmsnap_lab.vcenter.services.session import Session
+from vmsnap_lab.vcenter.services.session import ApiSession
 
 _CONTAINERS = (
     vim.Folder,
@@ -30,7 +30,7 @@ class View(Managed):
     TYPE = vim.view.ManagedObjectView
     vcenter: ServiceHub
 
-    def __init__(self, vcenter: ServiceHub, session: Session) -> None:
+    def __init__(self, vcenter: ServiceHub, session: ApiSession) -> None:
         super().__init__(vcenter, f"session[{session.key}]{vcenter.objects.new_moid('')}")
         self._session = session
         session.owned.append(self)
@@ -50,7 +50,7 @@ class ContainerView(View):
     def __init__(
         self,
         vcenter: ServiceHub,
-        session: Session,
+        session: ApiSession,
         container: Entity,
         kinds: list[Any],
         recursive: bool,
@@ -76,7 +76,7 @@ class ContainerView(View):
 class ListView(View):
     TYPE = vim.view.ListView
 
-    def __init__(self, vcenter: ServiceHub, session: Session, members: list[Managed]) -> None:
+    def __init__(self, vcenter: ServiceHub, session: ApiSession, members: list[Managed]) -> None:
         super().__init__(vcenter, session)
         self._members = list(dict.fromkeys(members))
 

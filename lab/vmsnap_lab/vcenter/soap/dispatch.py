@@ -26,19 +26,19 @@ OK, FAULT = 200, 500
 _READING = ("Retrieve", "Continue", "Query", "Find", "Has", "Read", "Check", "Wait", "Current")
 
 
-class Answer(NamedTuple):
+class SoapAnswer(NamedTuple):
     status: int  # of HTTP
     body: bytes
     cookie: Optional[str]  # of a session that has just been opened
 
 
-class Dispatcher:
+class SoapDispatcher:
     """Answers SOAP requests: session, receiver, privilege, operation, in this order."""
 
     def __init__(self, vcenter: ServiceHub) -> None:
         self._vcenter = vcenter
 
-    def answer(self, body: bytes, soap_action: str, cookie: str, caller: Caller) -> Answer:
+    def answer(self, body: bytes, soap_action: str, cookie: str, caller: Caller) -> SoapAnswer:
         """Raises ConnectionError if a habit lets the connection break."""
         version = VmomiSupport.newestVersions.GetName("vim")
         try:
@@ -57,17 +57,17 @@ class Dispatcher:
             with self._vcenter.sessions.serving(session):
                 encoded = self._run(call, decoded)
             opened = call.session if call.session is not session else None
-            return Answer(OK, encoded, opened.cookie if opened is not None else None)
+            return SoapAnswer(OK, encoded, opened.cookie if opened is not None else None)
         except vmodl.MethodFault as fault:
-            return Answer(FAULT, response.encode_fault(fault, version), None)
+            return SoapAnswer(FAULT, response.encode_fault(fault, version), None)
         except StorageError as error:
             refused = faults.from_storage(error)
-            return Answer(FAULT, response.encode_fault(refused, version), None)
+            return SoapAnswer(FAULT, response.encode_fault(refused, version), None)
         except ConnectionError:
             raise
         except Exception as error:
             log.exception("The simulation failed")
-            return Answer(FAULT, response.encode_fault(faults.internal(error), version), None)
+            return SoapAnswer(FAULT, response.encode_fault(faults.internal(error), version), None)
 
     def _run(self, call: Call, decoded: request.SoapRequest) -> bytes:
         if decoded.method is request.FETCH:

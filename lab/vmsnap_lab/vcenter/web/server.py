@@ -13,7 +13,7 @@ import threading
 from http.server import ThreadingHTTPServer
 from typing import Any, Optional
 
-from vmsnap_lab.vcenter.soap.dispatch import Dispatcher
+from vmsnap_lab.vcenter.soap.dispatch import SoapDispatcher
 from vmsnap_lab.vcenter.vcenter import VCenter
 from vmsnap_lab.vcenter.web.handler import Handler
 
@@ -31,7 +31,7 @@ class _Listener(ThreadingHTTPServer):
 
     def __init__(self, port: int, context: ssl.SSLContext, vcenter: VCenter) -> None:
         self.vcenter = vcenter
-        self.dispatcher = Dispatcher(vcenter)
+        self.dispatcher = SoapDispatcher(vcenter)
         self._context = context
         self._connections: set[Any] = set()
         self._lock = threading.Lock()

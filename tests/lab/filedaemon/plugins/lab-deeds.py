@@ -28,7 +28,7 @@ def tell(text: str) -> None:
 def attempt(deed: Any) -> str:
     try:
         return repr(deed())
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
         return f"{type(error).__name__}: {error}"
 
 
@@ -39,9 +39,9 @@ def in_thread(daemon: bool, deed: Any) -> threading.Thread:
 
 
 def foreign_message() -> str:
-    told = []
-    in_thread(False, lambda: told.append(attempt(lambda: tell("x")))).join()
-    return told[0]
+    results = []
+    in_thread(False, lambda: results.append(attempt(lambda: tell("x")))).join()
+    return results[0]
 
 
 def fork() -> bool:
