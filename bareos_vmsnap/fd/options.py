@@ -201,6 +201,11 @@ class Options:
         method_names.COMPARE,
         "Without CBT: compare with the base; send all; link: what the snapshot's own file holds",
     )
+    read_all: bool = _opt(
+        _yes_no,
+        False,
+        "Read all of a disk where CBT's changes do not count, not only what is said to be in use",
+    )
     audit: int = _opt(
         _number(0, 1_000_000),
         0,
