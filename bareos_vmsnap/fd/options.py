@@ -193,6 +193,9 @@ class Options:
     enable_cbt: bool = _opt(
         _yes_no, True, "Switch changed block tracking on if it is off and no snapshot exists"
     )
+    use_cbt: bool = _opt(
+        _yes_no, True, "Ask CBT what has changed; no: find it as if CBT could not be trusted"
+    )
     fallback_to_full_cbt: bool = _opt(
         _yes_no, True, "If CBT cannot be trusted, do what without_cbt says; no: fail the job"
     )

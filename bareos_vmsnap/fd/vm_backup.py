@@ -152,7 +152,7 @@ class _Planner:
         self._content = session.content
         self._vm = vm
         self._segments = segments
-        self._policy = ladder.Policy(options.without_trust)
+        self._policy = ladder.Policy(options.without_trust, options.use_cbt)
 
     def plan(self, observed: Observed, tree: Optional[model.BlockTree]) -> plan_backup.BackupPlan:
         if tree is None:

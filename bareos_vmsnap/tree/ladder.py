@@ -23,12 +23,14 @@ FAIL = "fail"
 
 @dataclass(frozen=True)
 class Policy:
-    """What an admin allows if CBT cannot be used.
+    """What an admin allows: whether CBT is used at all, and what is done if it cannot be.
 
-    One of `compare` (read both), `full`, `link` (if possible, else compare) and `fail`.
+    The latter is one of `compare` (read both), `full`, `link` (if possible, else compare) and
+    `fail`.
     """
 
     without_cbt: str = method_names.COMPARE
+    use_cbt: bool = True
 
 
 @dataclass(frozen=True)

@@ -243,11 +243,7 @@ def _tasks(
             rungs = ladder.remembered(ladder.End(under, True) if under else None, edge.remembered)
         else:
             end = _end(base_now, edge.snapshot) if base_now and edge.snapshot else None
-            doubt = (
-                late_tracking.reason(tree, observed, edge.base, snapshot, disk)
-                or foreign_files.reason(observed, disk)
-                or _disturbed(observed, edge, snapshot, disk)
-            )
+            doubt = _doubt(tree, observed, snapshot, edge, disk, policy)
             rungs = ladder.rungs(end, _end(disk, snapshot), policy, doubt)
             if end is not None:
                 reason = ladder.distrust(end, _end(disk, snapshot)) or doubt or ""
@@ -281,13 +277,23 @@ def _tasks(
     return tasks
 
 
-def _disturbed(
-    observed: Observed, edge: Edge, snapshot: Snapshot, disk: segment_header.Disk
+def _doubt(
+    tree: model.BlockTree,
+    observed: Observed,
+    snapshot: Snapshot,
+    edge: Edge,
+    disk: segment_header.Disk,
+    policy: ladder.Policy,
 ) -> Optional[str]:
-    if edge.snapshot is None:
-        return None
-    since, until = edge.snapshot.created, snapshot.created
-    return disturbances.reason(observed.disturbances, since, until, disk)
+    """Why CBT is not to be trusted on an edge, besides what its ends show; or None."""
+    if not policy.use_cbt:
+        return "use_cbt=no"
+    reason = late_tracking.reason(tree, observed, edge.base, snapshot, disk)
+    reason = reason or foreign_files.reason(observed, disk)
+    if reason is None and edge.snapshot is not None:
+        since, until = edge.snapshot.created, snapshot.created
+        reason = disturbances.reason(observed.disturbances, since, until, disk)
+    return reason
 
 
 def _end(disk: segment_header.Disk, snapshot: Snapshot) -> ladder.End:
