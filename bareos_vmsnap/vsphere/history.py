@@ -31,6 +31,9 @@ _BREAKS = {
     "revert": "a snapshot was reverted to",
     "consolidate": "disks were consolidated",
     "relocat": "the VM's files were migrated",
+}
+# Until then somebody else may have used the files.
+_FROM_FILES = {
     "vmregistered": "the VM was registered anew",
     "registervm": "the VM was registered anew",
     "reloadfrompath": "the VM's configuration was loaded from another file",
@@ -88,9 +91,12 @@ def between(
     if first >= last:
         return History("vSphere's event history is not in order")
     later = [event for event in events if event.key > first]
-    crashes = tuple(what for _, what in _crashes(vm, later))
     return History(
-        breaks=tuple(_told(later, _BREAKS)) + tuple(_disks_changed(later)) + crashes,
+        breaks=(
+            *_told(later, {**_BREAKS, **_FROM_FILES}),
+            *_disks_changed(later),
+            *(what for _, what in _crashes(vm, later)),
+        ),
         doubts=(*_standing_doubts(content, vm), *_told(later, _DOUBTS), *_behaviour_changed(later)),
     )
 
@@ -104,6 +110,7 @@ def find_disturbances(content: Any, vm: Any, since: str) -> tuple[Disturbance, .
     events = list(_events(content, vm, begin))
     found = [Disturbance(_utc(event), what) for event, what in _crashes(vm, events)]
     for event in events:
+        found += [Disturbance(_utc(event), what) for what in _told([event], _FROM_FILES)]
         if isinstance(event, vim.event.VmReconfiguredEvent):
             found += _disks_exchanged(event)
     return tuple(found)

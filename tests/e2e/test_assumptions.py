@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from pyVim.task import WaitForTask
 from pyVmomi import vim
 
 from bareos_vmsnap.vsphere import preflight
@@ -246,7 +247,7 @@ def linked_clone(site: Site, machine: Machine) -> Machine:
     snapshot = find_snapshot(machine, "A")
     move = vim.vm.RelocateSpec(diskMoveType="createNewChildDiskBacking")
     spec = vim.vm.CloneSpec(location=move, powerOn=False, template=False, snapshot=snapshot)
-    machine._done(machine.vm.CloneVM_Task(machine.vm.parent, "clone1", spec))
+    WaitForTask(machine.vm.CloneVM_Task(machine.vm.parent, "clone1", spec))
     clone = site.find("clone1")
     clone.guest.write(2000, BEHIND[0] * BLOCK, b"of the clone")
     clone.snapshot("B")
@@ -380,6 +381,22 @@ def test_a_disk_written_while_detached(site: Site, uuid: str, method: str) -> No
     assert restored(site, full) == before
 
 
+def test_a_vm_written_while_it_was_not_registered(site: Site) -> None:
+    machine = some_vm(site)
+    check_ok(site.backup())
+    vm, path = machine.vm, machine.vm.config.files.vmPathName
+    folder, pool, disk = vm.parent, vm.resourcePool, machine.guest.path(2000)
+    vm.UnregisterVM()
+    site.lab.store.write_behind(disk, behind())
+    WaitForTask(folder.RegisterVM_Task(path, None, False, pool, None))
+    before = contents(site.find())
+    job = site.backup(level="Incremental")
+    check_ok(job)
+    assert methods(job) == {("now", DISK): "compare"}
+    assert "the VM was registered anew" in reasons(job)["now", DISK]
+    assert restored(site) == before
+
+
 def test_a_disk_written_while_detached_without_an_event(site: Site) -> None:
     site.lab.habits.silent_reconfigurations = True
     machine = some_vm(site)
@@ -468,7 +485,7 @@ def test_a_clone_takes_the_place_of_the_vm(site: Site) -> None:
     check_ok(site.backup())
     uuid = machine.vm.config.instanceUuid
     spec = vim.vm.CloneSpec(location=vim.vm.RelocateSpec(), powerOn=False, template=False)
-    machine._done(machine.vm.CloneVM_Task(machine.vm.parent, "copy", spec))
+    WaitForTask(machine.vm.CloneVM_Task(machine.vm.parent, "copy", spec))
     machine.destroy()
     clone = site.find("copy")
     clone.rename("web1")

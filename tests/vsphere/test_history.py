@@ -162,6 +162,15 @@ def test_disks_that_were_elsewhere(past: Past) -> None:
     assert away.when <= back.when
 
 
+def test_a_vm_that_was_registered_anew(past: Past) -> None:
+    vm = past.vm
+    folder, pool, path = vm.parent, vm.resourcePool, vm.config.files.vmPathName
+    vm.UnregisterVM()
+    past.vm = past.do(folder.RegisterVM_Task(path, None, False, pool, None))
+    (found,) = past.disturbances()
+    assert (found.what, found.key, found.path) == ("the VM was registered anew", None, None)
+
+
 def test_nothing_disturbed(past: Past) -> None:
     past.guest.power_on()
     past.reconfigure(annotation="x")
