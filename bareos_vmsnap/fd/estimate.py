@@ -27,7 +27,7 @@ def files(options: Options, job_info: JobInfo) -> Iterator[items.Expected]:
         planned = plan_backup.plan(
             snapshots.observe_as_it_stands(session, vm),
             job_info.planned(),
-            ladder.Policy(options.without_trust),
+            ladder.Policy(options.without_trust, options.use_cbt),
         )
         sizes = layout.disk_sizes(vm)
     finally:

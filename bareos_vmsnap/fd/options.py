@@ -147,6 +147,11 @@ class Options:
         True,
         "Switch changed block tracking on if it is off and no snapshot exists",
     )
+    use_cbt: bool = _opt(
+        option_values.yes_no,
+        True,
+        "Ask CBT what has changed; no: find it as if CBT could not be trusted",
+    )
     fallback_to_full_cbt: bool = _opt(
         option_values.yes_no,
         True,
@@ -156,6 +161,11 @@ class Options:
         option_values.one_of(method_names.COMPARE, method_names.FULL, method_names.LINK),
         method_names.COMPARE,
         "Without CBT: compare with the base; send all; link: what the snapshot's own file holds",
+    )
+    read_all: bool = _opt(
+        option_values.yes_no,
+        False,
+        "Read all of a disk where CBT's changes do not count, not only what is said to be in use",
     )
     audit: int = _opt(
         option_values.number(0, 1_000_000),

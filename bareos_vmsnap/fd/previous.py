@@ -59,6 +59,8 @@ def build_upon(
     now = history.Creation(observed.state.created, observed.event_chain, observed.server)
     past = history.between(content, vm, then, now, cancel)
     line, reason = lineage.line(tree, observed, nodes, past, options.require_marker)
+    if line is not None and not options.use_cbt:
+        line, reason = None, "use_cbt=no"
     if line is not None and options.audit and observed.current is not None:
         line, reason = None, "the audit needs a base that can still be read"
     if line is None:

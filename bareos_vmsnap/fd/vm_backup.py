@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Optional
 
-from pyVmomi import vim
+from pyVmomi import vim, vmodl
 
 from bareos_vmsnap import errors, method_names
 from bareos_vmsnap.fd import connection, items, previous, summary
@@ -30,7 +30,16 @@ from bareos_vmsnap.mover.client.launch import ForkServerClient
 from bareos_vmsnap.transport.access import Access
 from bareos_vmsnap.tree import ladder, manifest, model, names, plan_backup, segment_header
 from bareos_vmsnap.tree.observed import Observed
-from bareos_vmsnap.vsphere import cbt, disk_paths, layout, nvram, preflight, snapshots, tasks
+from bareos_vmsnap.vsphere import (
+    cbt,
+    disk_paths,
+    history,
+    layout,
+    nvram,
+    preflight,
+    snapshots,
+    tasks,
+)
 from bareos_vmsnap.vsphere.session import Session
 
 
@@ -202,14 +211,15 @@ class _Planner:
         self._content = session.content
         self._vm = vm
         self._segments = segments
-        self._policy = ladder.Policy(options.without_trust)
+        self._policy = ladder.Policy(options.without_trust, options.use_cbt)
 
     def plan(self, observed: Observed, tree: Optional[model.BlockTree]) -> plan_backup.BackupPlan:
         if tree is None:
-            return plan_backup.plan(observed, self._job, self._policy)
+            return plan_backup.plan(self._disturbed(observed, None), self._job, self._policy)
         past = previous.build_upon(
             tree, observed, self._content, self._vm, self._options, self._log, self._cancel
         )
+        observed = self._disturbed(observed, past)
         planned = plan_backup.plan(observed, self._job, self._policy, past)
         try:
             for task in planned.tasks:
@@ -222,8 +232,24 @@ class _Planner:
                 *errors.ids(error),
             )
             past = dataclasses.replace(past, line=None)
+            observed = self._disturbed(observed, past)
             planned = plan_backup.plan(observed, self._job, self._policy, past)
         return planned
+
+    def _disturbed(self, observed: Observed, past: Optional[plan_backup.Previous]) -> Observed:
+        """With what the event history tells of disks that will be asked for by CBT."""
+        since = plan_backup.oldest_base(observed, past)
+        if since is None or not observed.state.change_tracking:
+            return observed
+        try:
+            found = history.find_disturbances(self._content, self._vm, since)
+        except vmodl.MethodFault as fault:
+            self._log.info(
+                f"VM {observed.vm.name}: vSphere's event history cannot be read "
+                f"({tasks.describe(fault)}), so that it cannot tell when CBT must not be trusted"
+            )
+            return observed
+        return dataclasses.replace(observed, disturbances=found)
 
 
 class VmBackup:

@@ -24,12 +24,14 @@ FAIL: Final = "fail"
 
 @dataclass(frozen=True)
 class Policy:
-    """What an admin allows if CBT cannot be used.
+    """What an admin allows: whether CBT is used at all, and what is done if it cannot be.
 
-    One of `compare` (read both), `full`, `link` (if possible, else compare) and `fail`.
+    The latter is one of `compare` (read both), `full`, `link` (if possible, else compare) and
+    `fail`.
     """
 
     without_cbt: Fallback = method_names.COMPARE
+    use_cbt: bool = True
 
 
 @dataclass(frozen=True)
@@ -91,16 +93,16 @@ def distrust(base: End, child: End) -> Optional[str]:
 
 
 def rungs(
-    base: Optional[End], child: End, policy: Policy, late: Optional[str] = None
+    base: Optional[End], child: End, policy: Policy, doubt: Optional[str] = None
 ) -> tuple[Rung, ...]:
     """The methods to try for a disk of a node whose base still exists, best first.
 
-    `base` is the same virtual disk at the base, or None if there is none; `late` is what
-    late_tracking.reason() says.
+    `base` is the same virtual disk at the base, or None if there is none; `doubt` is why CBT cannot
+    be trusted that the two ends do not show.
     """
     if base is None:
         return (Rung(method_names.ALLOCATED, "nothing to build upon"),)
-    reason = distrust(base, child) or late
+    reason = distrust(base, child) or doubt
     if reason is None:
         trusted = Rung(method_names.CBT, "change ids of snapshot and base agree")
         return (trusted, *_fallback(base, child, policy, "CBT gave no answer"))

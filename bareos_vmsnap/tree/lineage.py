@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Optional
 
-from bareos_vmsnap.tree import ladder, late_tracking, model, segment_header
+from bareos_vmsnap.tree import foreign_files, ladder, late_tracking, model, segment_header
 from bareos_vmsnap.tree.observed import Observed, Snapshot
 
 # Why a job left no marker in the VM (TimePoint.without_marker).
@@ -106,6 +106,7 @@ def line(
         if not reason and under.path != disk.path:
             reason = f"its file is another than then ({disk.path}, it was {under.path})"
         reason = reason or late_tracking.reason(previous, observed, base, first, disk) or ""
+        reason = reason or foreign_files.reason(observed, disk) or ""
         if reason:
             return None, f"{disk.label}: {reason}"
     return Line(base, first.moref, point.id), ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from bareos_vmsnap.tree import segment_header
+from bareos_vmsnap.tree.disturbances import Disturbance
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class Observed:
 
     `current` is the moref of the current user snapshot, or None; `power_state` is the VM's own;
     `event_chain` is that of the task that took the backup snapshot; `server`, `marker` and
-    `without_marker` are as in model.TimePoint.
+    `without_marker` are as in model.TimePoint. `homes` are the folders of the VM's own files,
+    `disturbances` what the event history tells of the time since the oldest base of a new node.
     """
 
     vm: segment_header.Vm
@@ -59,3 +61,5 @@ class Observed:
     server: Optional[str] = None
     marker: Optional[str] = None
     without_marker: Optional[str] = None
+    homes: tuple[str, ...] = ()
+    disturbances: tuple[Disturbance, ...] = ()

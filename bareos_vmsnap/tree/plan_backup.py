@@ -13,6 +13,8 @@ from typing import Optional
 
 from bareos_vmsnap import method_names
 from bareos_vmsnap.tree import (
+    disturbances,
+    foreign_files,
     ladder,
     late_tracking,
     lineage,
@@ -31,7 +33,8 @@ class Task:
     `segment` lacks only what is known after sending (method, reason, sizes, digest). `snapshot` and
     `base_snapshot` are the morefs of the snapshots to read, `rungs` the methods to try, best first,
     and `distrust` the reason if CBT is not among them. If `remembered`, the base is the previous
-    backup's state, which can no longer be read.
+    backup's state, which can no longer be read. `whole` is why nothing that tells what is in use
+    may be believed, "" if it may.
     """
 
     segment: segment_header.Segment
@@ -42,6 +45,7 @@ class Task:
     rungs: tuple[ladder.Rung, ...]
     distrust: str = ""
     remembered: bool = False
+    whole: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,21 @@ class Edge:
     remembered: Optional[str]
 
 
+def oldest_base(observed: Observed, previous: Optional[Previous] = None) -> Optional[str]:
+    """When the oldest snapshot was taken that a node to be sent is based on; None if none is."""
+    found = {snapshot.moref: snapshot for snapshot in observed.snapshots}
+    known = previous.nodes if previous is not None else {}
+    line = previous.line if previous is not None else None
+    bases = [
+        found[snapshot.parent].created
+        for snapshot in (*observed.snapshots, observed.state)
+        if snapshot.parent is not None
+        and snapshot.moref not in known
+        and (line is None or line.first != snapshot.moref)
+    ]
+    return min(bases, default=None)
+
+
 def _carry_over(previous: Previous, tree: model.BlockTree) -> None:
     tree.nodes.update(previous.tree.nodes)
     tree.segments.update(previous.tree.segments)
@@ -224,10 +243,10 @@ def _tasks(
             rungs = ladder.remembered(ladder.End(under, True) if under else None, edge.remembered)
         else:
             end = _end(base_now, edge.snapshot) if base_now and edge.snapshot else None
-            late = late_tracking.reason(tree, observed, edge.base, snapshot, disk)
-            rungs = ladder.rungs(end, _end(disk, snapshot), policy, late)
+            doubt = _doubt(tree, observed, snapshot, edge, disk, policy)
+            rungs = ladder.rungs(end, _end(disk, snapshot), policy, doubt)
             if end is not None:
-                reason = ladder.distrust(end, _end(disk, snapshot)) or late or ""
+                reason = ladder.distrust(end, _end(disk, snapshot)) or doubt or ""
         segment = segment_header.Segment(
             name=names.segment(node.directory, disk.slot, job.timepoint),
             node=node.id,
@@ -243,9 +262,38 @@ def _tasks(
         read_base = edge.snapshot.moref if edge.snapshot and under else None
         remembered = edge.remembered is not None and under is not None
         tasks.append(
-            Task(segment, snapshot.moref, read_base, disk, base_now, rungs, reason, remembered)
+            Task(
+                segment,
+                snapshot.moref,
+                read_base,
+                disk,
+                base_now,
+                rungs,
+                reason,
+                remembered,
+                foreign_files.reason(observed, disk) or "",
+            )
         )
     return tasks
+
+
+def _doubt(
+    tree: model.BlockTree,
+    observed: Observed,
+    snapshot: Snapshot,
+    edge: Edge,
+    disk: segment_header.Disk,
+    policy: ladder.Policy,
+) -> Optional[str]:
+    """Why CBT is not to be trusted on an edge, besides what its ends show; or None."""
+    if not policy.use_cbt:
+        return "use_cbt=no"
+    reason = late_tracking.reason(tree, observed, edge.base, snapshot, disk)
+    reason = reason or foreign_files.reason(observed, disk)
+    if reason is None and edge.snapshot is not None:
+        since, until = edge.snapshot.created, snapshot.created
+        reason = disturbances.reason(observed.disturbances, since, until, disk)
+    return reason
 
 
 def _end(disk: segment_header.Disk, snapshot: Snapshot) -> ladder.End:

@@ -13,13 +13,14 @@ from typing import Any, Optional
 
 from pyVmomi import vim, vmodl
 
+from bareos_vmsnap.tree import disturbances
+from bareos_vmsnap.tree.disturbances import Disturbance
 from bareos_vmsnap.tree.lineage import History
 from bareos_vmsnap.vsphere import tasks
 
 _PAGE = 500
-# How far a snapshot's creation time may be from that of its event: the host, which sets the former,
-# and vCenter, which dates events, have separate clocks. The keys of events give their order.
-_MARGIN = datetime.timedelta(minutes=30)
+# The keys of events give their order; a snapshot's own creation time is by another clock.
+_MARGIN = disturbances.CLOCKS
 # Seconds to wait for the event of today's snapshot: vCenter may post events late.
 LATEST = 10.0
 _PAUSE = 0.5
@@ -31,20 +32,27 @@ _BREAKS = {
     REVERT: "a snapshot was reverted to",
     "consolidate": "disks were consolidated",
     "relocat": "the VM's files were migrated",
+}
+# Until then somebody else may have used the files.
+_FROM_FILES = {
     "vmregistered": "the VM was registered anew",
     "registervm": "the VM was registered anew",
     "reloadfrompath": "the VM's configuration was loaded from another file",
 }
+# Signs of a crash, in which CBT may lose changes. VmDisconnectedEvent is one as well, see _crashes().
+_CRASHES = {
+    "restartedonalternatehost": "the VM was restarted as its host had failed",
+    "restartedbyha": "the VM was restarted as its host had failed",
+}
+_LOST = "the VM's host was lost from sight, and may have crashed"
 # While vCenter does not see the VM, nobody tells it of reverts.
 _DOUBTS = {
     "vmdisconnected": "vCenter was without connection to the VM's host",
     "vmorphaned": "the VM was orphaned",
 }
 _POWER_OFF = vim.vm.FlagInfo.PowerOffBehavior.powerOff
-_NEW_DISKS = (
-    vim.vm.device.VirtualDeviceSpec.Operation.add,
-    vim.vm.device.VirtualDeviceSpec.Operation.remove,
-)
+_ADD = vim.vm.device.VirtualDeviceSpec.Operation.add
+_REMOVE = vim.vm.device.VirtualDeviceSpec.Operation.remove
 
 
 @dataclass(frozen=True)
@@ -87,13 +95,60 @@ def between(
         return History("vSphere's event history is not in order")
     later = [event for event in events if event.key > first]
     return History(
-        breaks=tuple(_matching(later, _BREAKS)) + tuple(_disks_changed(later)),
+        breaks=(
+            *_matching(later, {**_BREAKS, **_FROM_FILES}),
+            *_disks_changed(later),
+            *(what for _, what in _crashes(vm, later)),
+        ),
         doubts=(
             *_standing_doubts(content, vm),
             *_matching(later, _DOUBTS),
             *_behaviour_changed(later),
         ),
     )
+
+
+def find_disturbances(content: Any, vm: Any, since: str) -> tuple[Disturbance, ...]:
+    """What the history tells of the time since then (ISO 8601) that CBT may not know.
+
+    That it tells nothing proves nothing. Raises vmodl.MethodFault.
+    """
+    begin = datetime.datetime.fromisoformat(since) - _MARGIN
+    events = [e for e in _events(content, vm) if e.createdTime >= begin and _is_notable(e)]
+    found = [Disturbance(_utc(event), what) for event, what in _crashes(vm, events)]
+    for event in events:
+        found += [Disturbance(_utc(event), what) for what in _matching([event], _FROM_FILES)]
+        if isinstance(event, vim.event.VmReconfiguredEvent):
+            found += _disks_exchanged(event)
+    return tuple(found)
+
+
+def _disks_exchanged(event: Any) -> Iterator[Disturbance]:
+    """Disks that were detached, whose files may have been kept, and files that were attached."""
+    for change in event.configSpec.deviceChange or []:
+        device = change.device
+        if not isinstance(device, vim.vm.device.VirtualDisk):
+            continue
+        if change.operation == _REMOVE:
+            yield Disturbance(_utc(event), "the disk was detached", key=device.key)
+        elif change.operation == _ADD and change.fileOperation is None:
+            path = getattr(device.backing, "fileName", None) or ""
+            yield Disturbance(_utc(event), "the disk's file was attached", path=path)
+
+
+def _crashes(vm: Any, events: list[Any]) -> Iterator[tuple[Any, str]]:
+    """Events that may be those of a crash. What has run since before a host was lost, did not."""
+    boot = vm.runtime.bootTime
+    for event in events:
+        if isinstance(event, vim.event.VmDisconnectedEvent):
+            if boot is None or boot > event.createdTime - _MARGIN:
+                yield event, _LOST
+            continue
+        yield from ((event, what) for what in _matching([event], _CRASHES))
+
+
+def _utc(event: Any) -> str:
+    return str(event.createdTime.astimezone(datetime.timezone.utc).isoformat())
 
 
 def _moment(creation: Creation) -> datetime.datetime:
@@ -120,12 +175,13 @@ def _events(content: Any, vm: Any) -> Iterator[Any]:
 
 def _matters(event: Any, then: Creation, now: Creation) -> bool:
     """Whether between() has a use for the event: of a long history few have to be kept."""
+    return _is_notable(event) or any(_creates(event, creation) for creation in (then, now))
+
+
+def _is_notable(event: Any) -> bool:
     text = label(event)
-    return (
-        any(_creates(event, creation) for creation in (then, now))
-        or any(part in text for part in (*_BREAKS, *_DOUBTS))
-        or isinstance(event, vim.event.VmReconfiguredEvent)
-    )
+    parts = (*_BREAKS, *_FROM_FILES, *_CRASHES, *_DOUBTS)
+    return isinstance(event, vim.event.VmReconfiguredEvent) or any(part in text for part in parts)
 
 
 def _find(events: list[Any], creation: Creation) -> Optional[int]:
@@ -164,7 +220,7 @@ def _disks_changed(events: list[Any]) -> Iterator[str]:
     for spec in _reconfigurations(events):
         for change in spec.deviceChange or []:
             of_disk = isinstance(change.device, vim.vm.device.VirtualDisk)
-            if of_disk and change.operation in _NEW_DISKS:
+            if of_disk and change.operation in (_ADD, _REMOVE):
                 yield "a disk was added or removed"
 
 

@@ -14,7 +14,7 @@ from typing import Any, Optional
 from pyVmomi import vim
 
 from bareos_vmsnap import errors
-from bareos_vmsnap.tree import restored_marks, segment_header
+from bareos_vmsnap.tree import foreign_files, restored_marks, segment_header
 from bareos_vmsnap.tree.observed import Observed, Snapshot
 from bareos_vmsnap.vsphere import disks, inventory, markers, tasks, vmodl_json
 from bareos_vmsnap.vsphere.session import Session
@@ -208,7 +208,16 @@ def observe(session: Session, vm: Any, backup: Taken) -> Observed:
     power = str(vm.runtime.powerState)
     chain = backup.event_chain
     server = session.content.about.instanceUuid
-    return Observed(identity(vm), tuple(user), state.parent, state, power, chain, server)
+    return Observed(
+        identity(vm),
+        tuple(user),
+        state.parent,
+        state,
+        power,
+        chain,
+        server,
+        homes=_homes(vm.config.files),
+    )
 
 
 def observe_as_it_stands(session: Session, vm: Any) -> Observed:
@@ -232,7 +241,17 @@ def observe_as_it_stands(session: Session, vm: Any) -> Observed:
         memory_mb=config.hardware.memoryMB,
         change_tracking=bool(config.changeTrackingEnabled),
     )
-    return Observed(identity(vm), user, current, state, str(vm.runtime.powerState))
+    power = str(vm.runtime.powerState)
+    return Observed(identity(vm), user, current, state, power, homes=_homes(config.files))
+
+
+def _homes(files: Any) -> tuple[str, ...]:
+    """The folders of the VM's own files. Deltas may have one of their own (workingDir)."""
+    paths = [
+        files.vmPathName,
+        files.snapshotDirectory and f"{files.snapshotDirectory.rstrip('/')}/",
+    ]
+    return tuple(dict.fromkeys(foreign_files.folder(path) for path in paths if path))
 
 
 def identity(vm: Any) -> segment_header.Vm:

@@ -54,6 +54,7 @@ LAB_LAYERS: dict[str, set[str]] = {
     "storage": set(),
     "vcenter": {"storage"},
     "vddk": {"storage", "vcenter"},
+    "array": {"storage", "vcenter"},
     "guest": {"vcenter"},
     "lab": {"guest", "storage", "vcenter", "vddk"},
     "plugin_options": {"lab", "vddk"},

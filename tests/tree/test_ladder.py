@@ -8,7 +8,7 @@ from typing import Optional
 import pytest
 
 from bareos_vmsnap import method_names
-from bareos_vmsnap.tree import ladder
+from bareos_vmsnap.tree import ladder, plan_backup
 from tests.tree import trees
 
 BASE = ladder.End(trees.disk("[ds] a.vmdk", (), 3), tracked=True)
@@ -99,6 +99,17 @@ def test_an_admin_may_forbid_every_fallback() -> None:
     assert ladder.rungs(untracked, CHILD, ladder.Policy(ladder.FAIL)) == ()
     (rung,) = ladder.rungs(BASE, CHILD, ladder.Policy(ladder.FAIL))
     assert rung.method == method_names.CBT
+
+
+def test_an_admin_may_do_without_cbt() -> None:
+    observed = trees.observed("A\n  B *\n")
+    planned = plan_backup.plan(observed, trees.job(), ladder.Policy(use_cbt=False))
+    assert [[r.method for r in task.rungs] for task in planned.tasks] == [
+        [method_names.ALLOCATED],
+        [method_names.COMPARE],
+        [method_names.COMPARE],
+    ]
+    assert {task.distrust for task in planned.tasks[1:]} == {"use_cbt=no"}
 
 
 def test_a_root_is_read_by_what_is_allocated() -> None:

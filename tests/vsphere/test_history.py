@@ -17,6 +17,7 @@ from pyVim.task import WaitForTask
 from pyVmomi import vim
 
 from bareos_vmsnap.tree import lineage
+from bareos_vmsnap.tree.disturbances import Disturbance
 from bareos_vmsnap.vsphere import history, snapshots
 from vmsnap_lab.guest import Guest
 from vmsnap_lab.lab import Lab
@@ -60,6 +61,11 @@ class Past:
         now = now or self.back_up()
         changed = replace(self.then, **then)
         return history.between(content, self.vm, changed, now, threading.Event())
+
+    def disturbances(self) -> tuple[Disturbance, ...]:
+        """What CBT may not know, since the first backup."""
+        content = self.lab.connect().content
+        return history.find_disturbances(content, self.vm, self.then.created)
 
 
 @pytest.fixture
@@ -120,6 +126,8 @@ def test_disks_that_come_or_go(past: Past, operation: str) -> None:
 
 def test_what_makes_the_history_alone_doubtful(past: Past) -> None:
     vm = past.guest.vm
+    past.guest.power_on()
+    vm.boot_time = vm.vcenter.now() - datetime.timedelta(hours=1)  # it has run all the time
     past.lab.vcenter.events.post(vim.event.VmDisconnectedEvent(template=False), "", entity=vm)
     past.reconfigure(flags=vim.vm.FlagInfo(snapshotPowerOffBehavior="powerOff"))
     found = past.between()
@@ -130,6 +138,57 @@ def test_what_makes_the_history_alone_doubtful(past: Past) -> None:
     past.then = past.back_up()
     (doubt,) = past.between().doubts
     assert "may revert" in doubt
+
+
+@pytest.mark.parametrize("leaves", ["disconnected", "restarted"])
+def test_what_a_crash_leaves_breaks_the_line(past: Past, leaves: str) -> None:
+    past.lab.habits.crash_leaves = leaves
+    past.guest.power_on()
+    past.guest.crash()
+    past.guest.power_on()
+    told = {
+        "the VM's host was lost from sight, and may have crashed",
+        *(["the VM was restarted as its host had failed"] if leaves == "restarted" else []),
+    }
+    assert set(past.between().breaks) == told
+    found = past.disturbances()
+    assert {each.what for each in found} == told
+    assert {(each.key, each.path) for each in found} == {(None, None)}
+
+
+def test_disks_that_were_elsewhere(past: Past) -> None:
+    def change(operation: str, disk: Any) -> None:
+        made = vim.vm.device.VirtualDeviceSpec(operation=operation, device=disk)
+        past.reconfigure(deviceChange=[made])
+
+    disk = next(d for d in past.vm.config.hardware.device if d.key == 2000)
+    change("remove", disk)
+    disk.key = -1
+    change("add", disk)
+    away, back = past.disturbances()
+    assert (away.what, away.key, away.path) == ("the disk was detached", 2000, None)
+    assert (back.what, back.key, back.path) == (
+        "the disk's file was attached",
+        None,
+        disk.backing.fileName,
+    )
+    assert away.when <= back.when
+
+
+def test_a_vm_that_was_registered_anew(past: Past) -> None:
+    vm = past.vm
+    folder, pool, path = vm.parent, vm.resourcePool, vm.config.files.vmPathName
+    vm.UnregisterVM()
+    past.vm = past.do(folder.RegisterVM_Task(path, None, False, pool, None))
+    (found,) = past.disturbances()
+    assert (found.what, found.key, found.path) == ("the VM was registered anew", None, None)
+
+
+def test_nothing_disturbed(past: Past) -> None:
+    past.guest.power_on()
+    past.reconfigure(annotation="x")
+    past.do(past.kept.RevertToSnapshot_Task())
+    assert past.disturbances() == ()
 
 
 def test_the_previous_creation_must_be_seen(past: Past) -> None:

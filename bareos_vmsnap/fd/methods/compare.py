@@ -4,10 +4,15 @@
 
 from __future__ import annotations
 
+from bareos_vmsnap.fd.methods import in_use
 from bareos_vmsnap.fd.methods.edge import DiskEdge, Reading
 from bareos_vmsnap.tree.ladder import Rung
 
 
 def find(edge: DiskEdge, rung: Rung) -> Reading:
-    """The mover compares what either disk has allocated."""
-    return Reading(rung, (), edge.disk.capacity, base=edge.describe_base())
+    """The mover compares what is in use in either disk. Raises errors.Canceled.
+
+    What is in use in the base is so in the snapshot, too, which builds on it.
+    """
+    rung, extents, _ = in_use.find(edge, rung)
+    return Reading(rung, extents, edge.disk.capacity, base=edge.describe_base())

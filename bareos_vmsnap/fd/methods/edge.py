@@ -15,6 +15,8 @@ from bareos_vmsnap.tree import plan_backup
 from bareos_vmsnap.tree.ladder import Rung
 from bareos_vmsnap.tree.segment_header import Disk, SegmentHeader
 
+Extents = Iterable[tuple[int, int]]
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -25,7 +27,7 @@ class Reading:
     """
 
     rung: Rung
-    extents: Iterable[tuple[int, int]]
+    extents: Extents
     changed: int
     base: Optional[DiskDescription] = None
     link: Optional[DiskDescription] = None

@@ -28,8 +28,7 @@ class Work:
     ):
         self._plan = plan
         self._block = plan.granularity if plan.compares else block
-        # Method full sends unallocated parts as zeros, so it needs no planned extents.
-        self._sources = [*allocated] if plan.method == method_names.FULL else [planned, *allocated]
+        self._sources = [planned, *allocated]
 
     def pieces(self) -> Iterator[Piece]:
         """Yield pieces in disk order, at most a chunk each unless known to be zero."""
