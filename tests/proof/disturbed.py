@@ -34,7 +34,7 @@ class Disturbed(Accounting):
         """The next job of anybody must end well, which backup() checks."""
         if deed == ANOTHER_JOB:
             other = (by + 1 + which % 2) % len(self.daemons)
-            self._backups_at_once(level, by, other, when, 8 * (which // 2))
+            self._backups_at_once(level, by, other, when, 20 * (which // 2))
             return
         cancel = Cancel(signal=signal.SIGKILL) if deed == KILL else None
         hands = deeds.Hands(self.lab, self.stub, self.moref, which)

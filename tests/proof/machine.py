@@ -139,6 +139,8 @@ def _saved(machine: Any) -> bool:
     return is_on and machine.world is not None and machine.world.counts["jobs"] > 0
 
 
+# Called after each history.
+AFTER: list[Callable[[], None]] = []
 # When to stop, by time.monotonic().
 END = [math.inf]
 
@@ -212,7 +214,7 @@ class LifeOfATree(RuleBasedStateMachine):
         self.now.rename(which, name)
 
     @rule(
-        what=st.sampled_from(["cpu", "add", "remove", "grow", "nic"]),
+        what=st.sampled_from(["cpu", "add", "remove", "grow", "nic", "nvram"]),
         which=WHICH,
         size=st.integers(0, 3),
         cpus=st.integers(1, 4),
@@ -227,8 +229,10 @@ class LifeOfATree(RuleBasedStateMachine):
             self.now.remove_disk(which)
         elif what == "grow":
             self.now.grow_disk(which)
-        else:
+        elif what == "nic":
             self.now.add_nic()
+        else:
+            self.now.write_nvram(which)
 
     @rule(what=st.sampled_from(UPHEAVALS))
     def upheaval(self, what: str) -> None:
@@ -346,3 +350,5 @@ class LifeOfATree(RuleBasedStateMachine):
             TOTALS.update(self.world.counts)
             TOTALS["histories"] += 1
             self.world.close()
+            for call in AFTER:
+                call()

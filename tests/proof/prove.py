@@ -11,7 +11,7 @@ import click
 import hypothesis
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.proof.machine import END, ON, SUBJECTS, TOTALS, LifeOfATree, TimeIsUp
+from tests.proof.machine import AFTER, END, ON, SUBJECTS, TOTALS, LifeOfATree, TimeIsUp
 from tests.proof.world import World
 from vmsnap_lab import plugin_options
 
@@ -48,6 +48,7 @@ def main(
     World.transport = transport
     if only:
         ON.intersection_update(only)
+    AFTER.append(lambda: click.echo(_told()))
     END[0] = time.monotonic() + minutes * 60
     budget = hypothesis.settings(
         max_examples=50,
@@ -71,7 +72,6 @@ def main(
         finally:
             _tell_outcomes()
         rounds += 1
-        click.echo(f"round {rounds}: {_told()}")
     click.echo(f"no failure: {_told()}")
     sys.exit(0)
 

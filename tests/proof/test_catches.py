@@ -81,6 +81,7 @@ SPOILED: dict[str, Callable[[Machine, str, str], object]] = {
     "'x' (number 1), not 'a'": lambda m, a, b: setattr(m.snapshots[a], "name", "x"),
     "'b' (x)": lambda m, a, b: setattr(m.snapshots[b], "description", "x"),
     "hangs elsewhere": lambda m, a, b: setattr(m.snapshots[b], "parent", None),
+    "the NVRAM is another one": lambda m, a, b: setattr(m, "nvram", b"other"),
     "stands elsewhere": lambda m, a, b: _stands_at(m, a),
     "snapshots ['a'], not ['a', 'b']": lambda m, a, b: m.snapshots.pop(b),
     "the state has CPUs": lambda m, a, b: setattr(m.hardware, "cpus", 3),
