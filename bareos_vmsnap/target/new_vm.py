@@ -210,7 +210,7 @@ class NewVm:
         if (entry.name, entry.description) != (name, description):
             self._warn(
                 "snapshot-renamed",
-                f"vSphere changed the name or description of {name!r} to {entry.name!r}",
+                f"vSphere or somebody changed the name or description of {name!r} to {entry.name!r}",
             )
         self._disks[node] = dict(self._leaf)
         self._frozen[node] = left

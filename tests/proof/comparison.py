@@ -25,6 +25,8 @@ def differences(found: Machine, wanted: Machine) -> list[str]:
         told += _hardware(mine.hardware, its.hardware, f"snapshot {mine.name!r}")
     if (pairs[found.current] if found.current else None) != wanted.current:
         told.append("the VM stands elsewhere")
+    if wanted.nvram is not None and found.nvram != wanted.nvram:
+        told.append("the NVRAM is another one")
     return told + _hardware(found.hardware, wanted.hardware, "the state")
 
 

@@ -94,12 +94,17 @@ class Damage(Mixes):
             with hurt as done:
                 asked = point if source.random() < 0.7 else None
                 job = self.run_restore(point.daemon, jobs, asked)
+        outcome = "exact"
         if job.status == "f":
             self.check_loud(job)
+            outcome = "refused"
+        elif job.status == "E":  # the VM stands, with a new NVRAM
+            assert "[nvram-damaged]" in joblog.log(job)
+            self.check_restored(point.saved, job, but_nvram=True)
+            outcome = "told"
         else:
             assert job.status in "TW", joblog.log(job)
             self.check_restored(point.saved, job)
-        outcome = "refused" if job.status == "f" else "exact"
         self.counts[f"damaged {kind}, {way}: {outcome if done else 'nothing to damage'}"] += 1
 
     @contextmanager

@@ -219,6 +219,12 @@ def another_disk(hands: Hands) -> bool:
     return True
 
 
+def write_nvram(hands: Hands) -> bool:
+    """The guest's firmware does."""
+    hands.guest.write_nvram(f"boot entry {hands.which} {hands.lab.vcenter.now()}".encode())
+    return True
+
+
 def reconfigure(hands: Hands) -> bool:
     hands.reconfigure(numCPUs=1 + hands.which % 4)
     return True
@@ -259,6 +265,7 @@ DURING_RESTORES = _ANY
 DURING_BACKUPS: dict[str, Deed] = {
     **_ANY,
     "write": write,
+    "write the NVRAM": write_nvram,
     "write, snapshot, write": write_snapshot_write,
     "delete the job's": delete_the_jobs,
     "rename the job's": rename_the_jobs,

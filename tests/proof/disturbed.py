@@ -7,7 +7,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from typing import Optional
+from typing import Any, Optional
 
 from pyVim.task import WaitForTask
 
@@ -28,13 +28,16 @@ DURING_RESTORES = (*deeds.DURING_RESTORES, KILL)
 class Disturbed(Accounting):
     """Backups and restores with somebody who acts before one of their calls."""
 
-    usual_calls = 60
+    def __init__(self, *how: Any, **more: Any) -> None:
+        super().__init__(*how, **more)
+        # Calls that the last job of a kind made.
+        self._calls = {"backup": 60, "restore": 40}
 
     def disturbed_backup(self, level: str, by: int, deed: str, which: int, when: When) -> None:
         """The next job of anybody must end well, which backup() checks."""
         if deed == ANOTHER_JOB:
             other = (by + 1 + which % 2) % len(self.daemons)
-            self._backups_at_once(level, by, other, when, 8 * (which // 2))
+            self._backups_at_once(level, by, other, when, 20 * (which // 2))
             return
         cancel = Cancel(signal=signal.SIGKILL) if deed == KILL else None
         hands = deeds.Hands(self.lab, self.stub, self.moref, which)
@@ -50,9 +53,10 @@ class Disturbed(Accounting):
 
         in_the_way = self._snapshots_of_others(by)
         somebody = Somebody(act, when, self.mine)
-        with somebody.around(self.lab, self.usual_calls):
+        with somebody.around(self.lab, self._calls["backup"]):
             job = self.run_backup(by, level, cancel=cancel)
-        self.usual_calls = len(somebody.calls)
+        if job.status == "T":
+            self._calls["backup"] = len(somebody.calls)
         self._calm_down()
         killed = cancel is not None and somebody.done is not None
         if killed:
@@ -91,7 +95,7 @@ class Disturbed(Accounting):
             return True
 
         somebody = Somebody(act, when, self.mine)
-        with somebody.around(self.lab, self.usual_calls), self.moments.watched(self.moref):
+        with somebody.around(self.lab, self._calls["backup"]), self.moments.watched(self.moref):
             first = self.start_backup(by, level)
             if somebody.done is not None:
                 thread.join()
@@ -117,8 +121,10 @@ class Disturbed(Accounting):
             return deeds.DURING_RESTORES[deed](hands)
 
         somebody = Somebody(act, when, self.mine)
-        with somebody.around(self.lab, self.usual_calls):
+        with somebody.around(self.lab, self._calls["restore"]):
             job = self.run_restore(point.daemon, self.jobs_for(point), point, cancel=cancel)
+        if job.status == "T":
+            self._calls["restore"] = len(somebody.calls)
         if cancel is not None and somebody.done is not None:
             self._buried()
             outcome = "killed"

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import Counter
 from typing import Any, Callable, Optional
 
@@ -71,22 +73,89 @@ RESTORE_WHEN = st.builds(
 ) | st.builds(When, st.none(), st.floats(0, 1, width=16))
 CHOSEN = st.lists(WHICH, max_size=6)
 HOURS = st.sampled_from([0, 0, 3, -3, 24 * 400, -24 * 400])
-# What scripts/prove --only takes: the rules that disturb, by subject. Ordinary life is always on.
-SUBJECTS = ("backups", "restores", "mixes", "damage", "daemons", "clocks", "events")
 
-# Sums over every history of this process; scripts/prove prints them.
-TOTALS: Counter[str] = Counter()
+# What scripts/prove --only takes: what disturbs, by subject. Ordinary life is always on.
+SUBJECTS = ("backups", "restores", "mixes", "damage", "daemons", "clocks", "events")
 # The subjects that are on.
 ON: set[str] = set(SUBJECTS)
 
+# A method of World and its arguments.
+Call = tuple[str, dict[str, Any]]
+JOBS: dict[str, st.SearchStrategy[Call]] = {
+    "backups": st.tuples(
+        st.just("disturbed_backup"),
+        st.fixed_dictionaries(
+            {
+                "level": st.sampled_from([*LEVELS, "Incremental"]),
+                "by": BY,
+                "deed": st.sampled_from(DURING_BACKUPS),
+                "which": WHICH,
+                "when": BACKUP_WHEN,
+            }
+        ),
+    ),
+    "restores": st.tuples(
+        st.just("disturbed_restore"),
+        st.fixed_dictionaries(
+            {
+                "which": WHICH,
+                "deed": st.sampled_from(DURING_RESTORES),
+                "choice": WHICH,
+                "when": RESTORE_WHEN,
+            }
+        ),
+    ),
+    "mixes": st.tuples(
+        st.just("restore_mix"),
+        st.fixed_dictionaries(
+            {
+                "chosen": CHOSEN,
+                "gathered": CHOSEN | st.just([]),
+                "copied": st.just([]) | st.lists(WHICH, max_size=2),
+                "asked": st.none() | WHICH,
+                "without_objects": st.just([]) | st.lists(WHICH, max_size=3),
+            }
+        ),
+    ),
+    "damage": st.tuples(
+        st.just("damaged_restore"),
+        st.fixed_dictionaries(
+            {
+                "which": WHICH,
+                "kind": st.sampled_from(KINDS),
+                "way": st.sampled_from(list(WAYS)),
+                "seed": st.integers(0, 2**32),
+                "virtual": st.booleans(),
+            }
+        ),
+    ),
+}
+DISTURBANCES = st.deferred(lambda: st.one_of([JOBS[name] for name in JOBS if name in ON]))
+
+
+def _saved(machine: Any) -> bool:
+    """There is something to disturb."""
+    is_on = not ON.isdisjoint(JOBS)
+    return is_on and machine.world is not None and machine.world.counts["jobs"] > 0
+
+
+# Called after each history.
+AFTER: list[Callable[[], None]] = []
+# When to stop, by time.monotonic().
+END = [math.inf]
+
+
+class TimeIsUp(BaseException):
+    """No more histories; hypothesis lets it pass."""
+
+
+# Sums over every history of this process; scripts/prove prints them.
+TOTALS: Counter[str] = Counter()
+
 
 def subject(name: str) -> Callable[[Any], Any]:
-    """The rule runs only if this subject is on and there is a backup."""
-
-    def possible(machine: Any) -> bool:
-        return name in ON and machine.world is not None and machine.world.counts["jobs"] > 0
-
-    return precondition(possible)
+    """The rule runs only if this subject is on."""
+    return precondition(lambda machine: name in ON and machine.world is not None)
 
 
 class LifeOfATree(RuleBasedStateMachine):
@@ -104,14 +173,16 @@ class LifeOfATree(RuleBasedStateMachine):
         disks=st.integers(1, 2),
         sizes=st.integers(0, 3),
         writes=WRITES,
-        dice=st.booleans(),
+        saved=st.sampled_from([True, True, True, False]),
         flavour=st.sampled_from(["vcenter", "vcenter", "esxi"]),
     )
-    def begin(self, disks: int, sizes: int, writes: list[Write], dice: bool, flavour: str) -> None:
+    def begin(self, disks: int, sizes: int, writes: list[Write], saved: bool, flavour: str) -> None:
+        if time.monotonic() > END[0]:
+            raise TimeIsUp
         self.world = World(disks, sizes, flavour)
         self.world.counts[f"histories on {flavour}"] += 1
         self._work(writes)
-        if dice:
+        if saved:
             self.world.backup("Full")
 
     @property
@@ -143,7 +214,7 @@ class LifeOfATree(RuleBasedStateMachine):
         self.now.rename(which, name)
 
     @rule(
-        what=st.sampled_from(["cpu", "add", "remove", "grow", "nic"]),
+        what=st.sampled_from(["cpu", "add", "remove", "grow", "nic", "nvram"]),
         which=WHICH,
         size=st.integers(0, 3),
         cpus=st.integers(1, 4),
@@ -158,8 +229,10 @@ class LifeOfATree(RuleBasedStateMachine):
             self.now.remove_disk(which)
         elif what == "grow":
             self.now.grow_disk(which)
-        else:
+        elif what == "nic":
             self.now.add_nic()
+        else:
+            self.now.write_nvram(which)
 
     @rule(what=st.sampled_from(UPHEAVALS))
     def upheaval(self, what: str) -> None:
@@ -227,54 +300,20 @@ class LifeOfATree(RuleBasedStateMachine):
 
     # Disturbances
 
-    @subject("backups")
-    @rule(
-        level=st.sampled_from([*LEVELS, "Incremental"]),
-        by=BY,
-        deed=st.sampled_from(DURING_BACKUPS),
-        which=WHICH,
-        when=BACKUP_WHEN,
-        writes=WRITES,
-    )
-    def disturbed_backup(
-        self, level: str, by: int, deed: str, which: int, when: When, writes: list[Write]
-    ) -> None:
+    def _disturb(self, call: Call, writes: list[Write]) -> None:
+        name, choices = call
+        if "by" in choices and "daemons" not in ON:
+            choices = {**choices, "by": 0}
         self._work(writes)
-        self.now.disturbed_backup(level, by if "daemons" in ON else 0, deed, which, when)
+        getattr(self.now, name)(**choices)
 
-    @subject("restores")
-    @rule(which=WHICH, deed=st.sampled_from(DURING_RESTORES), choice=WHICH, when=RESTORE_WHEN)
-    def disturbed_restore(self, which: int, deed: str, choice: int, when: When) -> None:
-        self.now.disturbed_restore(which, deed, choice, when)
-
-    @subject("mixes")
-    @rule(
-        chosen=CHOSEN,
-        gathered=CHOSEN | st.just([]),
-        copied=st.just([]) | st.lists(WHICH, max_size=2),
-        asked=st.none() | WHICH,
-        without=st.just([]) | st.lists(WHICH, max_size=3),
-    )
-    def restore_mix(
-        self,
-        chosen: list[int],
-        gathered: list[int],
-        copied: list[int],
-        asked: Optional[int],
-        without: list[int],
-    ) -> None:
-        self.now.restore_mix(chosen, gathered, copied, asked, without)
-
-    @subject("damage")
-    @rule(
-        which=WHICH,
-        kind=st.sampled_from(KINDS),
-        way=st.sampled_from(list(WAYS)),
-        seed=st.integers(0, 2**32),
-        virtual=st.booleans(),
-    )
-    def damaged_restore(self, which: int, kind: str, way: str, seed: int, virtual: bool) -> None:
-        self.now.damaged_restore(which, kind, way, seed, virtual)
+    # Several rules, as each is as likely as one that does without a job.
+    disturb = precondition(_saved)(rule(call=DISTURBANCES, writes=WRITES)(_disturb))
+    disturb_2 = precondition(_saved)(rule(call=DISTURBANCES, writes=WRITES)(_disturb))
+    disturb_3 = precondition(_saved)(rule(call=DISTURBANCES, writes=WRITES)(_disturb))
+    disturb_4 = precondition(_saved)(rule(call=DISTURBANCES, writes=WRITES)(_disturb))
+    disturb_5 = precondition(_saved)(rule(call=DISTURBANCES, writes=WRITES)(_disturb))
+    disturb_6 = precondition(_saved)(rule(call=DISTURBANCES, writes=WRITES)(_disturb))
 
     @subject("clocks")
     @rule(which=BY, hours=HOURS)
@@ -311,3 +350,5 @@ class LifeOfATree(RuleBasedStateMachine):
             TOTALS.update(self.world.counts)
             TOTALS["histories"] += 1
             self.world.close()
+            for call in AFTER:
+                call()

@@ -76,7 +76,7 @@ class Moments:
             return None
         below = {snapshot.moid for snapshot in ours.branch()}
         machine = self._store.tree(moref, lambda each: self.is_left(each) or each.moid in below)
-        machine.hardware = moment.hardware
+        machine.hardware, machine.nvram = moment.hardware, moment.nvram
         parent = ours.parent
         while parent is not None and self.is_left(parent):
             parent = parent.parent

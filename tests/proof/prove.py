@@ -11,7 +11,7 @@ import click
 import hypothesis
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.proof.machine import ON, SUBJECTS, TOTALS, LifeOfATree
+from tests.proof.machine import AFTER, END, ON, SUBJECTS, TOTALS, LifeOfATree, TimeIsUp
 from tests.proof.world import World
 from vmsnap_lab import plugin_options
 
@@ -48,9 +48,10 @@ def main(
     World.transport = transport
     if only:
         ON.intersection_update(only)
-    end = time.monotonic() + minutes * 60
+    AFTER.append(lambda: click.echo(_summary()))
+    END[0] = time.monotonic() + minutes * 60
     budget = hypothesis.settings(
-        max_examples=10,
+        max_examples=50,
         stateful_step_count=steps,
         deadline=None,
         database=None,
@@ -59,17 +60,19 @@ def main(
         phases=[hypothesis.Phase.generate, *([hypothesis.Phase.shrink] if shrink else [])],
     )
     rounds = 0
-    while time.monotonic() < end:
+    while time.monotonic() < END[0]:
         test = hypothesis.seed(seed * 1_000_003 + rounds)(LifeOfATree)
         try:
             run_state_machine_as_test(test, settings=budget)
+        except TimeIsUp:
+            break
         except Exception:
             click.echo(f"FAILED with seed {seed}, round {rounds}; so far {_summary()}", err=True)
             raise
         finally:
             _tell_outcomes()
         rounds += 1
-        click.echo(f"round {rounds}: {_summary()}")
+    click.echo(f"no failure: {_summary()}")
     sys.exit(0)
 
 

@@ -32,15 +32,20 @@ class Taken:
     description: str
     parent: Optional[str]
     hardware: Hardware
+    nvram: Optional[bytes] = None
 
 
 @dataclass
 class Machine:
-    """A VM: its own state, its snapshots in the order they were taken, where it stands."""
+    """A VM: its own state, its snapshots in the order they were taken, where it stands.
+
+    nvram: that of the state; None where nobody knows which one it must be.
+    """
 
     hardware: Hardware
     snapshots: dict[str, Taken] = field(default_factory=dict)
     current: Optional[str] = None
+    nvram: Optional[bytes] = None
 
     def copy(self) -> Machine:
         return copy.deepcopy(self)
@@ -58,11 +63,13 @@ class Machine:
         return [name for name, taken in self.snapshots.items() if taken.parent == key]
 
     def take(self, key: str, name: str, description: str) -> None:
-        self.snapshots[key] = Taken(name, description, self.current, self.hardware.frozen())
+        frozen = self.hardware.frozen()
+        self.snapshots[key] = Taken(name, description, self.current, frozen, self.nvram)
         self.current = key
 
     def revert(self, key: str) -> None:
         self.hardware = self.snapshots[key].hardware.frozen()
+        self.nvram = self.snapshots[key].nvram
         self.current = key
 
     def remove(self, key: str, below: bool = False) -> None:

@@ -50,7 +50,7 @@ class Store:
                 snapshot = snapshot.parent
             return None if snapshot is None else snapshot.moid
 
-        machine = reference.Machine(self.state(moref))
+        machine = reference.Machine(self.state(moref), nvram=guest.nvram())
         for snapshot in snapshots:
             if not left_out(snapshot):
                 machine.snapshots[snapshot.moid] = reference.Taken(
@@ -58,6 +58,7 @@ class Store:
                     snapshot.description,
                     shown(snapshot.parent),
                     self._frozen(guest, snapshot),
+                    snapshot.nvram,
                 )
         machine.current = shown(guest.vm.tree.current)
         return machine

@@ -47,7 +47,7 @@ class Users:
         hardware = reference.Hardware(1, 256, 1)
         for key, capacity in zip(guest.disks, capacities):
             hardware.disks[key] = bytearray(capacity)
-        self.machine = reference.Machine(hardware)
+        self.machine = reference.Machine(hardware, nvram=guest.nvram())
 
     @property
     def vm(self) -> Any:
@@ -110,6 +110,12 @@ class Users:
     def reconfigure(self, cpus: int, memory_mb: int) -> None:
         self._reconfigure(vim.vm.ConfigSpec(numCPUs=cpus, memoryMB=memory_mb))
         self.machine.hardware.cpus, self.machine.hardware.memory_mb = cpus, memory_mb
+
+    def write_nvram(self, seed: int) -> None:
+        """The firmware's settings, of any length."""
+        content = random.Random(seed).randbytes(1 + 700 * seed)
+        self.lab.guest(self.moref).write_nvram(content)
+        self.machine.nvram = content
 
     def add_nic(self) -> None:
         if self.machine.hardware.nics >= 3:
