@@ -13,7 +13,7 @@ import click
 
 from bareos_vmsnap import errors, method_names
 from bareos_vmsnap.cli import failures, vddk
-from bareos_vmsnap.fd import connection, relocation
+from bareos_vmsnap.fd import relocation, vcenter_connection
 from bareos_vmsnap.fd.options import Options, parse
 from bareos_vmsnap.mover import client
 from bareos_vmsnap.mover.plan import ReadPlan
@@ -37,9 +37,9 @@ def command(settings: tuple[str, ...]) -> None:
     lacking = vddk.lacking(parsed.options) if parsed.options.through_vddk else []
     for problem in lacking:
         click.echo(f"error: {problem}", err=True)
-    session = connection.connect(parsed.options)
+    session = vcenter_connection.connect(parsed.options)
     try:
-        vm = connection.find_vm(session.content, parsed.options)
+        vm = vcenter_connection.find_vm(session.content, parsed.options)
         name = vm.name
         _report(vm, session.content)
         if not lacking:
@@ -71,7 +71,7 @@ def _report(vm: Any, content: Any) -> None:
 def _check_relocation_block(vm: Any, session: Any, options: Options) -> None:
     """Raises RelocationBlockError."""
     with tempfile.TemporaryDirectory(prefix="bareos-vmsnap-check-") as directory:
-        access = connection.disk_access(options, session, Path(directory), "check")
+        access = vcenter_connection.disk_access(options, session, Path(directory), "check")
         click.echo(relocation.check(options, access, vm, session.content))
 
 
@@ -86,7 +86,7 @@ def _open_a_disk(vm: Any, session: Any, options: Options) -> None:
         return
     snapshot, disk = found
     with tempfile.TemporaryDirectory(prefix="bareos-vmsnap-check-") as directory:
-        access = connection.disk_access(options, session, Path(directory), "check")
+        access = vcenter_connection.disk_access(options, session, Path(directory), "check")
         host = vm.runtime.host.name if vm.runtime.host is not None else ""
         address = DiskAddress(vm._moId, disk.key, disk.path, snapshot, host)
         # Reading changes nothing, so the leaf of a powered-off VM is opened too.

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bareos_vmsnap.fd import connection, items
+from bareos_vmsnap.fd import items, vcenter_connection
 from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.options import Options
-from bareos_vmsnap.tree import ladder, names, plan_backup
+from bareos_vmsnap.tree import method_ladder, names, plan_backup
 from bareos_vmsnap.vsphere import layout, preflight, snapshots
 
 _MANIFEST = 16384  # bytes; a guess for the smallest of all files
@@ -20,14 +20,14 @@ def files(options: Options, job_info: JobInfo) -> Iterator[items.Expected]:
 
     A segment's size is that of its node's own file on the datastore, before compression.
     """
-    session = connection.connect(options)
+    session = vcenter_connection.connect(options)
     try:
-        vm = connection.find_vm(session.content, options)
+        vm = vcenter_connection.find_vm(session.content, options)
         preflight.check(vm, session.content)
         planned = plan_backup.plan(
             snapshots.observe_as_it_stands(session, vm),
             job_info.planned(),
-            ladder.Policy(options.without_trust, options.use_cbt),
+            method_ladder.Policy(options.without_trust, options.use_cbt),
         )
         sizes = layout.disk_sizes(vm)
     finally:

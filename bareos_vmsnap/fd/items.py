@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Union
 
 from bareos_vmsnap.mover.plan import ReadPlan
-from bareos_vmsnap.tree import ladder, segment_header
+from bareos_vmsnap.tree import method_ladder, segment_header
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class SegmentFile:
     """
 
     segment: segment_header.Segment
-    rung: ladder.Rung
+    rung: method_ladder.Rung
     plan: ReadPlan
     extents: Iterable[tuple[int, int]]
     changed: int

@@ -20,7 +20,7 @@ from bareos_vmsnap.fd import option_files, option_values
 from bareos_vmsnap.mover import plan
 from bareos_vmsnap.stream import layout
 from bareos_vmsnap.transport import disks
-from bareos_vmsnap.tree import ladder
+from bareos_vmsnap.tree import method_ladder
 from bareos_vmsnap.tree.plan_restore import Snapshots
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -157,7 +157,7 @@ class Options:
         True,
         "If CBT cannot be trusted, do what without_cbt says; no: fail the job",
     )
-    without_cbt: ladder.Fallback = _opt(
+    without_cbt: method_ladder.Fallback = _opt(
         option_values.one_of(method_names.COMPARE, method_names.FULL, method_names.LINK),
         method_names.COMPARE,
         "Without CBT: compare with the base; send all; link: what the snapshot's own file holds",
@@ -279,9 +279,9 @@ class Options:
         return disks.writing_modes(modes or "") or disks.WRITING_MODES
 
     @property
-    def without_trust(self) -> ladder.Fallback:
+    def without_trust(self) -> method_ladder.Fallback:
         """What the ladder of methods ends with: compare, full or fail."""
-        return self.without_cbt if self.fallback_to_full_cbt else ladder.FAIL
+        return self.without_cbt if self.fallback_to_full_cbt else method_ladder.FAIL
 
     def __repr__(self) -> str:
         shown = (f for f in fields(self) if f.name != "vcpass")

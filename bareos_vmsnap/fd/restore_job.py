@@ -11,12 +11,12 @@ import contextlib
 from typing import Callable, Optional, Union
 
 from bareos_vmsnap import errors
-from bareos_vmsnap.fd.definitions import Definitions
 from bareos_vmsnap.fd.extraction import Extraction
 from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.job_log import JobLog
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.fd.receivers import Receiver
+from bareos_vmsnap.fd.restore_options import Definitions
 from bareos_vmsnap.fd.selected_manifests import SelectedManifests, UnreadableObject
 from bareos_vmsnap.fd.vm_restore import VmRestore
 from bareos_vmsnap.mover.client.launch import ForkServerClient

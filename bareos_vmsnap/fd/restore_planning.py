@@ -12,7 +12,7 @@ from bareos_vmsnap.fd.file_spool import FileSpool
 from bareos_vmsnap.fd.job_log import JobLog
 from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.fd.selected_manifests import Damage, SelectedManifests
-from bareos_vmsnap.tree import choose, model, names, plan_restore
+from bareos_vmsnap.tree import model, names, plan_restore, time_point_choice
 
 
 @dataclass(frozen=True)
@@ -92,15 +92,17 @@ class RestorePlanning:
             id="manifest-unusable",
         ) from damage.error
 
-    def _choose(self) -> choose.Choice:
+    def _choose(self) -> time_point_choice.Choice:
         try:
-            return choose.timepoint(self._manifests.trees, self._options.restore_timepoint)
-        except choose.ChoiceError as error:
+            return time_point_choice.timepoint(
+                self._manifests.trees, self._options.restore_timepoint
+            )
+        except time_point_choice.ChoiceError as error:
             raise errors.RestoreError(
                 f"The restore cannot be planned: {error}", id="restore-unplannable"
             ) from error
 
-    def _plan(self, choice: choose.Choice) -> PlannedRestore:
+    def _plan(self, choice: time_point_choice.Choice) -> PlannedRestore:
         tree, point = choice.tree, choice.point
         try:
             plan = plan_restore.plan(
@@ -133,7 +135,7 @@ class RestorePlanning:
         point = names.saved_at(path)
         if point is None or self._options.restore_timepoint is not None:
             return
-        if self._manifests.knows(point) or choose.is_older(point, planned.tree):
+        if self._manifests.knows(point) or time_point_choice.is_older(point, planned.tree):
             return
         if names.manifest_timepoint(path) is None:
             self.later.add(point)

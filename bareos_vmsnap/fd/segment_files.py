@@ -10,7 +10,7 @@ from bareos_vmsnap.fd.methods import METHODS, DiskEdge
 from bareos_vmsnap.fd.methods.audit import CbtWrongError
 from bareos_vmsnap.fd.methods.disk_reader import DiskReader
 from bareos_vmsnap.fd.methods.link import NoLinkError
-from bareos_vmsnap.tree import ladder, names, plan_backup
+from bareos_vmsnap.tree import method_ladder, names, plan_backup
 from bareos_vmsnap.vsphere import cbt
 
 _OVERHEAD = 4096  # bytes of a segment's header and trailer, for its expected size
@@ -32,7 +32,7 @@ class SegmentFiles:
         for rung in task.rungs:
             reason = "; ".join([rung.reason, *refused])
             try:
-                return self._try(task, ladder.Rung(rung.method, reason), plan)
+                return self._try(task, method_ladder.Rung(rung.method, reason), plan)
             except CbtWrongError as error:
                 self._warn(error.id, f"{_place(task)}: {error.what}")
                 refused.append(error.what)
@@ -55,7 +55,7 @@ class SegmentFiles:
             self._reader.ask_ahead(task.snapshot, task.disk, change_id)
 
     def _try(
-        self, task: plan_backup.Task, rung: ladder.Rung, plan: plan_backup.BackupPlan
+        self, task: plan_backup.Task, rung: method_ladder.Rung, plan: plan_backup.BackupPlan
     ) -> items.SegmentFile:
         draft = plan_backup.sent(task.segment, rung)
         found = METHODS[rung.method](DiskEdge(task, plan.header(draft), self._reader), rung)

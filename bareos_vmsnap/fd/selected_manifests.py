@@ -12,7 +12,7 @@ import functools
 from collections.abc import Sequence
 from typing import BinaryIO, Callable, NamedTuple, Optional
 
-from bareos_vmsnap.tree import choose, manifest, model, names
+from bareos_vmsnap.tree import manifest, model, names, time_point_choice
 
 
 class UnreadableObject(NamedTuple):
@@ -40,7 +40,7 @@ class Damage(NamedTuple):
     def is_older(self, tree: model.BlockTree) -> bool:
         """Whether it is certainly that of a time point older than the tree's."""
         if self.point is not None:
-            return choose.is_older(self.point, tree)
+            return time_point_choice.is_older(self.point, tree)
         return self.jobid is not None and self.jobid < tree.point.jobid
 
 
@@ -85,7 +85,7 @@ class SelectedManifests:
         """Whether the manifest of the time point with this id is here and whole."""
         return point in self._trees
 
-    def doubts(self, choice: choose.Choice) -> list[Damage]:
+    def doubts(self, choice: time_point_choice.Choice) -> list[Damage]:
         """Those damaged ones that may be newer than a choice of the newest."""
         return [each for each in self.damaged if not each.is_older(choice.tree)]
 

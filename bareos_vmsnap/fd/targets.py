@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bareos_vmsnap import errors
-from bareos_vmsnap.fd import connection
+from bareos_vmsnap.fd import vcenter_connection
 from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.job_log import JobLog
 from bareos_vmsnap.fd.options import Options
@@ -33,8 +33,8 @@ def make(
                 "restore_target=directory needs restore_directory", id="option-missing"
             )
         return Qcow2Directory(Path(options.restore_directory), tree)
-    session = connection.connect(options)
-    access = connection.disk_access(
+    session = vcenter_connection.connect(options)
+    access = vcenter_connection.disk_access(
         options, session, job_info.working_directory, job_info.unique_name
     )
     destination = _destination(options, tree, point)

@@ -13,9 +13,9 @@ from typing import Any, Optional
 from pyVmomi import vim, vmodl
 
 from bareos_vmsnap import errors, method_names
-from bareos_vmsnap.fd import connection, items, previous, summary
+from bareos_vmsnap.fd import items, previous_backup, summary, vcenter_connection
 from bareos_vmsnap.fd.backup_snapshot import BackupSnapshot
-from bareos_vmsnap.fd.cleanup import undo
+from bareos_vmsnap.fd.cleanup_steps import undo
 from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.job_log import JobLog
 from bareos_vmsnap.fd.lock import VmLock
@@ -28,7 +28,7 @@ from bareos_vmsnap.fd.segment_queue import SegmentQueue
 from bareos_vmsnap.mover import client
 from bareos_vmsnap.mover.client.launch import ForkServerClient
 from bareos_vmsnap.transport.access import Access
-from bareos_vmsnap.tree import ladder, manifest, model, names, plan_backup, segment_header
+from bareos_vmsnap.tree import manifest, method_ladder, model, names, plan_backup, segment_header
 from bareos_vmsnap.tree.observed import Observed
 from bareos_vmsnap.vsphere import (
     cbt,
@@ -61,9 +61,9 @@ def begin(
         # If no process can be started now, the first mover fails with the reason.
         with contextlib.suppress(client.MoverError):
             launcher.prepare()
-        session = connection.connect(options)
+        session = vcenter_connection.connect(options)
         stack.callback(undo, log.error, "Logging out of vCenter", session.close)
-        vm = connection.find_vm(session.content, options)
+        vm = vcenter_connection.find_vm(session.content, options)
         warnings = preflight.check(vm, session.content).warnings
         for warning in warnings:
             log.warn(*warning)
@@ -77,9 +77,9 @@ def begin(
             )
         lock = VmLock(job_info.working_directory, identity.instance_uuid, vm.name)
         stack.callback(undo, log.error, "Freeing the VM's lock", lock.release)
-        tree = previous.find(pieces, identity, options, job_info, log)
+        tree = previous_backup.find(pieces, identity, options, job_info, log)
         directory, name = job_info.working_directory, job_info.unique_name
-        access = connection.disk_access(options, session, directory, name)
+        access = vcenter_connection.disk_access(options, session, directory, name)
         snapshot, taken, content = _snapshot(
             options, job_info, log, session, vm, access, tree, stack
         )
@@ -211,12 +211,12 @@ class _Planner:
         self._content = session.content
         self._vm = vm
         self._segments = segments
-        self._policy = ladder.Policy(options.without_trust, options.use_cbt)
+        self._policy = method_ladder.Policy(options.without_trust, options.use_cbt)
 
     def plan(self, observed: Observed, tree: Optional[model.BlockTree]) -> plan_backup.BackupPlan:
         if tree is None:
             return plan_backup.plan(self._disturbed(observed, None), self._job, self._policy)
-        past = previous.build_upon(
+        past = previous_backup.build_upon(
             tree, observed, self._content, self._vm, self._options, self._log, self._cancel
         )
         observed = self._disturbed(observed, past)

@@ -9,7 +9,7 @@ from typing import Any
 
 import xxhash
 
-from bareos_vmsnap.stream import frame, header, layout
+from bareos_vmsnap.stream import container_header, frame, layout
 from bareos_vmsnap.stream.coverage import Coverage
 from bareos_vmsnap.stream.frame import Frame, Totals
 from bareos_vmsnap.stream.payload import Payload
@@ -23,7 +23,7 @@ class SegmentBuilder:
     """
 
     def __init__(self, fields: Mapping[str, Any]):
-        self.header = header.pack(fields)
+        self.header = container_header.pack(fields)
         self.frames = self.data_bytes = self.zero_bytes = self.stored_bytes = 0
         self._capacity: int = fields["capacity"]
         self._chunk: int = fields["chunk"]

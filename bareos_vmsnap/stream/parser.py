@@ -8,7 +8,7 @@ from typing import Any
 
 import xxhash
 
-from bareos_vmsnap.stream import frame, header, layout, payload
+from bareos_vmsnap.stream import container_header, frame, layout, payload
 from bareos_vmsnap.stream.coverage import Coverage, CoverageError
 from bareos_vmsnap.stream.errors import (
     FrameDamagedError,
@@ -29,7 +29,7 @@ class SegmentParser:
     """
 
     def __init__(self, preamble: bytes, text: bytes):
-        self.header: dict[str, Any] = header.unpack(preamble, text)
+        self.header: dict[str, Any] = container_header.unpack(preamble, text)
         self.capacity: int = self.header["capacity"]
         self.chunk: int = self.header["chunk"]
         self.frames = self.data_bytes = self.zero_bytes = self.stored_bytes = 0

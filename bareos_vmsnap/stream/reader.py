@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Callable, Optional
 
-from bareos_vmsnap.stream import frame, header, layout, parser
+from bareos_vmsnap.stream import container_header, frame, layout, parser
 from bareos_vmsnap.stream.errors import TrailingGarbageError, TruncatedError
 from bareos_vmsnap.stream.frame import Frame, Totals
 from bareos_vmsnap.stream.parser import SegmentParser
@@ -27,7 +27,9 @@ class SegmentReader:
         self.position = 0
         self.totals: Optional[Totals] = None
         preamble = self._read(layout.PREAMBLE.size, "header")
-        self._parser = SegmentParser(preamble, self._read(header.text_length(preamble), "header"))
+        self._parser = SegmentParser(
+            preamble, self._read(container_header.text_length(preamble), "header")
+        )
         self.header = self._parser.header
         self.capacity = self._parser.capacity
         self.chunk = self._parser.chunk

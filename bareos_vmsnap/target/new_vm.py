@@ -19,12 +19,12 @@ from bareos_vmsnap.target.vm_watch import VmWatch
 from bareos_vmsnap.transport.access import Access, DiskAddress
 from bareos_vmsnap.transport.disks import DiskDescription
 from bareos_vmsnap.tree import (
-    condition,
     model,
     names,
     plan_restore,
     restored_marks,
     segment_header,
+    vm_changes,
 )
 from bareos_vmsnap.vsphere import (
     inventory,
@@ -82,7 +82,7 @@ class NewVm:
         self._snapshots: dict[str, Any] = {}
         self._disks: dict[str, dict[int, segment_header.Disk]] = {}
         self._leaf: dict[int, segment_header.Disk] = {}
-        self._frozen: dict[str, condition.Condition] = {}  # what snapshots were taken of
+        self._frozen: dict[str, vm_changes.Condition] = {}  # what snapshots were taken of
         self._marks = 0
         self._mark_used = False  # by a snapshot: the next node needs another
         self._has_final_name = False
@@ -196,7 +196,7 @@ class NewVm:
                 snapshots.delete(self._vm, twin, name, self._waiter)
                 seen = self._watch.look()
             kept = seen.condition.snapshots.get(snapshot._moId)
-            entry = condition.SnapshotEntry(
+            entry = vm_changes.SnapshotEntry(
                 kept.name if kept is not None else name,
                 kept.description if kept is not None else description,
                 left.current,

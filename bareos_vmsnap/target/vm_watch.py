@@ -12,7 +12,7 @@ from typing import Any, NoReturn, Optional
 from pyVmomi import vim
 
 from bareos_vmsnap import errors
-from bareos_vmsnap.tree import condition, segment_header
+from bareos_vmsnap.tree import segment_header, vm_changes
 from bareos_vmsnap.vsphere import disk_paths, vm_condition
 from bareos_vmsnap.vsphere.session import Session
 
@@ -28,7 +28,7 @@ class VmWatch:
         self._session = session
         self._name = name
         self._vm: Any = None
-        self._left: Optional[condition.Condition] = None
+        self._left: Optional[vm_changes.Condition] = None
         self._harmless_tasks: frozenset[str] = frozenset()
 
     def begin(
@@ -40,10 +40,10 @@ class VmWatch:
     ) -> None:
         """Watch a VM that was just created with these disks, by their keys."""
         self._vm = vm
-        self.adopt(condition.Condition({}, None, "poweredOff", {}, mark, hardware), leaf)
+        self.adopt(vm_changes.Condition({}, None, "poweredOff", {}, mark, hardware), leaf)
 
     @property
-    def left(self) -> condition.Condition:
+    def left(self) -> vm_changes.Condition:
         """The VM after the last step."""
         assert self._left is not None
         return self._left
@@ -65,24 +65,24 @@ class VmWatch:
         self._harmless_tasks |= seen.tasks
         return seen
 
-    def expect(self, expected: condition.Condition) -> None:
+    def expect(self, expected: vm_changes.Condition) -> None:
         """A step of ours is done: the VM must be `expected` now."""
         self._left = expected
         self.check()
 
-    def check(self) -> condition.Condition:
+    def check(self) -> vm_changes.Condition:
         """The VM's condition, which is that after the last step."""
         self.compare(self.left, self.look())
         return self.left
 
-    def compare(self, expected: condition.Condition, seen: vm_condition.Seen) -> None:
+    def compare(self, expected: vm_changes.Condition, seen: vm_condition.Seen) -> None:
         """Raise unless the VM was seen as it is expected."""
-        self._refuse_all(condition.differences(self._name, expected, seen.condition))
-        self._refuse_moved(condition.moved(expected, seen.condition.paths))
+        self._refuse_all(vm_changes.differences(self._name, expected, seen.condition))
+        self._refuse_moved(vm_changes.moved(expected, seen.condition.paths))
 
     def adopt(
         self,
-        expected: condition.Condition,
+        expected: vm_changes.Condition,
         leaf: Mapping[int, segment_header.Disk],
         *,
         kept: frozenset[int] = frozenset(),
@@ -116,18 +116,18 @@ class VmWatch:
         """The mark of a snapshot, and its disks' files; None if it is gone."""
         return vm_condition.read_frozen(self._session, snapshot._moId)
 
-    def check_frozen(self, snapshot: Any, name: str, left: condition.Condition) -> None:
+    def check_frozen(self, snapshot: Any, name: str, left: vm_changes.Condition) -> None:
         """Raise unless the new snapshot holds the leaf as it was written."""
         frozen = self.frozen(snapshot)
         if frozen is None:
             self._refuse(
                 id="vm-changed-meanwhile", deed=f"deleted the snapshot {name!r} of VM {self._name}"
             )
-        self._refuse_all(condition.frozen(self._name, name, left, *frozen))
-        self._refuse_moved(condition.moved(left, frozen[1]))
+        self._refuse_all(vm_changes.frozen(self._name, name, left, *frozen))
+        self._refuse_moved(vm_changes.moved(left, frozen[1]))
 
     def twin(
-        self, snapshot: Any, left: condition.Condition, seen: vm_condition.Seen
+        self, snapshot: Any, left: vm_changes.Condition, seen: vm_condition.Seen
     ) -> Optional[Any]:
         """The first snapshot of a request that was sent twice, if it was: the new one's parent.
 
@@ -145,8 +145,8 @@ class VmWatch:
         first, second = self.frozen(twin), self.frozen(snapshot)
         if first is None or second is None or second[0] != left.mark:
             return None
-        as_written = not condition.frozen("", "", left, *first) and (
-            condition.moved(left, first[1]) is None
+        as_written = not vm_changes.frozen("", "", left, *first) and (
+            vm_changes.moved(left, first[1]) is None
         )
         return twin if as_written else None
 
@@ -162,11 +162,11 @@ class VmWatch:
         if deeds.reverts - self._harmless_tasks:
             self._refuse(id="vm-changed-meanwhile", deed=f"reverted VM {self._name}")
 
-    def _refuse_all(self, found: list[condition.Difference]) -> None:
+    def _refuse_all(self, found: list[vm_changes.Difference]) -> None:
         if found:
             self._refuse(id=found[0].id, deed=" and ".join(difference.deed for difference in found))
 
-    def _refuse_moved(self, found: Optional[condition.Moved]) -> None:
+    def _refuse_moved(self, found: Optional[vm_changes.Moved]) -> None:
         if found is not None:
             raise disk_paths.moved(self._name, found.before, found.now)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Optional
 
-from bareos_vmsnap.tree import ladder, model, segment_header
+from bareos_vmsnap.tree import cbt_trust, model, segment_header
 from bareos_vmsnap.tree.observed import Observed, Snapshot
 
 
@@ -82,5 +82,5 @@ def _uuid(disk: Optional[segment_header.Disk]) -> Optional[str]:
 
 
 def _uuid_of(change_id: Optional[str]) -> Optional[str]:
-    parsed = ladder.parse_change_id(change_id)
+    parsed = cbt_trust.parse_change_id(change_id)
     return parsed[0] if parsed else None

@@ -13,7 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Optional
 
-from bareos_vmsnap.tree import foreign_files, ladder, late_tracking, model, segment_header
+from bareos_vmsnap.tree import (
+    cbt_trust,
+    foreign_files,
+    late_tracking,
+    model,
+    segment_header,
+)
 from bareos_vmsnap.tree.observed import Observed, Snapshot
 
 # Why a job left no marker in the VM (TimePoint.without_marker).
@@ -101,8 +107,8 @@ def line(
         under = base.disk(disk.key)
         if under is None or under.identity != disk.identity:
             continue
-        ends = _end(under, base), ladder.End(disk, first.change_tracking, first.restored_by)
-        reason = ladder.disagree(*ends) or ""
+        ends = _end(under, base), cbt_trust.End(disk, first.change_tracking, first.restored_by)
+        reason = cbt_trust.disagree(*ends) or ""
         if not reason and under.path != disk.path:
             reason = f"its file is another than then ({disk.path}, it was {under.path})"
         reason = reason or late_tracking.reason(previous, observed, base, first, disk) or ""
@@ -177,5 +183,5 @@ def _first(
     return first, ""
 
 
-def _end(disk: segment_header.Disk, node: segment_header.Node) -> ladder.End:
-    return ladder.End(disk, node.change_tracking)
+def _end(disk: segment_header.Disk, node: segment_header.Node) -> cbt_trust.End:
+    return cbt_trust.End(disk, node.change_tracking)

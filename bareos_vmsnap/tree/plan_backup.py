@@ -13,12 +13,13 @@ from typing import Optional
 
 from bareos_vmsnap import method_names
 from bareos_vmsnap.tree import (
+    cbt_trust,
     disturbances,
     foreign_files,
-    ladder,
     late_tracking,
     lineage,
     manifest,
+    method_ladder,
     model,
     names,
     segment_header,
@@ -42,7 +43,7 @@ class Task:
     base_snapshot: Optional[str]
     disk: segment_header.Disk
     base_disk: Optional[segment_header.Disk]
-    rungs: tuple[ladder.Rung, ...]
+    rungs: tuple[method_ladder.Rung, ...]
     distrust: str = ""
     remembered: bool = False
     whole: str = ""
@@ -91,7 +92,7 @@ class Previous:
 
 
 def plan(
-    observed: Observed, job: Job, policy: ladder.Policy, previous: Optional[Previous] = None
+    observed: Observed, job: Job, policy: method_ladder.Policy, previous: Optional[Previous] = None
 ) -> BackupPlan:
     """Plan a job: segments of every node that is new since `previous`, and of the state.
 
@@ -231,7 +232,7 @@ def _tasks(
     snapshot: Snapshot,
     edge: Edge,
     job: Job,
-    policy: ladder.Policy,
+    policy: method_ladder.Policy,
 ) -> list[Task]:
     tasks = []
     for disk in snapshot.disks:
@@ -240,13 +241,15 @@ def _tasks(
         base_now = edge.snapshot.disk(disk.key) if edge.snapshot and under else under
         reason = ""
         if edge.remembered is not None:
-            rungs = ladder.remembered(ladder.End(under, True) if under else None, edge.remembered)
+            rungs = method_ladder.remembered(
+                cbt_trust.End(under, True) if under else None, edge.remembered
+            )
         else:
             end = _end(base_now, edge.snapshot) if base_now and edge.snapshot else None
             doubt = _doubt(tree, observed, snapshot, edge, disk, policy)
-            rungs = ladder.rungs(end, _end(disk, snapshot), policy, doubt)
+            rungs = method_ladder.rungs(end, _end(disk, snapshot), policy, doubt)
             if end is not None:
-                reason = ladder.distrust(end, _end(disk, snapshot)) or doubt or ""
+                reason = cbt_trust.distrust(end, _end(disk, snapshot)) or doubt or ""
         segment = segment_header.Segment(
             name=names.segment(node.directory, disk.slot, job.timepoint),
             node=node.id,
@@ -283,7 +286,7 @@ def _doubt(
     snapshot: Snapshot,
     edge: Edge,
     disk: segment_header.Disk,
-    policy: ladder.Policy,
+    policy: method_ladder.Policy,
 ) -> Optional[str]:
     """Why CBT is not to be trusted on an edge, besides what its ends show; or None."""
     if not policy.use_cbt:
@@ -296,8 +299,8 @@ def _doubt(
     return reason
 
 
-def _end(disk: segment_header.Disk, snapshot: Snapshot) -> ladder.End:
-    return ladder.End(disk, snapshot.change_tracking, snapshot.restored_by)
+def _end(disk: segment_header.Disk, snapshot: Snapshot) -> cbt_trust.End:
+    return cbt_trust.End(disk, snapshot.change_tracking, snapshot.restored_by)
 
 
 def same_disk(
@@ -344,7 +347,7 @@ def _timepoint(
 
 
 def sent(
-    segment: segment_header.Segment, rung: ladder.Rung, **sizes: object
+    segment: segment_header.Segment, rung: method_ladder.Rung, **sizes: object
 ) -> segment_header.Segment:
     """The segment as it was sent. A `full` one has no base; see Segment.base."""
     base = None if rung.method == method_names.FULL else segment.base

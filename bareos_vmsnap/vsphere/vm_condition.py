@@ -12,7 +12,7 @@ from typing import Any, Optional
 from pyVmomi import vim
 
 from bareos_vmsnap.tree import segment_header
-from bareos_vmsnap.tree.condition import Condition, SnapshotEntry
+from bareos_vmsnap.tree.vm_changes import Condition, SnapshotEntry
 from bareos_vmsnap.vsphere import disks, history, markers, snapshots
 from bareos_vmsnap.vsphere.session import Session
 

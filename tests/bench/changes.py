@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from vmsnap_lab.lab import Lab
-from vmsnap_lab.storage.track import BLOCK
+from vmsnap_lab.storage.cbt_epochs import BLOCK
 
 
 def claim_changed(lab: Lab, path: str, count: int) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from bareos_vmsnap.fd.definitions import Definitions, options_of
+from bareos_vmsnap.fd.restore_options import Definitions, options_of
 
 WEB = "python3:module_path=/usr/lib:module_name=bareos-fd-vmsnap:vmname=web1:dc=A"
 DB = "python3:module_name=bareos-fd-vmsnap:vmname=db1:nbd_uri=nbd+unix\\:///?socket=/s/{disk}"

@@ -14,7 +14,7 @@ from bareos_vmsnap.fd.items import SegmentFile
 from bareos_vmsnap.fd.segment_queue import SegmentQueue
 from bareos_vmsnap.mover.client.launch import Interpreter
 from bareos_vmsnap.transport.disks import DiskDescription
-from bareos_vmsnap.tree import ladder, plan_backup
+from bareos_vmsnap.tree import method_ladder, plan_backup
 from tests.mover import harness
 from tests.mover.harness import MIB
 from tests.tree import trees
@@ -29,7 +29,9 @@ def disk(tmp_path: Path) -> Iterator[DiskDescription]:
 
 def queue_of(disk: DiskDescription, refused: str = "") -> tuple[SegmentQueue, list[str]]:
     """The queue of a tree's four segments, one of which cannot be made; their names in order."""
-    plan = plan_backup.plan(trees.observed("A\n  B\n    C *\n"), trees.job(), ladder.Policy())
+    plan = plan_backup.plan(
+        trees.observed("A\n  B\n    C *\n"), trees.job(), method_ladder.Policy()
+    )
 
     def make(task: plan_backup.Task) -> SegmentFile:
         if refused and refused in task.segment.name:

@@ -31,7 +31,7 @@ BUILTINS = {
     "mover/report.py: ValueError": "mover/client/mover.py gives it an id",
     "mover/wire.py: ValueError": "a fault: the plan is our own",
     "stream/builder.py: ValueError": "a fault: the mover builds no frames that large",
-    "stream/header.py: ValueError": "a fault when writing; reading raises HeaderDamagedError",
+    "stream/container_header.py: ValueError": "a fault when writing; reading raises HeaderDamagedError",
     "target/steps.py: TypeError": "unreachable: a Write is done elsewhere",
     "transport/server.py: RuntimeError": "a fault: a mover opens its disks in its main thread",
     "transport/vddk/command.py: AssertionError": "unreachable",
@@ -42,9 +42,9 @@ BUILTINS = {
 }
 # Ids that are neither written out nor passed on as `error.id`.
 COMPUTED = {
-    "mover/child/connection.py: known": "the id of the failure, unless that is the class's",
+    "mover/child/nbd_connection.py: known": "the id of the failure, unless that is the class's",
     "mover/client/mover.py: id": "passed on by _error(), whose callers are checked",
-    "target/vm_watch.py: found[0].id": "of a Difference of tree/condition.py, where it is written out",
+    "target/vm_watch.py: found[0].id": "of a Difference of tree/vm_changes.py, where it is written out",
     "target/vm_watch.py: id": "passed on by _refuse(), whose callers are checked",
 }
 # What the command prints to stderr other than errors.message().

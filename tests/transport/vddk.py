@@ -12,7 +12,7 @@ from typing import Any
 from pyVmomi import vim
 
 from bareos_vmsnap import transport
-from bareos_vmsnap.mover.child.connection import Connection
+from bareos_vmsnap.mover.child.nbd_connection import Connection
 from bareos_vmsnap.transport.disks import VddkDisk
 from bareos_vmsnap.vsphere import disks
 from vmsnap_lab.guest import Guest

@@ -9,7 +9,7 @@ from typing import Optional
 
 import pytest
 
-from bareos_vmsnap.tree import foreign_files, ladder, lineage, plan_backup
+from bareos_vmsnap.tree import foreign_files, lineage, method_ladder, plan_backup
 from bareos_vmsnap.tree.disturbances import Disturbance
 from bareos_vmsnap.tree.observed import Observed, Snapshot
 from tests.tree import trees
@@ -18,7 +18,7 @@ from tests.tree.test_incremental import QUIET
 
 def plan(observed: Observed) -> dict[str, plan_backup.Task]:
     """The tasks by the names of their nodes, of a first job."""
-    planned = plan_backup.plan(observed, trees.job(), ladder.Policy())
+    planned = plan_backup.plan(observed, trees.job(), method_ladder.Policy())
     return {trees.short(planned.tree.nodes[t.segment.node]): t for t in planned.tasks}
 
 
@@ -84,7 +84,7 @@ def test_a_disk_on_files_of_another_vm() -> None:
 def test_no_line_on_files_of_another_vm() -> None:
     first, today = trees.on_day(1, "A\n  B *\n"), trees.on_day(2, "A\n  B *\n")
     for change in (lambda observed: observed, linked):
-        tree = trees.saved(plan_backup.plan(change(first), trees.job(1), ladder.Policy()))
+        tree = trees.saved(plan_backup.plan(change(first), trees.job(1), method_ladder.Policy()))
         seen = change(today)
         line, reason = lineage.line(tree, seen, lineage.known(tree, seen), QUIET)
         assert (line is None) is (change is linked)
@@ -108,7 +108,7 @@ def test_the_oldest_base_that_is_asked_for() -> None:
     observed = trees.observed("A\n  B\n    C *\nD\n  E\n")
     assert plan_backup.oldest_base(observed) == "2026-11-01T10:00:00+00:00"
     assert plan_backup.oldest_base(trees.observed("A\nB\n")) is None
-    tree = trees.saved(plan_backup.plan(observed, trees.job(1), ladder.Policy()))
+    tree = trees.saved(plan_backup.plan(observed, trees.job(1), method_ladder.Policy()))
     nodes = lineage.known(tree, observed)
     previous = plan_backup.Previous(tree, nodes)
     assert plan_backup.oldest_base(observed, previous) == "2026-11-03T10:00:00+00:00"

@@ -8,14 +8,16 @@ from typing import Optional
 import pytest
 
 from bareos_vmsnap import method_names
-from bareos_vmsnap.tree import ladder, lineage, model, plan_backup
+from bareos_vmsnap.tree import lineage, method_ladder, model, plan_backup
 from tests.tree import trees
 
 QUIET = lineage.History()
 
 
 def first_day(picture: str) -> model.BlockTree:
-    return trees.saved(plan_backup.plan(trees.on_day(1, picture), trees.job(1), ladder.Policy()))
+    return trees.saved(
+        plan_backup.plan(trees.on_day(1, picture), trees.job(1), method_ladder.Policy())
+    )
 
 
 def next_day(
@@ -28,7 +30,7 @@ def next_day(
     nodes = lineage.known(previous, observed)
     line, _ = lineage.line(previous, observed, nodes, history)
     past = plan_backup.Previous(previous, nodes, line)
-    return plan_backup.plan(observed, trees.job(2, "I"), ladder.Policy(), past)
+    return plan_backup.plan(observed, trees.job(2, "I"), method_ladder.Policy(), past)
 
 
 def sent(plan: plan_backup.BackupPlan) -> list[tuple[str, Optional[str], str]]:
@@ -139,7 +141,9 @@ def test_a_base_is_judged_by_the_file_it_is_in_today() -> None:
         state = dataclasses.replace(observed.state, disks=(dataclasses.replace(leaf, chain=chain),))
         seen = dataclasses.replace(observed, snapshots=(observed.snapshots[0], moved), state=state)
         past = plan_backup.Previous(previous, lineage.known(previous, seen), None)
-        plan = plan_backup.plan(seen, trees.job(2, "I"), ladder.Policy(method_names.LINK), past)
+        plan = plan_backup.plan(
+            seen, trees.job(2, "I"), method_ladder.Policy(method_names.LINK), past
+        )
         (task,) = plan.tasks
         assert task.rungs[0].method == method
         assert task.base_disk is not None and task.base_disk.path == new
@@ -172,7 +176,7 @@ def test_a_renamed_snapshot_is_known_and_shown_with_its_new_name() -> None:
     nodes = lineage.known(previous, observed)
     assert len(nodes) == 1
     past = plan_backup.Previous(previous, nodes)
-    plan = plan_backup.plan(observed, trees.job(2, "I"), ladder.Policy(), past)
+    plan = plan_backup.plan(observed, trees.job(2, "I"), method_ladder.Policy(), past)
     (live,) = plan.point.snapshots
     assert (live.name, live.description) == ("Z", "new")
 

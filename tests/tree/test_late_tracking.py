@@ -9,7 +9,7 @@ from typing import Optional
 
 import pytest
 
-from bareos_vmsnap.tree import ladder, lineage, plan_backup
+from bareos_vmsnap.tree import lineage, method_ladder, plan_backup
 from bareos_vmsnap.tree.observed import Observed, Snapshot
 from tests.tree import trees
 from tests.tree.test_incremental import QUIET, sent
@@ -39,7 +39,7 @@ def test_an_untracked_ancestor_forbids_cbt_all_the_way(
     change_id: Optional[str], tracked: bool, why: str
 ) -> None:
     observed = changed(trees.observed("A\n  B\n    C *\nD\n  E\n"), "A", change_id, tracked)
-    plan = plan_backup.plan(observed, trees.job(), ladder.Policy())
+    plan = plan_backup.plan(observed, trees.job(), method_ladder.Policy())
     first = {trees.short(plan.tree.nodes[t.segment.node]): t.rungs[0] for t in plan.tasks}
     assert {name: rung.method for name, rung in first.items()} == {
         "A": "allocated",
@@ -50,13 +50,13 @@ def test_an_untracked_ancestor_forbids_cbt_all_the_way(
         "E": "cbt",
     }
     assert (first["C"].reason, first["T1"].reason) == (why, why)
-    failing = plan_backup.plan(observed, trees.job(), ladder.Policy(ladder.FAIL))
+    failing = plan_backup.plan(observed, trees.job(), method_ladder.Policy(method_ladder.FAIL))
     assert [t.distrust for t in failing.tasks if t.segment.node.endswith(".3")] == [why]
 
 
 def test_nothing_remembered_below_an_untracked_ancestor() -> None:
     first = changed(trees.on_day(1, "A\n  B *\n"), "A", None, False)
-    tree = trees.saved(plan_backup.plan(first, trees.job(1), ladder.Policy()))
+    tree = trees.saved(plan_backup.plan(first, trees.job(1), method_ladder.Policy()))
     today = changed(trees.on_day(2, "A\n  B *\n"), "A", None, False)
     line, why = lineage.line(tree, today, lineage.known(tree, today), QUIET)
     assert line is None
@@ -66,14 +66,14 @@ def test_nothing_remembered_below_an_untracked_ancestor() -> None:
 @pytest.mark.parametrize("change_id", [None, OTHER])
 def test_an_ancestor_deleted_since_is_remembered(change_id: Optional[str]) -> None:
     first = changed(trees.on_day(1, "A\n  B *\n"), "A", change_id, change_id is not None)
-    tree = trees.saved(plan_backup.plan(first, trees.job(1), ladder.Policy()))
+    tree = trees.saved(plan_backup.plan(first, trees.job(1), method_ladder.Policy()))
     today = trees.on_day(2, "B *\n")
     nodes = lineage.known(tree, today)
     line, why = lineage.line(tree, today, nodes, QUIET)
     assert line is None
     assert "a snapshot existed that was deleted since" in why
     past = plan_backup.Previous(tree, nodes, line)
-    plan = plan_backup.plan(today, trees.job(2, "I"), ladder.Policy(), past)
+    plan = plan_backup.plan(today, trees.job(2, "I"), method_ladder.Policy(), past)
     assert sent(plan) == [("T2", "B", "compare")]
 
 
@@ -87,5 +87,5 @@ def test_a_disk_added_later_is_tracked_from_its_beginning() -> None:
     b = dataclasses.replace(b, disks=(*b.disks, new))
     state = dataclasses.replace(observed.state, disks=(*observed.state.disks, last))
     observed = dataclasses.replace(observed, snapshots=(a, b), state=state)
-    plan = plan_backup.plan(observed, trees.job(), ladder.Policy())
+    plan = plan_backup.plan(observed, trees.job(), method_ladder.Policy())
     assert [t.rungs[0].method for t in plan.tasks if t.disk.key == 2001] == ["allocated", "cbt"]

@@ -10,7 +10,7 @@ from typing import Optional
 
 import pytest
 
-from bareos_vmsnap.tree import ladder, lineage, model, plan_backup
+from bareos_vmsnap.tree import lineage, method_ladder, model, plan_backup
 from bareos_vmsnap.tree.observed import Observed
 from tests.tree import trees
 
@@ -79,7 +79,7 @@ def test_the_rule(
 
 def test_a_new_snapshot_must_have_the_marker_itself() -> None:
     """The VM's state may have got it from elsewhere; what is based is the first new snapshot."""
-    first = plan_backup.plan(trees.on_day(1, "A *\n"), trees.job(1), ladder.Policy())
+    first = plan_backup.plan(trees.on_day(1, "A *\n"), trees.job(1), method_ladder.Policy())
     previous = trees.saved(first)
     seen = trees.on_day(2, "A\n  C *\n", froze="C")
     nodes = lineage.known(previous, seen)
@@ -119,5 +119,5 @@ def test_the_time_point_has_what_the_next_job_needs() -> None:
     seen = dataclasses.replace(
         trees.on_day(1, "A *\n"), server="vc", marker=None, without_marker=lineage.PRIVILEGE
     )
-    found = plan_backup.plan(seen, trees.job(1), ladder.Policy()).point
+    found = plan_backup.plan(seen, trees.job(1), method_ladder.Policy()).point
     assert (found.server, found.marker, found.without_marker) == ("vc", None, lineage.PRIVILEGE)

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Optional
 
 from bareos_vmsnap import method_names
-from bareos_vmsnap.tree import ladder, plan_backup, segment_header
+from bareos_vmsnap.tree import method_ladder, plan_backup, segment_header
 from tests.tree import trees
 
 FORKED = """
@@ -19,7 +19,7 @@ A
 
 
 def planned(picture: str) -> plan_backup.BackupPlan:
-    return plan_backup.plan(trees.observed(picture), trees.job(), ladder.Policy())
+    return plan_backup.plan(trees.observed(picture), trees.job(), method_ladder.Policy())
 
 
 def edges(plan: plan_backup.BackupPlan) -> list[tuple[str, str, str]]:
@@ -64,7 +64,7 @@ def test_siblings_are_sent_in_the_order_they_were_taken() -> None:
     ids = {"A": 1, "D": 2, "B": 3, "E": 4, "C": 5}
     snapshots = tuple(dataclasses.replace(s, id=ids[s.name]) for s in observed.snapshots)
     plan = plan_backup.plan(
-        dataclasses.replace(observed, snapshots=snapshots), trees.job(), ladder.Policy()
+        dataclasses.replace(observed, snapshots=snapshots), trees.job(), method_ladder.Policy()
     )
     assert [node for node, _, _ in edges(plan)] == ["A", "D", "B", "E", "C", "T1"]
 
@@ -87,7 +87,9 @@ def test_a_disk_that_appears_later_has_no_base() -> None:
     added = trees.disk("[ds] vm/new.vmdk", (), 1, key=2001, slot="scsi0-1", uuid="6000C2ff")
     second = dataclasses.replace(second, disks=(*second.disks, added))
     plan = plan_backup.plan(
-        dataclasses.replace(observed, snapshots=(first, second)), trees.job(), ladder.Policy()
+        dataclasses.replace(observed, snapshots=(first, second)),
+        trees.job(),
+        method_ladder.Policy(),
     )
     assert edges(plan)[2] == ("B", "-", "allocated")
     assert plan.tasks[2].segment.disk == 2001
@@ -99,7 +101,9 @@ def test_another_file_at_the_same_key_is_another_disk() -> None:
     other = trees.disk("[ds] vm/other.vmdk", (), 2, uuid="6000C2aa")
     second = dataclasses.replace(second, disks=(other,))
     plan = plan_backup.plan(
-        dataclasses.replace(observed, snapshots=(first, second)), trees.job(), ladder.Policy()
+        dataclasses.replace(observed, snapshots=(first, second)),
+        trees.job(),
+        method_ladder.Policy(),
     )
     assert edges(plan)[1] == ("B", "-", "allocated")
 
@@ -128,5 +132,5 @@ def test_the_time_point_keeps_names_parents_and_the_current_snapshot() -> None:
 def test_a_full_segment_builds_on_nothing() -> None:
     task = planned("A\n  B *\n").tasks[1]
     assert task.segment.base is not None
-    sent = plan_backup.sent(task.segment, ladder.Rung(method_names.FULL, "no CBT"))
+    sent = plan_backup.sent(task.segment, method_ladder.Rung(method_names.FULL, "no CBT"))
     assert sent.base is None

@@ -16,7 +16,7 @@ import dataclasses
 import textwrap
 from typing import Optional
 
-from bareos_vmsnap.tree import ladder, model, plan_backup, segment_header
+from bareos_vmsnap.tree import method_ladder, model, plan_backup, segment_header
 from bareos_vmsnap.tree.observed import Observed, Snapshot
 
 CAPACITY = 1 << 30
@@ -148,4 +148,4 @@ def saved(plan: plan_backup.BackupPlan) -> model.BlockTree:
 
 def backed_up(picture: str) -> model.BlockTree:
     """The block tree after a full backup of the picture's VM."""
-    return saved(plan_backup.plan(observed(picture), job(), ladder.Policy()))
+    return saved(plan_backup.plan(observed(picture), job(), method_ladder.Policy()))

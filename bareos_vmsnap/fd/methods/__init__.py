@@ -13,7 +13,7 @@ from typing import Callable
 from bareos_vmsnap import method_names
 from bareos_vmsnap.fd.methods import allocated, cbt, compare, full, link
 from bareos_vmsnap.fd.methods.edge import DiskEdge, Reading
-from bareos_vmsnap.tree.ladder import Rung
+from bareos_vmsnap.tree.method_ladder import Rung
 
 METHODS: dict[method_names.Method, Callable[[DiskEdge, Rung], Reading]] = {
     method_names.CBT: cbt.find,

@@ -18,7 +18,7 @@ from bareos_vmsnap.fd.methods.edge import DiskEdge, Reading
 from bareos_vmsnap.mover import client
 from bareos_vmsnap.mover.client import Launcher
 from bareos_vmsnap.mover.plan import ReadPlan
-from bareos_vmsnap.tree.ladder import Rung
+from bareos_vmsnap.tree.method_ladder import Rung
 from bareos_vmsnap.vsphere import cbt
 
 _TIMEOUT = 600  # seconds the audit of one disk may take to end

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from bareos_vmsnap.fd.methods import audit
 from bareos_vmsnap.fd.methods.edge import DiskEdge, Reading
-from bareos_vmsnap.tree.ladder import Rung
+from bareos_vmsnap.tree.method_ladder import Rung
 
 
 def find(edge: DiskEdge, rung: Rung) -> Reading:

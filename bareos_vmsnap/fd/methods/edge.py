@@ -12,7 +12,7 @@ from bareos_vmsnap.fd.methods.disk_reader import DiskReader
 from bareos_vmsnap.mover.plan import ReadPlan
 from bareos_vmsnap.transport.disks import DiskDescription
 from bareos_vmsnap.tree import plan_backup
-from bareos_vmsnap.tree.ladder import Rung
+from bareos_vmsnap.tree.method_ladder import Rung
 from bareos_vmsnap.tree.segment_header import Disk, SegmentHeader
 
 Extents = Iterable[tuple[int, int]]

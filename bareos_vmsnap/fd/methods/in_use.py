@@ -9,7 +9,7 @@ that neither can hide data alone.
 from __future__ import annotations
 
 from bareos_vmsnap.fd.methods.edge import DiskEdge, Extents
-from bareos_vmsnap.tree.ladder import Rung
+from bareos_vmsnap.tree.method_ladder import Rung
 from bareos_vmsnap.vsphere import cbt
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd.methods.edge import DiskEdge, Reading
 from bareos_vmsnap.mover import client
-from bareos_vmsnap.tree.ladder import Rung
+from bareos_vmsnap.tree.method_ladder import Rung
 
 
 class NoLinkError(errors.VmsnapError):

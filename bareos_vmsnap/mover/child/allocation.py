@@ -10,8 +10,8 @@ from typing import Callable
 import nbd
 
 from bareos_vmsnap.extents import Extent
-from bareos_vmsnap.mover.child.connection import Connection
 from bareos_vmsnap.mover.child.errors import NbdError
+from bareos_vmsnap.mover.child.nbd_connection import Connection
 
 BASE = nbd.CONTEXT_BASE_ALLOCATION
 # Of qemu-nbd: the depth in the chain at which a block was written, 0 if it never was.

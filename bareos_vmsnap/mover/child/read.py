@@ -13,9 +13,9 @@ from typing import Any
 from bareos_vmsnap import extents, transport
 from bareos_vmsnap.mover.child import allocation
 from bareos_vmsnap.mover.child.admission import admitted
-from bareos_vmsnap.mover.child.connection import Connection
 from bareos_vmsnap.mover.child.dispatcher import Dispatcher
 from bareos_vmsnap.mover.child.errors import AccountingError, NbdError, PlanError
+from bareos_vmsnap.mover.child.nbd_connection import Connection
 from bareos_vmsnap.mover.child.rate_limiter import RateLimiter
 from bareos_vmsnap.mover.child.read_worker import ReadWorker, Selection
 from bareos_vmsnap.mover.child.record_spool import RecordSpool

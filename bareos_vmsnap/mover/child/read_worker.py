@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from bareos_vmsnap.mover.child.connection import Connection, Request
 from bareos_vmsnap.mover.child.dispatcher import Batch, Dispatcher, Piece
 from bareos_vmsnap.mover.child.memory import Buffer
+from bareos_vmsnap.mover.child.nbd_connection import Connection, Request
 from bareos_vmsnap.mover.child.rate_limiter import RateLimiter
 from bareos_vmsnap.mover.child.segment_channel import Part, SegmentChannel
 

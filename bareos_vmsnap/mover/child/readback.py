@@ -13,9 +13,9 @@ from typing import NamedTuple
 import xxhash
 
 from bareos_vmsnap import extents
-from bareos_vmsnap.mover.child.connection import Connection, Request
 from bareos_vmsnap.mover.child.errors import ReadbackError
 from bareos_vmsnap.mover.child.memory import Buffer
+from bareos_vmsnap.mover.child.nbd_connection import Connection, Request
 from bareos_vmsnap.mover.child.record_spool import RecordSpool
 from bareos_vmsnap.stream import layout
 from bareos_vmsnap.stream.frame import Frame

@@ -14,9 +14,9 @@ from typing import Callable, Optional
 
 from bareos_vmsnap import transport
 from bareos_vmsnap.mover.child.admission import admitted
-from bareos_vmsnap.mover.child.connection import Connection
 from bareos_vmsnap.mover.child.errors import NbdError
 from bareos_vmsnap.mover.child.intake import Intake
+from bareos_vmsnap.mover.child.nbd_connection import Connection
 from bareos_vmsnap.mover.child.rate_limiter import RateLimiter
 from bareos_vmsnap.mover.child.readback import Readback
 from bareos_vmsnap.mover.child.reporter import Reporter, report

@@ -17,8 +17,8 @@ from typing import Callable, NamedTuple, Optional
 
 import nbd
 
-from bareos_vmsnap.mover.child.connection import Connection
 from bareos_vmsnap.mover.child.errors import NbdError
+from bareos_vmsnap.mover.child.nbd_connection import Connection
 from bareos_vmsnap.stream.payload import Bytes
 
 # A server that must write the zeros itself answers only afterwards: keep that time short.

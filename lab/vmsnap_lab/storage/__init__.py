@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
+from vmsnap_lab.storage.cbt_tracking import Extent
 from vmsnap_lab.storage.doors import Door, Refusal
 from vmsnap_lab.storage.errors import StorageError
 from vmsnap_lab.storage.habits import CbtHabits, FileHabits
 from vmsnap_lab.storage.store import DiskStore
-from vmsnap_lab.storage.tracking import Extent
 
 __all__ = ["CbtHabits", "DiskStore", "Door", "Extent", "FileHabits", "Refusal", "StorageError"]

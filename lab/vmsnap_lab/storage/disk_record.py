@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vmsnap_lab.storage.cbt_epochs import Track
 from vmsnap_lab.storage.errors import StorageError
-from vmsnap_lab.storage.track import Track
 
 _VERSION = 1
 

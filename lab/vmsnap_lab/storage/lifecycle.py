@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vmsnap_lab.storage import disk_record, qcow2
+from vmsnap_lab.storage.cbt_epochs import BLOCK
+from vmsnap_lab.storage.cbt_tracking import BITMAP, Tracking
 from vmsnap_lab.storage.disk_catalog import DiskCatalog, StoredDisk
 from vmsnap_lab.storage.disk_record import DiskRecord
 from vmsnap_lab.storage.qemu_img import QemuImg
 from vmsnap_lab.storage.templates import Templates
-from vmsnap_lab.storage.track import BLOCK
-from vmsnap_lab.storage.tracking import BITMAP, Tracking
 
 
 class Move(NamedTuple):

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from vmsnap_lab.storage import guest_io
+from vmsnap_lab.storage.cbt_tracking import Extent, Tracking
 from vmsnap_lab.storage.claims import Claims
 from vmsnap_lab.storage.disk_catalog import DiskCatalog, StoredDisk
 from vmsnap_lab.storage.doors import Door, Doors, Entrance, Refusal
@@ -24,7 +25,6 @@ from vmsnap_lab.storage.qemu_img import QemuImg
 from vmsnap_lab.storage.rootlock import RootLock
 from vmsnap_lab.storage.rules import Rules, check_capacity, check_range
 from vmsnap_lab.storage.templates import Templates
-from vmsnap_lab.storage.tracking import Extent, Tracking
 
 if TYPE_CHECKING:
     import nbd

@@ -10,6 +10,6 @@ strict as VDDK is documented or was observed to be; see `habits` for what can be
 from vmsnap_lab.vddk.calls import LibraryCall, Process
 from vmsnap_lab.vddk.habits import VddkHabits
 from vmsnap_lab.vddk.vddk import Vddk
-from vmsnap_lab.vddk.vix import VixError
+from vmsnap_lab.vddk.vix_errors import VixError
 
 __all__ = ["LibraryCall", "Process", "Vddk", "VddkHabits", "VixError"]

@@ -13,7 +13,7 @@ from vmsnap_lab.vddk import login
 from vmsnap_lab.vddk.habits import VddkHabits
 from vmsnap_lab.vddk.library_messages import LibraryRequest
 from vmsnap_lab.vddk.login import Address
-from vmsnap_lab.vddk.vix import VixError, VixFailure
+from vmsnap_lab.vddk.vix_errors import VixError, VixFailure
 
 DISABLE, ENABLE, LICENSES = "Global.DisableMethods", "Global.EnableMethods", "Global.Licenses"
 

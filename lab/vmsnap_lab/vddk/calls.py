@@ -12,7 +12,7 @@ from typing import Optional
 
 from vmsnap_lab.vddk.library_messages import LibraryRequest
 from vmsnap_lab.vddk.pages import Counts
-from vmsnap_lab.vddk.vix import VixError
+from vmsnap_lab.vddk.vix_errors import VixError
 
 SECRETS = frozenset(("password", "cookie", "key"))
 

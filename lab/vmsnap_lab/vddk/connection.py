@@ -17,7 +17,7 @@ from vmsnap_lab.vddk.calls import LibraryCall, Process, describe_process, withou
 from vmsnap_lab.vddk.habits import VddkHabits
 from vmsnap_lab.vddk.library_messages import LibraryRequest
 from vmsnap_lab.vddk.open_disks import OpenDisk, OpenDisks
-from vmsnap_lab.vddk.vix import VixError, VixFailure
+from vmsnap_lab.vddk.vix_errors import VixError, VixFailure
 
 Fields = list[tuple[str, Union[str, int]]]
 

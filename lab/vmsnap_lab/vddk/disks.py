@@ -14,7 +14,7 @@ from vmsnap_lab.vcenter import datastore_files
 from vmsnap_lab.vcenter.vm import buses, power
 from vmsnap_lab.vddk.habits import VddkHabits
 from vmsnap_lab.vddk.login import Login
-from vmsnap_lab.vddk.vix import VixError, VixFailure
+from vmsnap_lab.vddk.vix_errors import VixError, VixFailure
 
 SINGLE_LINK, READ_ONLY = 2, 4  # flags of Open
 

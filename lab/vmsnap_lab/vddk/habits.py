@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Optional
 
 from vmsnap_lab.vddk import pages
-from vmsnap_lab.vddk.vix import VixError
+from vmsnap_lab.vddk.vix_errors import VixError
 
 # Those that the library asks the lab for.
 _ASKED = ("InitEx", "ConnectEx", "Open", "Close", "PrepareForAccess", "EndAccess")

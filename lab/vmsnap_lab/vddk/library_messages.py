@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple, Union
 from urllib.parse import quote, unquote
 
-from vmsnap_lab.vddk.vix import VixError
+from vmsnap_lab.vddk.vix_errors import VixError
 
 Fields = dict[str, str]
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from vmsnap_lab.vddk.habits import VddkHabits
-from vmsnap_lab.vddk.vix import VixError, VixFailure
+from vmsnap_lab.vddk.vix_errors import VixError, VixFailure
 
 
 class Opened(Protocol):

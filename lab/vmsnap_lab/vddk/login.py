@@ -11,7 +11,7 @@ from vmsnap_lab.vcenter.vcenter import VCenter
 from vmsnap_lab.vcenter.vm.machine import Machine
 from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
 from vmsnap_lab.vddk.library_messages import LibraryRequest
-from vmsnap_lab.vddk.vix import VixError, VixFailure
+from vmsnap_lab.vddk.vix_errors import VixError, VixFailure
 
 READ = "VirtualMachine.Provisioning.DiskRandomRead"
 WRITE = "VirtualMachine.Provisioning.DiskRandomAccess"

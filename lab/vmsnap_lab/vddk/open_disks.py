@@ -17,7 +17,7 @@ from vmsnap_lab.vcenter.vcenter import VCenter
 from vmsnap_lab.vddk import limits
 from vmsnap_lab.vddk.habits import VddkHabits
 from vmsnap_lab.vddk.pages import Ledger
-from vmsnap_lab.vddk.vix import VixError, VixFailure
+from vmsnap_lab.vddk.vix_errors import VixError, VixFailure
 
 
 @dataclass

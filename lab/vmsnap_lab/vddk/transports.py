@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Optional
 
-from vmsnap_lab.vddk.vix import VixError, VixFailure
+from vmsnap_lab.vddk.vix_errors import VixError, VixFailure
 
 KNOWN = ("file", "san", "hotadd", "nbdssl", "nbd")
 DEFAULT = ":".join(KNOWN)

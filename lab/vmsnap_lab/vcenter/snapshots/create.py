@@ -13,6 +13,7 @@ from vmsnap_lab.vcenter import datastore_files, faults
 from vmsnap_lab.vcenter.snapshots import rename
 from vmsnap_lab.vcenter.vm import (
     buses,
+    cbt_setting,
     config,
     disk_devices,
     disk_doors,
@@ -20,7 +21,6 @@ from vmsnap_lab.vcenter.vm import (
     file_paths,
     files,
     power,
-    tracking,
 )
 from vmsnap_lab.vcenter.vm.machine import Machine
 from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
@@ -44,7 +44,7 @@ def create(
         running = vm.powerState == power.ON
         if running and quiesce and vm.vcenter.habits.quiesce_faults:
             raise vm.vcenter.habits.quiesce_faults.pop(0)
-        tracking.apply(vm)
+        cbt_setting.apply(vm)
         frozen, nvram = vm.live, files.read_nvram(vm)
         paths = _make_deltas(vm)
         snapshot = Snapshot(

@@ -13,6 +13,7 @@ from vmsnap_lab.storage import StorageError
 from vmsnap_lab.vcenter import datastore_files, faults
 from vmsnap_lab.vcenter.vm import (
     buses,
+    cbt_setting,
     config,
     consolidation,
     disk_devices,
@@ -22,7 +23,6 @@ from vmsnap_lab.vcenter.vm import (
     files,
     locks,
     power,
-    tracking,
 )
 from vmsnap_lab.vcenter.vm.machine import Machine
 from vmsnap_lab.vcenter.vm.snapshot_tree import Snapshot
@@ -49,7 +49,7 @@ def revert(vm: Machine, snapshot: Snapshot, suppress_power_on: bool, *, user: st
         for path in given_up:
             vm.delete_disk_file(path)
         vm.tree.current = snapshot
-        tracking.apply(vm)
+        cbt_setting.apply(vm)
         if snapshot.nvram is not None:
             vm.vcenter.files.write(file_paths.nvram_path(vm.live), snapshot.nvram)
         files.write_config(vm)
@@ -114,7 +114,7 @@ def _rolled_back(vm: Machine, snapshot: Snapshot, paths: dict[str, str]) -> Any:
     if not habits.revert_restores_tracking:
         back.changeTrackingEnabled = vm.live.changeTrackingEnabled
     if not (habits.revert_restores_options and habits.revert_restores_tracking):
-        back.extraConfig = tracking.options(back)
+        back.extraConfig = cbt_setting.options(back)
     return back
 
 

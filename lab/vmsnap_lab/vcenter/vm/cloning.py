@@ -17,6 +17,7 @@ from vmsnap_lab.vcenter.inventory.folders import VmFolder
 from vmsnap_lab.vcenter.services.hub import ServiceHub
 from vmsnap_lab.vcenter.vm import (
     buses,
+    cbt_setting,
     config,
     creation,
     disk_devices,
@@ -27,7 +28,6 @@ from vmsnap_lab.vcenter.vm import (
     nics,
     power,
     reconfiguration,
-    tracking,
 )
 from vmsnap_lab.vcenter.vm.machine import Machine
 from vmsnap_lab.vcenter.vm.virtual_machine import VirtualMachine
@@ -80,7 +80,7 @@ def clone(source: Machine, folder: VmFolder, name: str, spec: Any, *, user: str)
         files.write_config(vm)
         for path in paths.values() if linked else ():
             vcenter.store.disable_tracking(path)  # it begins anew, without the source's ids
-        tracking.apply(vm)
+        cbt_setting.apply(vm)
         disk_doors.sync(vm)
         vcenter.events.post(
             vim.event.VmCreatedEvent(template=bool(spec.template)),

@@ -13,7 +13,7 @@ from typing import Callable, Optional
 
 from vmsnap_lab.storage import StorageError
 from vmsnap_lab.vcenter import faults
-from vmsnap_lab.vcenter.vm import disk_doors, disk_files, tracking
+from vmsnap_lab.vcenter.vm import cbt_setting, disk_doors, disk_files
 from vmsnap_lab.vcenter.vm.machine import Machine
 
 
@@ -66,7 +66,7 @@ def consolidate(
         done += 1
         progress(100 * done // (done + len(paths)))
     with vm.vcenter.lock:
-        tracking.apply(vm)
+        cbt_setting.apply(vm)
         vm.needs_consolidation = bool(redundant(vm))
         disk_doors.sync(vm)
     if locked:

@@ -13,6 +13,7 @@ from vmsnap_lab.vcenter.inventory.compute import HostSystem, ResourcePool
 from vmsnap_lab.vcenter.inventory.folders import VmFolder
 from vmsnap_lab.vcenter.services.call import Call
 from vmsnap_lab.vcenter.vm import (
+    cbt_setting,
     config,
     devices,
     disk_doors,
@@ -21,7 +22,6 @@ from vmsnap_lab.vcenter.vm import (
     files,
     hardware,
     reconfiguration,
-    tracking,
 )
 from vmsnap_lab.vcenter.vm.site import Site
 from vmsnap_lab.vcenter.vm.virtual_machine import VirtualMachine
@@ -88,13 +88,13 @@ def _create(
     editor.apply(spec.deviceChange)
     editor.devices += _labelled(hardware.default_devices(editor.devices))
     live.hardware.device = editor.finish()
-    live.extraConfig = tracking.options(live)
+    live.extraConfig = cbt_setting.options(live)
     editor.files.carry_out(vcenter)
     vm = VirtualMachine(vcenter, vcenter.vm_moid(), name, place, live, pool, host)
     vm.disk_files.update(disk_files.config_paths(live))
     vcenter.files.write(file_paths.nvram_path(live), files.new_nvram(live.uuid, live.firmware))
     files.write_config(vm)
-    tracking.apply(vm)
+    cbt_setting.apply(vm)
     disk_doors.sync(vm)
     vcenter.events.post(
         vim.event.VmCreatedEvent(template=False), f"Created {name}", user=user, entity=vm

@@ -9,7 +9,7 @@ from typing import Any
 from pyVmomi import vim, vmodl
 
 from vmsnap_lab.vcenter import faults
-from vmsnap_lab.vcenter.vm import buses, locks, tracking
+from vmsnap_lab.vcenter.vm import buses, cbt_setting, locks
 from vmsnap_lab.vcenter.vm.machine import POWERED_OFF, Machine
 
 ON, OFF, SUSPENDED = "poweredOn", POWERED_OFF, "suspended"
@@ -43,7 +43,7 @@ def power_on(vm: Machine, *, user: str) -> None:
         for disk in buses.disks(vm.live.hardware.device):
             if not vm.vcenter.store.exists(disk.backing.fileName):
                 raise faults.not_found(disk.backing.fileName)
-        tracking.apply(vm)
+        cbt_setting.apply(vm)
         settle(vm, ON, user=user)
 
 

@@ -14,6 +14,7 @@ from vmsnap_lab.vcenter import faults
 from vmsnap_lab.vcenter.services.call import Call
 from vmsnap_lab.vcenter.vm import (
     buses,
+    cbt_setting,
     config,
     consolidation,
     devices,
@@ -22,7 +23,6 @@ from vmsnap_lab.vcenter.vm import (
     files,
     locks,
     power,
-    tracking,
 )
 from vmsnap_lab.vcenter.vm.machine import Machine
 
@@ -97,7 +97,7 @@ def reconfigure(vm: Machine, spec: Any, *, user: str) -> None:
         vm.name = new.name
         new.hardware.device = editor.finish()
         if spec.changeTrackingEnabled is not None:
-            new.extraConfig = tracking.options(new)
+            new.extraConfig = cbt_setting.options(new)
         vm.replace_config(new)
         vm.disk_files.update(disk_files.config_paths(new))
         _drop_disks(vm, old, editor.files)
@@ -152,7 +152,7 @@ def _check(vm: Machine, spec: Any) -> None:
 
 def _apply_tracking(vm: Machine) -> None:
     try:
-        tracking.apply(vm)
+        cbt_setting.apply(vm)
     except StorageError as error:
         raise faults.from_storage(error, vm.live.files.vmPathName) from error
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from vmsnap_lab.storage import qcow2, track
+from vmsnap_lab.storage import cbt_epochs, qcow2
 from vmsnap_lab.storage.blockruns import join
+from vmsnap_lab.storage.cbt_epochs import BLOCK, Runs, Track
 from vmsnap_lab.storage.disk_catalog import DiskCatalog, StoredDisk
 from vmsnap_lab.storage.errors import StorageError
 from vmsnap_lab.storage.habits import CbtHabits
 from vmsnap_lab.storage.qemu_img import QemuImg
-from vmsnap_lab.storage.track import BLOCK, Runs, Track
 
 BITMAP = "cbt"
 
@@ -121,7 +121,7 @@ class Tracking:
         self, parent: StoredDisk, child: StoredDisk, *, locking: bool = True
     ) -> Track | None:
         """The track of a parent after a merge; if it becomes the leaf, its bitmap is renewed."""
-        united = track.unite(parent.record.track, self.track_now(child))
+        united = cbt_epochs.unite(parent.record.track, self.track_now(child))
         if not child.record.frozen:
             present = qcow2.read_bitmap(parent.file, BITMAP) is not None
             if united and present:
@@ -158,7 +158,7 @@ class Tracking:
             if self.habits.star == "whole-disk":
                 return [Extent(0, disk.capacity)]
             if self.habits.star == "own-files":
-                runs = [track.blocks_of(self._own(each)) for each in self._beside(disk)]
+                runs = [cbt_epochs.blocks_of(self._own(each)) for each in self._beside(disk)]
                 return [Extent(first * BLOCK, count * BLOCK) for first, count in join(*runs)]
         else:
             since = self._check_id(disk, line, change_id)
@@ -172,7 +172,7 @@ class Tracking:
         return [Extent(first * BLOCK, count * BLOCK) for first, count in blocks]
 
     def _check_id(self, disk: StoredDisk, line: Sequence[Track], change_id: str) -> int:
-        uuid, since = track.parse_change_id(change_id)
+        uuid, since = cbt_epochs.parse_change_id(change_id)
         if uuid != line[0].uuid or not 1 <= since <= line[0].sequence:
             raise StorageError(
                 "cannot-get-changes", f"change id {change_id} does not belong to {disk.path}"
@@ -201,7 +201,7 @@ class Tracking:
         return self._qemu_img.allocated(disk.file, own=True)
 
     def _in_use(self, disk: StoredDisk) -> Runs:
-        return track.blocks_of(self._qemu_img.allocated(disk.file, own=False))
+        return cbt_epochs.blocks_of(self._qemu_img.allocated(disk.file, own=False))
 
     def _set(self, disk: StoredDisk, new: Track | None) -> None:
         with self._catalog.lock:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from bareos_vmsnap.tree import condition, segment_header
-from bareos_vmsnap.tree.condition import Condition, SnapshotEntry
+from bareos_vmsnap.tree import segment_header, vm_changes
+from bareos_vmsnap.tree.vm_changes import Condition, SnapshotEntry
 
 DISK = segment_header.Disk(2000, "scsi0-0", "Hard disk 1", "[d] vm/vm-1.vmdk", "u", 512)
 A, B = SnapshotEntry("A", "", None), SnapshotEntry("B", "about B", "a")
@@ -18,13 +18,13 @@ LEFT = Condition({"a": A, "b": B}, "b", "poweredOff", {2000: DISK}, "3/job", {"m
 
 
 def deeds(**changes: Any) -> list[str]:
-    found = condition.differences("web1", LEFT, replace(LEFT, **changes))
+    found = vm_changes.differences("web1", LEFT, replace(LEFT, **changes))
     return [difference.deed for difference in found]
 
 
 def test_nothing() -> None:
     assert deeds() == []
-    assert condition.moved(LEFT, LEFT.paths) is None
+    assert vm_changes.moved(LEFT, LEFT.paths) is None
 
 
 @pytest.mark.parametrize(
@@ -96,12 +96,12 @@ def test_what_somebody_did(changes: dict[str, Any], expected: list[str]) -> None
 
 def test_a_snapshot_of_somebody_else_has_an_id_of_its_own() -> None:
     foreign = {"n": SnapshotEntry("nightly", "", "b"), **LEFT.snapshots}
-    found = condition.differences("web1", LEFT, replace(LEFT, snapshots=foreign, current="n"))
+    found = vm_changes.differences("web1", LEFT, replace(LEFT, snapshots=foreign, current="n"))
     assert [difference.id for difference in found] == ["snapshot-foreign"]
 
 
 def test_another_file() -> None:
-    assert condition.moved(LEFT, {2000: "[e] x"}) == ("[d] vm/vm-1.vmdk", "[e] x")
+    assert vm_changes.moved(LEFT, {2000: "[e] x"}) == ("[d] vm/vm-1.vmdk", "[e] x")
 
 
 @pytest.mark.parametrize(
@@ -113,5 +113,5 @@ def test_another_file() -> None:
     ],
 )
 def test_what_a_snapshot_froze(mark: str, disks: dict[int, str], expected: list[str]) -> None:
-    found = condition.frozen("web1", "C", LEFT, mark, disks)
+    found = vm_changes.frozen("web1", "C", LEFT, mark, disks)
     assert [difference.deed for difference in found] == expected

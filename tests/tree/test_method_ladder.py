@@ -8,19 +8,19 @@ from typing import Optional
 import pytest
 
 from bareos_vmsnap import method_names
-from bareos_vmsnap.tree import ladder, plan_backup
+from bareos_vmsnap.tree import cbt_trust, method_ladder, plan_backup
 from tests.tree import trees
 
-BASE = ladder.End(trees.disk("[ds] a.vmdk", (), 3), tracked=True)
-CHILD = ladder.End(trees.disk("[ds] b.vmdk", ("[ds] a.vmdk",), 4), tracked=True)
+BASE = cbt_trust.End(trees.disk("[ds] a.vmdk", (), 3), tracked=True)
+CHILD = cbt_trust.End(trees.disk("[ds] b.vmdk", ("[ds] a.vmdk",), 4), tracked=True)
 
 
-def changed(end: ladder.End, **fields: object) -> ladder.End:
+def changed(end: cbt_trust.End, **fields: object) -> cbt_trust.End:
     return dataclasses.replace(end, disk=dataclasses.replace(end.disk, **fields))  # type: ignore[arg-type]
 
 
 def test_agreeing_change_ids_are_trusted_with_a_comparison_behind() -> None:
-    rungs = ladder.rungs(BASE, CHILD, ladder.Policy())
+    rungs = method_ladder.rungs(BASE, CHILD, method_ladder.Policy())
     assert [rung.method for rung in rungs] == [method_names.CBT, method_names.COMPARE]
 
 
@@ -41,26 +41,28 @@ def test_agreeing_change_ids_are_trusted_with_a_comparison_behind() -> None:
         (BASE, changed(CHILD, chain=("[ds] other.vmdk",)), "not in the disk's backing chain"),
     ],
 )
-def test_what_is_not_trusted_is_compared(base: ladder.End, child: ladder.End, why: str) -> None:
-    (rung,) = ladder.rungs(base, child, ladder.Policy())
+def test_what_is_not_trusted_is_compared(
+    base: cbt_trust.End, child: cbt_trust.End, why: str
+) -> None:
+    (rung,) = method_ladder.rungs(base, child, method_ladder.Policy())
     assert rung.method == method_names.COMPARE
     assert why in rung.reason
 
 
 def test_an_admin_may_want_a_full_segment_instead() -> None:
     untracked = dataclasses.replace(BASE, tracked=False)
-    (rung,) = ladder.rungs(untracked, CHILD, ladder.Policy(method_names.FULL))
+    (rung,) = method_ladder.rungs(untracked, CHILD, method_ladder.Policy(method_names.FULL))
     assert rung.method == method_names.FULL
 
 
 def test_an_admin_may_want_the_links_own_content() -> None:
-    policy = ladder.Policy(method_names.LINK)
+    policy = method_ladder.Policy(method_names.LINK)
     untracked = dataclasses.replace(BASE, tracked=False)
-    assert [r.method for r in ladder.rungs(untracked, CHILD, policy)] == [
+    assert [r.method for r in method_ladder.rungs(untracked, CHILD, policy)] == [
         method_names.LINK,
         method_names.COMPARE,
     ]
-    assert [r.method for r in ladder.rungs(BASE, CHILD, policy)] == [
+    assert [r.method for r in method_ladder.rungs(BASE, CHILD, policy)] == [
         method_names.CBT,
         method_names.LINK,
         method_names.COMPARE,
@@ -79,9 +81,9 @@ def test_a_file_without_a_name_in_between_forbids_the_link(
     chain: tuple[str, ...], why: Optional[str]
 ) -> None:
     untracked = dataclasses.replace(BASE, tracked=False)
-    first = ladder.rungs(untracked, changed(CHILD, chain=chain), ladder.Policy(method_names.LINK))[
-        0
-    ]
+    first = method_ladder.rungs(
+        untracked, changed(CHILD, chain=chain), method_ladder.Policy(method_names.LINK)
+    )[0]
     assert first.method == (method_names.COMPARE if why else method_names.LINK)
     assert "CBT was off when the base" in first.reason
     assert (why or "no link") in first.reason or why is None
@@ -90,20 +92,20 @@ def test_a_file_without_a_name_in_between_forbids_the_link(
 def test_a_disk_that_grew_is_no_link() -> None:
     untracked = dataclasses.replace(BASE, tracked=False)
     grown = changed(CHILD, capacity=BASE.disk.capacity * 2)
-    (rung,) = ladder.rungs(untracked, grown, ladder.Policy(method_names.LINK))
+    (rung,) = method_ladder.rungs(untracked, grown, method_ladder.Policy(method_names.LINK))
     assert (rung.method, "size changed" in rung.reason) == (method_names.COMPARE, True)
 
 
 def test_an_admin_may_forbid_every_fallback() -> None:
     untracked = dataclasses.replace(BASE, tracked=False)
-    assert ladder.rungs(untracked, CHILD, ladder.Policy(ladder.FAIL)) == ()
-    (rung,) = ladder.rungs(BASE, CHILD, ladder.Policy(ladder.FAIL))
+    assert method_ladder.rungs(untracked, CHILD, method_ladder.Policy(method_ladder.FAIL)) == ()
+    (rung,) = method_ladder.rungs(BASE, CHILD, method_ladder.Policy(method_ladder.FAIL))
     assert rung.method == method_names.CBT
 
 
 def test_an_admin_may_do_without_cbt() -> None:
     observed = trees.observed("A\n  B *\n")
-    planned = plan_backup.plan(observed, trees.job(), ladder.Policy(use_cbt=False))
+    planned = plan_backup.plan(observed, trees.job(), method_ladder.Policy(use_cbt=False))
     assert [[r.method for r in task.rungs] for task in planned.tasks] == [
         [method_names.ALLOCATED],
         [method_names.COMPARE],
@@ -113,17 +115,17 @@ def test_an_admin_may_do_without_cbt() -> None:
 
 
 def test_a_root_is_read_by_what_is_allocated() -> None:
-    (rung,) = ladder.rungs(None, CHILD, ladder.Policy(ladder.FAIL))
+    (rung,) = method_ladder.rungs(None, CHILD, method_ladder.Policy(method_ladder.FAIL))
     assert rung.method == method_names.ALLOCATED
 
 
 def test_a_deleted_base_can_only_be_asked_by_its_change_id() -> None:
-    (rung,) = ladder.remembered(BASE, "T1")
+    (rung,) = method_ladder.remembered(BASE, "T1")
     assert (rung.method, rung.reason) == (method_names.CBT, "change id remembered from T1")
-    (rung,) = ladder.remembered(None, "T1")
+    (rung,) = method_ladder.remembered(None, "T1")
     assert rung.method == method_names.ALLOCATED
 
 
 @pytest.mark.parametrize("text", [None, "", "/1", "52/", "52/x", "*", "52/1/2", "5g/1"])
 def test_malformed_change_ids(text: str) -> None:
-    assert ladder.parse_change_id(text) is None
+    assert cbt_trust.parse_change_id(text) is None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.fd import daemon_identity
-from bareos_vmsnap.fd.cleanup import undo
+from bareos_vmsnap.fd.cleanup_steps import undo
 
 
 def test_a_failing_step_keeps_no_other_from_being_done() -> None:

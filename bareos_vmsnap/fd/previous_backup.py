@@ -12,7 +12,14 @@ from bareos_vmsnap import errors
 from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.job_log import JobLog
 from bareos_vmsnap.fd.options import Options
-from bareos_vmsnap.tree import choose, lineage, manifest, model, plan_backup, segment_header
+from bareos_vmsnap.tree import (
+    lineage,
+    manifest,
+    model,
+    plan_backup,
+    segment_header,
+    time_point_choice,
+)
 from bareos_vmsnap.tree.observed import Observed
 from bareos_vmsnap.vsphere import history
 
@@ -87,7 +94,9 @@ def _compare_clocks(
         )
 
 
-def _read(pieces: manifest.Pieces, vm: segment_header.Vm) -> tuple[Optional[choose.Choice], str]:
+def _read(
+    pieces: manifest.Pieces, vm: segment_header.Vm
+) -> tuple[Optional[time_point_choice.Choice], str]:
     trees, damaged = [], []
     for name in pieces.names():
         try:
@@ -97,8 +106,8 @@ def _read(pieces: manifest.Pieces, vm: segment_header.Vm) -> tuple[Optional[choo
     mine = [tree for tree in trees if tree.vm.instance_uuid == vm.instance_uuid]
     if mine:
         try:
-            return choose.newest(mine), ""
-        except choose.ChoiceError as error:
+            return time_point_choice.newest(mine), ""
+        except time_point_choice.ChoiceError as error:
             return None, error.what
     if damaged:
         return None, "; ".join(damaged)
