@@ -38,6 +38,9 @@ _FROM_FILES = {
     "vmregistered": "the VM was registered anew",
     "registervm": "the VM was registered anew",
     "reloadfrompath": "the VM's configuration was loaded from another file",
+    # First class disks come and go by methods of their own (VirtualMachine.AttachDisk_Task).
+    "attachdisk": "a disk was attached",
+    "detachdisk": "a disk was detached",
 }
 # Signs of a crash, in which CBT may lose changes. VmDisconnectedEvent is one as well, see _crashes().
 _CRASHES = {

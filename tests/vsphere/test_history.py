@@ -124,6 +124,24 @@ def test_disks_that_come_or_go(past: Past, operation: str) -> None:
     assert past.between().breaks == ("a disk was added or removed",)
 
 
+@pytest.mark.parametrize("method", ["attachDisk", "detachDisk"])
+def test_first_class_disks_that_come_or_go(past: Past, method: str) -> None:
+    info = vim.TaskInfo(
+        key="task-1",
+        task=vim.Task("task-1"),
+        descriptionId=f"VirtualMachine.{method}",
+        state="success",
+        cancelled=False,
+        cancelable=False,
+        reason=vim.TaskReasonUser(userName="csi"),
+        queueTime=datetime.datetime.now(datetime.timezone.utc),
+        eventChainId=1,
+    )
+    past.lab.vcenter.events.post(vim.event.TaskEvent(info=info), "", entity=past.guest.vm)
+    (found,) = past.between().breaks
+    assert found == f"a disk was {method[:6].lower()}ed"
+
+
 def test_what_makes_the_history_alone_doubtful(past: Past) -> None:
     vm = past.guest.vm
     past.guest.power_on()
