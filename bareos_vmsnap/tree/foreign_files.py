@@ -23,5 +23,5 @@ def reason(observed: Observed, disk: segment_header.Disk) -> Optional[str]:
 
 def folder(path: str) -> str:
     """The folder of a datastore path: "[datastore1] web1" for "[datastore1] web1/web1.vmdk"."""
-    inner = path.rstrip("/") if path.endswith("/") else path.rpartition("/")[0]
+    inner = path.rstrip("/ ") if path.endswith("/") else path.rpartition("/")[0]
     return inner or path.partition("]")[0] + "]"

@@ -54,6 +54,19 @@ def take(vm: VirtualMachine) -> FolderImage:
         )
 
 
+def roll_back_disks(vm: VirtualMachine, image: FolderImage) -> None:
+    """Put only the disks back, as if the other files were on another LUN; the VM is off.
+
+    Raises ValueError if the VM has other files of disks now, and as roll_back() does.
+    """
+    vcenter = vm.vcenter
+    with vcenter.lock:
+        power.check(vm, power.OFF)
+        if vm.disk_files != image.disk_files:
+            raise ValueError("the VM has other disk files now, its configuration would be broken")
+        vcenter.store.roll_back(sorted(vm.disk_files), image.disks)
+
+
 def roll_back(vm: VirtualMachine, image: FolderImage) -> None:
     """Put the folder back under a VM that is off and stays registered.
 

@@ -242,6 +242,21 @@ def test_an_incomplete_allocation_map_without_cbt(through_vddk: Site) -> None:
     assert found == {name: {0, 1, 2, SIZE // BLOCK - 1} for name in before}
 
 
+@needs_vddk
+def test_a_file_that_does_not_tell_all_that_was_written(through_vddk: Site) -> None:
+    """Only with without_cbt=link."""
+    site = through_vddk
+    machine = some_vm(site, cbt=False)
+    before = contents(machine)
+    site.lab.vddk.habits.hidden = 1.0
+    options: dict[str, Any] = {"enable_cbt": "no", "read_all": "yes"}
+    blind = site.backup(without_cbt="link", **options)
+    assert methods(blind)["now", DISK] == "link"
+    compared = site.backup(without_cbt="compare", **options)
+    assert restored(site, compared) == before
+    assert lost(before, restored(site, blind)) == {"now": {0, 1, 2, SIZE // BLOCK - 1}}
+
+
 def linked_clone(site: Site, machine: Machine) -> Machine:
     """A linked clone of the snapshot A, which has a snapshot of its own, and a change since."""
     snapshot = find_snapshot(machine, "A")
@@ -349,6 +364,31 @@ def test_a_folder_rolled_back_to_between_marker_and_backup_snapshot(site: Site) 
         check_ok(job)
     assert restored(site) == before
     assert lost(before, restored(site, full, second, blind)) == {"now": set(BEHIND[:2])}
+
+
+def test_disks_rolled_back_alone(site: Site) -> None:
+    """The marker is in the configuration, on another LUN, and stays."""
+    machine = some_vm(site)
+    full = site.backup()
+    image = array.take(machine.guest.vm)
+    machine.guest.write(2000, BEHIND[0] * BLOCK, b"x")
+    second = site.backup(level="Incremental")
+    array.roll_back_disks(machine.guest.vm, image)
+    machine.guest.write(2000, BEHIND[1] * BLOCK, b"y")
+    at_once = site.backup(level="Incremental")
+    assert "sequence does not rise" in log(at_once)
+    array.roll_back_disks(machine.guest.vm, image)
+    machine.guest.write(2000, BEHIND[2] * BLOCK, b"z")
+    for name in ("one", "two"):
+        machine.remove(machine.snapshot(name))
+    before = contents(machine)
+    blind = site.backup(level="Incremental")
+    assert (remembers(at_once), remembers(blind)) == (False, True)
+    audited = site.backup(level="Incremental", audit="64")
+    for job in (full, second, at_once, blind, audited):
+        check_ok(job)
+    assert restored(site) == before
+    assert lost(before, restored(site, full, second, at_once, blind)) == {"now": set(BEHIND[1:])}
 
 
 # Detached and attached

@@ -98,6 +98,7 @@ def test_no_line_on_files_of_another_vm() -> None:
         ("[ds 1] a/b/web1.vmdk", "[ds 1] a/b"),
         ("[ds 1] web1/", "[ds 1] web1"),
         ("[ds 1] web1.vmdk", "[ds 1]"),
+        ("[ds 1] /", "[ds 1]"),
     ],
 )
 def test_folders(path: str, folder: str) -> None:

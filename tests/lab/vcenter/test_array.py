@@ -45,6 +45,21 @@ def test_a_folder_rolled_back(client: Client) -> None:
     wait(vm.Destroy_Task())
 
 
+def test_disks_rolled_back_alone(client: Client) -> None:
+    guest, vm = client.vm([MIB])
+    client.snapshot(vm, "first")
+    guest.write(2000, 0, b"a")
+    image = array.take(guest.vm)
+    reconfigure(vm, extraConfig=[vim.option.OptionValue(key="k", value="new")])
+    guest.write(2000, 0, b"b")
+    array.roll_back_disks(guest.vm, image)
+    assert guest.read(2000, 0, 1) == b"a"
+    assert [o.value for o in vm.config.extraConfig if o.key == "k"] == ["new"]
+    client.snapshot(vm, "second")
+    with pytest.raises(ValueError, match="other disk files"):
+        array.roll_back_disks(guest.vm, image)
+
+
 def test_only_under_a_vm_that_is_off(client: Client) -> None:
     guest, _ = client.vm([MIB], powered_on=True)
     image = array.take(guest.vm)
