@@ -166,12 +166,15 @@ class Jobs(Users):
         self.check_nothing_left()
 
     def check_loud(self, job: JobResult) -> str:
-        """The restore failed and said why; no VM looks as if it were whole."""
+        """The restore failed and said why, with ids; no VM looks as if it were whole.
+
+        Return the outcome with these ids.
+        """
         told = joblog.check_failed(job, "")
         assert RESTORED not in self.site.vm_names(), joblog.log(job)
         self.remove_restored()
         self.check_nothing_left()
-        return told
+        return failed(told)
 
     def how_it_differs(
         self, moref: str, saved: Sequence[reference.Machine], *, but_nvram: bool = False
@@ -284,3 +287,8 @@ def _was_told(difference: str, job: JobResult) -> bool:
         "[snapshot-renamed]" in text and text.rpartition(" to ")[2].startswith(f"{found} [")
         for text in joblog.said(job, "M_WARNING")
     )
+
+
+def failed(told: str) -> str:
+    """The outcome of a job with that fatal message."""
+    return f"failed {told[told.rindex('[') :].strip()}"
