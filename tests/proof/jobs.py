@@ -60,6 +60,7 @@ class Jobs(Users):
         self.counts: Counter[str] = Counter()
         self.points: list[Point] = []
         self.mine = self._sessions()
+        self.spools: set[Path] = set()  # of restores that were killed
 
     def close(self) -> None:
         self.lab.close()
@@ -145,13 +146,16 @@ class Jobs(Users):
         options = f"python3:vmname={RESTORED}"
         if point is not None:
             options += f":restore_timepoint={self.point_id(point)}"
-        return self.daemons[by].restore(
+        job = self.daemons[by].restore(
             jobs,
             name=self.job_name(by),
             plugin_options=options,
             cancel=cancel,
             environment=self._environment(),
         )
+        if job.status == "T":
+            self.spools -= set(leftovers.spools_of([self.daemons[by]]))
+        return job
 
     def check_restored(
         self, saved: Sequence[reference.Machine], job: JobResult, *, but_nvram: bool = False
@@ -237,7 +241,9 @@ class Jobs(Users):
     # What is left
 
     def check_nothing_left(self) -> None:
-        leftovers.check_none(self.site, self.daemons, self.mine, self._foreign_snapshots)
+        leftovers.check_none(
+            self.site, self.daemons, self.mine, self._foreign_snapshots, self.spools
+        )
 
     def _foreign_snapshots(self) -> list[str]:
         """Of jobs, but of none of those that died."""
