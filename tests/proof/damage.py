@@ -96,8 +96,7 @@ class Damage(Mixes):
                 job = self.run_restore(point.daemon, jobs, asked)
         outcome = "exact"
         if job.status == "f":
-            self.check_loud(job)
-            outcome = "refused"
+            outcome = self.check_loud(job)
         elif job.status == "E":  # the VM stands, with a new NVRAM
             assert "[nvram-damaged]" in joblog.log(job)
             self.check_restored(point.saved, job, but_nvram=True)

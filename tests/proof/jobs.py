@@ -60,6 +60,7 @@ class Jobs(Users):
         self.counts: Counter[str] = Counter()
         self.points: list[Point] = []
         self.mine = self._sessions()
+        self.spools: set[Path] = set()  # of restores that were killed
 
     def close(self) -> None:
         self.lab.close()
@@ -145,13 +146,16 @@ class Jobs(Users):
         options = f"python3:vmname={RESTORED}"
         if point is not None:
             options += f":restore_timepoint={self.point_id(point)}"
-        return self.daemons[by].restore(
+        job = self.daemons[by].restore(
             jobs,
             name=self.job_name(by),
             plugin_options=options,
             cancel=cancel,
             environment=self._environment(),
         )
+        if job.status == "T":
+            self.spools -= set(leftovers.spools_of([self.daemons[by]]))
+        return job
 
     def check_restored(
         self, saved: Sequence[reference.Machine], job: JobResult, *, but_nvram: bool = False
@@ -166,12 +170,15 @@ class Jobs(Users):
         self.check_nothing_left()
 
     def check_loud(self, job: JobResult) -> str:
-        """The restore failed and said why; no VM looks as if it were whole."""
+        """The restore failed and said why, with ids; no VM looks as if it were whole.
+
+        Return the outcome with these ids.
+        """
         told = joblog.check_failed(job, "")
         assert RESTORED not in self.site.vm_names(), joblog.log(job)
         self.remove_restored()
         self.check_nothing_left()
-        return told
+        return failed(told)
 
     def how_it_differs(
         self, moref: str, saved: Sequence[reference.Machine], *, but_nvram: bool = False
@@ -234,7 +241,9 @@ class Jobs(Users):
     # What is left
 
     def check_nothing_left(self) -> None:
-        leftovers.check_none(self.site, self.daemons, self.mine, self._foreign_snapshots)
+        leftovers.check_none(
+            self.site, self.daemons, self.mine, self._foreign_snapshots, self.spools
+        )
 
     def _foreign_snapshots(self) -> list[str]:
         """Of jobs, but of none of those that died."""
@@ -284,3 +293,8 @@ def _was_told(difference: str, job: JobResult) -> bool:
         "[snapshot-renamed]" in text and text.rpartition(" to ")[2].startswith(f"{found} [")
         for text in joblog.said(job, "M_WARNING")
     )
+
+
+def failed(told: str) -> str:
+    """The outcome of a job with that fatal message."""
+    return f"failed {told[told.rindex('[') :].strip()}"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 
 from tests.e2e import processes
 from tests.e2e.site import Site
@@ -19,15 +20,27 @@ def check_none(
     daemons: Sequence[FileDaemon],
     mine: Collection[str],
     snapshots: Callable[[], list[str]],
+    spools: Collection[Path],
 ) -> None:
     """`mine`: sessions that are none of jobs. Processes and servers get a moment to end.
 
-    With a job's process its threads have ended.
+    With a job's process its threads have ended. `spools` are those of restores that were
+    killed: they stay until the next restore of their daemon.
     """
     deadline = time.monotonic() + _SETTLING
-    while found := [*_passing(site), *_lasting(site, daemons, mine), *snapshots()]:
+    while True:
+        left = set(spools_of(daemons)) - set(spools)
+        found = [*_passing(site), *_lasting(site, daemons, mine), *snapshots()]
+        found += [f"spool {path.name}" for path in left]
+        if not found:
+            return
         assert time.monotonic() < deadline, found
         time.sleep(0.05)
+
+
+def spools_of(daemons: Sequence[FileDaemon]) -> list[Path]:
+    """Where restores keep files that come too early."""
+    return [path for each in daemons for path in (each.directory / "working").glob("*spool*")]
 
 
 def _passing(site: Site) -> list[str]:
@@ -48,7 +61,6 @@ def _lasting(site: Site, daemons: Sequence[FileDaemon], mine: Collection[str]) -
             for vm in vcenter.vms()
             for holder in vm.migration_disabled_by
         ),
-        *(f"spool {path.name}" for place in working for path in place.glob("*spool*")),
         *(f"lock {path.name}" for path in locks if processes.is_locked(path)),
         *(f"temporary {path.name}" for path in site.temporary.iterdir()),
     ]

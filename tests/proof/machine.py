@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from typing import Any, Callable, Optional
 
+from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -175,8 +176,18 @@ class LifeOfATree(RuleBasedStateMachine):
         writes=WRITES,
         saved=st.sampled_from([True, True, True, False]),
         flavour=st.sampled_from(["vcenter", "vcenter", "esxi"]),
+        number=st.integers(0, 2**32),
     )
-    def begin(self, disks: int, sizes: int, writes: list[Write], saved: bool, flavour: str) -> None:
+    def begin(
+        self,
+        disks: int,
+        sizes: int,
+        writes: list[Write],
+        saved: bool,
+        flavour: str,
+        number: int,
+    ) -> None:
+        assume(number > 0)  # the first history would be the dullest: the same step all the time
         if time.monotonic() > END[0]:
             raise TimeIsUp
         self.world = World(disks, sizes, flavour)

@@ -11,6 +11,7 @@ from typing import Optional
 from tests.e2e import joblog
 from tests.proof.disturbed import Disturbed
 from tests.proof.jobs import Point
+from vmsnap_lab.filedaemon import JobResult
 
 
 class Mixes(Disturbed):
@@ -61,15 +62,14 @@ class Mixes(Disturbed):
             wanted = point or points[newest]
             job = self.run_restore(by, jobs, point)
         complete = plain and kept >= set(self.jobs_for(wanted))
-        self._judge(wanted, job.status == "f", complete, job)
+        self._judge(wanted, complete, job)
 
-    def _judge(self, wanted: Point, failed: bool, complete: bool, job: object) -> None:
-        kind = "mix, complete" if complete else "mix"
-        assert isinstance(job, joblog.JobResult)
-        if failed:
-            told = self.check_loud(job)
-            assert not complete, told
+    def _judge(self, wanted: Point, complete: bool, job: JobResult) -> None:
+        outcome = "exact"
+        if job.status == "f":
+            outcome = self.check_loud(job)
+            assert not complete, joblog.log(job)
         else:
             assert job.status in "TW", joblog.log(job)
             self.check_restored(wanted.saved, job)
-        self.counts[f"{kind}: {'failed' if failed else 'exact'}"] += 1
+        self.counts[f"{'mix, complete' if complete else 'mix'}: {outcome}"] += 1

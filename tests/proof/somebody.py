@@ -33,7 +33,8 @@ class Somebody:
     `act` returns whether it did something. What vSphere refuses, because a task runs or a disk is
     open, is tried again before every later call.
 
-    done: the method of the call it was done before; None if it was not. calls: all, in order, but
+    done: the method of the call it was done before; None if it was not. tried: whether it was begun,
+    and maybe refused in the middle. calls: all, in order, but
     those that came while somebody acted, which are counted in `meanwhile`.
     """
 
@@ -45,6 +46,7 @@ class Somebody:
         self._first: Optional[int] = None
         self._error: Optional[BaseException] = None
         self.done: Optional[str] = None
+        self.tried = False
         self.calls: list[str] = []
         self.meanwhile = 0
 
@@ -85,6 +87,6 @@ class Somebody:
             if self._act():
                 self.done = method
         except (vmodl.MethodFault, StorageError):
-            return  # refused: again before the next call
+            self.tried = True  # again before the next call
         except Exception as error:  # noqa: BLE001 - raised again by around()
             self._error = error
