@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import threading
 import time
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from pyVmomi import vim
+from pyVmomi import vim, vmodl
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.tree import foreign_files, restored_marks, segment_header
@@ -138,14 +139,14 @@ def take(
     """Take a snapshot without memory.
 
     After a failure it is tried again up to `retries` times, each after `wait` seconds. Raises
-    tasks.TaskFailedError, errors.Canceled.
+    tasks.TaskFailedError, tasks.EndUnknownError, errors.Canceled.
     """
     doing = f"Taking the snapshot {name!r} of VM {vm.name}"
     for attempt in range(retries + 1):
         try:
             task = vm.CreateSnapshot_Task(name, description, False, quiesce)
-            snapshot = waiter.wait(task, doing)
-            return Taken(snapshot, task.info.eventChainId)
+            info = waiter.finished(task, doing)
+            return Taken(info.result, info.eventChainId)
         except _SNAPSHOT_FAULTS as fault:
             failure = tasks.TaskFailedError(doing, fault)
         except tasks.TaskFailedError as failed:
@@ -157,6 +158,19 @@ def take(
         if cancel.wait(wait):
             raise errors.Canceled(f"{doing} was interrupted: the job was canceled")
     raise AssertionError("unreachable")
+
+
+def being_taken(vm: Any) -> list[Any]:
+    """The VM's tasks that are taking a snapshot, or will."""
+    found = []
+    for task in vm.recentTask:
+        # vSphere forgets tasks that have ended.
+        with contextlib.suppress(vmodl.fault.ManagedObjectNotFound):
+            info = task.info
+            what = (info.descriptionId or info.name or "").lower()
+            if "createsnapshot" in what and info.state in ("queued", "running"):
+                found.append(task)
+    return found
 
 
 def delete(vm: Any, snapshot: Any, name: str, waiter: tasks.Waiter) -> None:

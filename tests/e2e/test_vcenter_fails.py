@@ -204,6 +204,42 @@ def test_a_snapshot_request_whose_answer_is_lost(site: Site) -> None:
     assert machine.snapshot_names == []
 
 
+def fail_after(site: Site, method: str, fault: Any, times: int = 1) -> list[str]:
+    """Answer the next questions of jobs for a task's state, after `method` has started one, with
+    the fault. The list is of those.
+    """
+    mine = {session.key for session in site.lab.vcenter.sessions.sessionList}
+    met: list[str] = []
+    begun = False
+
+    def hook(called: str, session: Any) -> None:
+        nonlocal begun
+        if session is None or session.key in mine:
+            return
+        if begun and called == "Fetch" and len(met) < times:
+            met.append(called)
+            raise fault
+        begun = begun or called == method
+
+    site.lab.habits.before_call = hook
+    return met
+
+
+@pytest.mark.parametrize("fault", [vmodl.fault.HostCommunication(), vmodl.RuntimeFault()])
+@pytest.mark.parametrize("method", ["CreateSnapshot_Task", "RemoveSnapshot_Task"])
+def test_a_fault_while_a_task_of_the_backup_snapshot_runs(
+    site: Site, method: str, fault: Any
+) -> None:
+    """It says nothing of the task, which goes on."""
+    machine = site.create(disks=[MIB])
+    machine.snapshot("mine")
+    site.lab.habits.task_seconds_of = {method: 1.0}
+    met = fail_after(site, method, fault, 3)
+    check_ok(site.backup())
+    assert len(met) == 3
+    assert machine.snapshot_names == ["mine"]
+
+
 def test_vcenter_is_gone_in_the_middle_of_a_backup(site: Site) -> None:
     machine = site.create(disks=[MIB, MIB])
     machine.scribble("a")
