@@ -211,7 +211,7 @@ class BackupSnapshot:
             if self._unended is not None:
                 self._taken = self._ended(self._unended, doing)._moId
             elif self._unanswered:
-                for task in snapshots.being_taken(self._vm):
+                for task in tasks.under_way(self._vm, "createSnapshot"):
                     self._ended(task, doing)  # it may be somebody else's
         except tasks.TaskFailedError as failed:
             return failed if failed.id == "task-late" else None

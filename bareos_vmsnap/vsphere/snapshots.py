@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import threading
 import time
@@ -12,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from pyVmomi import vim, vmodl
+from pyVmomi import vim
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.tree import foreign_files, restored_marks, segment_header
@@ -158,19 +157,6 @@ def take(
         if cancel.wait(wait):
             raise errors.Canceled(f"{doing} was interrupted: the job was canceled")
     raise AssertionError("unreachable")
-
-
-def being_taken(vm: Any) -> list[Any]:
-    """The VM's tasks that are taking a snapshot, or will."""
-    found = []
-    for task in vm.recentTask:
-        # vSphere forgets tasks that have ended.
-        with contextlib.suppress(vmodl.fault.ManagedObjectNotFound):
-            info = task.info
-            what = (info.descriptionId or info.name or "").lower()
-            if "createsnapshot" in what and info.state in ("queued", "running"):
-                found.append(task)
-    return found
 
 
 def delete(vm: Any, snapshot: Any, name: str, waiter: tasks.Waiter) -> None:

@@ -122,6 +122,19 @@ class Waiter:
                     task.CancelTask()
 
 
+def under_way(entity: Any, *methods: str) -> list[Any]:
+    """The recent tasks of an entity that have not ended, of these methods ("createSnapshot")."""
+    found = []
+    for task in entity.recentTask:
+        # vSphere forgets tasks that have ended.
+        with contextlib.suppress(vmodl.fault.ManagedObjectNotFound):
+            info = task.info
+            what = (info.descriptionId or info.name or "").lower()
+            if info.state in ("queued", "running") and any(m.lower() in what for m in methods):
+                found.append(task)
+    return found
+
+
 def _pause(taken: float, longest: float) -> float:
     return min(max(_PART * taken, _SHORTEST_PAUSE), longest)
 
