@@ -17,6 +17,7 @@ from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.tree import lineage
 from bareos_vmsnap.tree.observed import Observed
 from bareos_vmsnap.vsphere import markers, preflight, snapshots, tasks
+from bareos_vmsnap.vsphere.session import SessionError
 
 # Faults of a reconfiguration that somebody else's work on the VM is in the way of.
 _IN_THE_WAY = (
@@ -24,6 +25,8 @@ _IN_THE_WAY = (
     vim.fault.ConcurrentAccess,
     vim.fault.InvalidState,
 )
+# Seconds for which the cleanup waits for the end of a task that may yet take the snapshot.
+_CREATION_PATIENCE = 300.0
 _WITHOUT_MARKER = "The next job counts the changes of the VM's state from its snapshot"
 
 
@@ -42,6 +45,8 @@ class BackupSnapshot:
         self._marker: Optional[str] = None
         self._without_marker: Optional[str] = None
         self._taken: Optional[str] = None
+        self._unended: Optional[Any] = None  # the task that was to take it, if its end is not known
+        self._unanswered = False  # the request for it may have arrived
 
     def remove_leftovers(self, options: Options) -> None:
         """Delete backup snapshots of dead jobs; another daemon's only with remove_leftovers=all.
@@ -127,20 +132,27 @@ class BackupSnapshot:
 
         Another file daemon may have taken one at the same moment. The one whose snapshot is older
         goes on: the other one's hangs below it, and is none of the time point. Raises
-        errors.PreflightError, tasks.TaskFailedError, errors.Canceled.
+        errors.PreflightError, tasks.TaskFailedError, tasks.EndUnknownError, errors.Canceled.
         """
         self._to_delete = True
-        taken = snapshots.take(
-            self._vm,
-            self._waiter,
-            self._name,
-            markers.backup_description(self._daemon),
-            quiesce=options.quiesce,
-            retries=options.snapshot_retries,
-            wait=options.snapshot_retry_wait,
-            cancel=self._job_info.cancel,
-            warn=self._log.warn,
-        )
+        try:
+            taken = snapshots.take(
+                self._vm,
+                self._waiter,
+                self._name,
+                markers.backup_description(self._daemon),
+                quiesce=options.quiesce,
+                retries=options.snapshot_retries,
+                wait=options.snapshot_retry_wait,
+                cancel=self._job_info.cancel,
+                warn=self._log.warn,
+            )
+        except tasks.EndUnknownError as error:
+            self._unended = error.task
+            raise
+        except SessionError:
+            self._unanswered = True
+            raise
         self._taken = taken.moref
         for found in snapshots.leftovers(self._vm, not_below=taken.moref):
             if self._is_ours(found):  # of an attempt that was reported as failed
@@ -166,6 +178,7 @@ class BackupSnapshot:
             return
         self._to_delete = False
         this, other = (f"{a} snapshot {self._name!r}" for a in ("The backup", "Another backup"))
+        unknown = self._await_creation()
         found = None if self._taken is None else self._try_delete(this, self._taken)
         try:
             others = [
@@ -176,17 +189,38 @@ class BackupSnapshot:
         except Exception as error:  # noqa: BLE001 - the job log gets it
             if self._taken is None:
                 self._report_left(this, error)
+                unknown = None
             elif found is not None:  # else that was reported, and the cause is the same
                 self._report_left(f"{other}, if there is one,", error)
             others = []
         for moref in others:
             self._try_delete(this if self._taken is None else other, moref)
+        if unknown is not None and not others:
+            self._report_left(f"{this}, if there is or will be one,", unknown)
         if found is False:
             self._log.error(
                 "backup-snapshot-not-found",
                 f"The backup snapshot {self._name!r} of VM {self._vm_name} was not there any more "
                 "when it was to be deleted: somebody else deleted it",
             )
+
+    def _await_creation(self) -> Optional[Exception]:
+        """Wait for the tasks that may yet take the snapshot; why their end is not known, if so."""
+        doing = f"Taking the snapshot {self._name!r} of VM {self._vm_name}"
+        try:
+            if self._unended is not None:
+                self._taken = self._ended(self._unended, doing)._moId
+            elif self._unanswered:
+                for task in tasks.under_way(self._vm, "createSnapshot"):
+                    self._ended(task, doing)  # it may be somebody else's
+        except tasks.TaskFailedError as failed:
+            return failed if failed.id == "task-late" else None
+        except Exception as error:  # noqa: BLE001 - the job log gets it
+            return error
+        return None
+
+    def _ended(self, task: Any, doing: str) -> Any:
+        return self._waiter.wait(task, doing, timeout=_CREATION_PATIENCE, heed_cancel=False)
 
     def _try_delete(self, which: str, moref: str) -> Optional[bool]:
         """Whether it was there; None if it could not be deleted, which is logged."""

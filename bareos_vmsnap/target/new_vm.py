@@ -14,7 +14,7 @@ from pyVmomi import vim, vmodl
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.target.destination import Destination
-from bareos_vmsnap.target.vm_creation import INCOMPLETE, VmCreation
+from bareos_vmsnap.target.vm_creation import VmCreation
 from bareos_vmsnap.target.vm_watch import VmWatch
 from bareos_vmsnap.transport.access import Access, DiskAddress
 from bareos_vmsnap.transport.disks import DiskDescription
@@ -35,9 +35,11 @@ from bareos_vmsnap.vsphere import (
     vm_config,
     vmodl_json,
 )
+from bareos_vmsnap.vsphere.markers import INCOMPLETE
 from bareos_vmsnap.vsphere.session import Session
 
 _UNMARK_TRIES = 5
+_RENAME_PATIENCE = 300.0  # seconds for which the cleanup waits for a rename of ours that runs
 
 
 class Blocker(Protocol):
@@ -85,7 +87,8 @@ class NewVm:
         self._frozen: dict[str, vm_changes.Condition] = {}  # what snapshots were taken of
         self._marks = 0
         self._mark_used = False  # by a snapshot: the next node needs another
-        self._has_final_name = False
+        self._has_final_name = False  # or may get it yet
+        self._renaming: Any = None  # the task that gives it
         self._creation = VmCreation(session, destination, job, self._waiter, inform)
         self._watch = VmWatch(session, destination.name)
 
@@ -95,10 +98,6 @@ class NewVm:
         with self._translating_faults(f"Creating VM {self._destination.name}"):
             mark = self._new_mark()
             self._vm = self._creation.create(config, node.disks, mark, self._tree.vm.name)
-            self._waiter.wait(
-                self._vm.Rename_Task(inventory.entity_name(self._destination.name + INCOMPLETE)),
-                f"Marking VM {self._destination.name} as incomplete",
-            )
             self._relocation.start(self._vm, self._session.content)
             self._leaf = {disk.key: disk for disk in node.disks}
             hardware = vm_condition.hardware(node, self._destination.change_tracking)
@@ -245,10 +244,8 @@ class NewVm:
         with self._translating_faults(f"Completing VM {name}"):
             self._unmark()
             self._has_final_name = True
-            self._waiter.wait(
-                self._vm.Rename_Task(inventory.entity_name(name)),
-                f"Giving VM {name} its name",
-            )
+            self._renaming = self._vm.Rename_Task(inventory.entity_name(name))
+            self._waiter.wait(self._renaming, f"Giving VM {name} its name")
             self._watch.check()
             self._watch.check_past()
             self._watch.check()  # in a single call, the last one: all tasks of the VM are known by now
@@ -259,6 +256,14 @@ class NewVm:
 
     def abandon(self, keep: bool) -> str:
         """Keep the VM, whose name says that it is incomplete, or destroy it."""
+        if self._vm is None:
+            try:
+                self._vm = self._creation.recover()
+            except (vmodl.MethodFault, errors.VmsnapError) as error:
+                return (
+                    f"perhaps the empty VM {self._destination.name}{INCOMPLETE}: whether it was "
+                    f"created, or will be, is not known ({_described(error)})"
+                )
         if self._vm is None:
             return "nothing, no VM had been created"
         left: list[str] = []
@@ -276,13 +281,19 @@ class NewVm:
     def _keep(self) -> str:
         name = self._destination.name + INCOMPLETE
         if self._has_final_name:
+            doing = f"Marking VM {name} as incomplete"
             try:
+                with contextlib.suppress(tasks.TaskFailedError, tasks.EndUnknownError):
+                    if self._renaming is not None:  # else it may come after ours
+                        self._waiter.wait(
+                            self._renaming, doing, timeout=_RENAME_PATIENCE, heed_cancel=False
+                        )
                 task = self._vm.Rename_Task(inventory.entity_name(name))
-                self._waiter.wait(task, f"Marking VM {name} as incomplete", heed_cancel=False)
+                self._waiter.wait(task, doing, heed_cancel=False)
             except (vmodl.MethodFault, errors.VmsnapError) as error:
                 return (
                     f"the incomplete VM {self._destination.name} ({self._vm._moId}), which could "
-                    f"not be renamed: {error}"
+                    f"not be renamed: {_described(error)}"
                 )
         return f"the incomplete VM {name} ({self._vm._moId})"
 
@@ -293,7 +304,7 @@ class NewVm:
         except (vmodl.MethodFault, errors.VmsnapError) as error:
             return (
                 f"the incomplete VM {self._destination.name}{INCOMPLETE}, which could not be "
-                f"destroyed: {error}"
+                f"destroyed: {_described(error)}"
             )
         return "nothing, the incomplete VM was destroyed"
 
@@ -327,7 +338,7 @@ class NewVm:
         try:
             task = self._vm.PowerOnVM_Task()
             self._waiter.wait(task, doing, timeout=self._destination.poweron_timeout)
-        except (tasks.TaskFailedError, vim.fault.VimFault) as error:
+        except (tasks.TaskFailedError, tasks.EndUnknownError, vim.fault.VimFault) as error:
             text = f"{doing} failed, the VM is restored but off: {error}"
             self._warn("power-on-failed", text, *errors.ids(error))
 
@@ -352,3 +363,7 @@ class NewVm:
             yield
         except vmodl.MethodFault as fault:
             raise tasks.TaskFailedError(doing, fault) from fault
+
+
+def _described(error: Exception) -> str:
+    return tasks.describe(error) if isinstance(error, vmodl.MethodFault) else str(error)

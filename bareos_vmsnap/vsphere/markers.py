@@ -24,6 +24,8 @@ RESTORED_KEY = "bareos-vmsnap.restored"
 # still there proves that the VM goes on from the state which that job saved.
 BACKUP_KEY = "bareos-vmsnap.backup"
 KEYS = (RESTORED_KEY, BACKUP_KEY)
+# The name of a VM ends so until all of it is restored.
+INCOMPLETE = " (incomplete restore)"
 # Jobs on which a later one can build: the Full of a Differential is one of many, and a VM may be in
 # several jobs.
 KEPT = 128

@@ -138,14 +138,14 @@ def take(
     """Take a snapshot without memory.
 
     After a failure it is tried again up to `retries` times, each after `wait` seconds. Raises
-    tasks.TaskFailedError, errors.Canceled.
+    tasks.TaskFailedError, tasks.EndUnknownError, errors.Canceled.
     """
     doing = f"Taking the snapshot {name!r} of VM {vm.name}"
     for attempt in range(retries + 1):
         try:
             task = vm.CreateSnapshot_Task(name, description, False, quiesce)
-            snapshot = waiter.wait(task, doing)
-            return Taken(snapshot, task.info.eventChainId)
+            info = waiter.finished(task, doing)
+            return Taken(info.result, info.eventChainId)
         except _SNAPSHOT_FAULTS as fault:
             failure = tasks.TaskFailedError(doing, fault)
         except tasks.TaskFailedError as failed:

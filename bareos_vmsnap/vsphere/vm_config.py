@@ -72,18 +72,20 @@ def create_spec(
     config: Any,
     disks: Iterable[segment_header.Disk],
     name: str,
-    home: str,
+    path: str,
     place: Placement,
     tracking: bool,
     mark: str,
 ) -> Any:
-    """The spec that creates a VM called `name`, its files on datastore `home`, disks empty.
+    """The spec that creates a VM called `name`, disks empty.
 
+    `path` is that of its configuration file, or only the datastore ("[datastore1]"): vSphere then
+    makes a folder that is called as the VM is.
     `tracking` switches changed block tracking on from the start: it cannot be enabled later, under
     existing snapshots. `mark` is the restore's; it keeps later backups from trusting it for what we
     write.
     """
-    spec = vim.vm.ConfigSpec(name=name, files=vim.vm.FileInfo(vmPathName=f"[{home}]"))
+    spec = vim.vm.ConfigSpec(name=name, files=vim.vm.FileInfo(vmPathName=path))
     for field, path in (*_FIELDS, *_CREATE_FIELDS):
         value = _at(config, path)
         if value is not None:

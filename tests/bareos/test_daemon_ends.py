@@ -69,13 +69,12 @@ def saved(running: Proxy) -> tuple[str, Portrait]:
 @SIGNALS
 @pytest.mark.parametrize("moment", RESTORE)
 def test_in_a_restore(proxy: Proxy, saved: tuple[str, Portrait], moment: str, number: int) -> None:
-    """What it had made is marked as incomplete: by its name, or, if not even the VM's creation was
-    seen to end, in its configuration."""
+    """What it had made is marked as incomplete, by its name and in its configuration."""
     name, before = saved
     job = end_file_daemon(proxy, start_slow_restore(proxy, name, moment), number)
     until(lambda: proxy.vm_names() and not proxy.at_work)
     (left,) = proxy.vm_names()
-    assert left == (name if moment == "CreateVM_Task" else f"{name} (incomplete restore)")
+    assert left == f"{name} (incomplete restore)"
     assert markers.restored_by(proxy.find(left).vm.config) == job
     proxy.forget_killed()
     proxy.clean_up()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyVmomi import vim
 
 from . import hardware
 from .conftest import Saved
@@ -56,6 +57,33 @@ def test_another_datacenter(saved: Saved) -> None:
     copy = copied(saved, dc="/Sites/Branch%2fOffice/Remote", restore_datastore="remote1")
     assert copy.vm.runtime.host.name == "esx9.remote"
     assert copy.vm.network[0].name == "VM Network"
+
+
+def test_names_of_files(saved: Saved) -> None:
+    """They are those of the complete VM, and those of another one are left alone."""
+    first = copied(saved)
+    assert first.vm.config.files.vmPathName == "[datastore1] copy/copy.vmx"
+    disks = [file.name for file in first.vm.layoutEx.file if file.name.endswith(".vmdk")]
+    assert disks
+    assert all(name.startswith("[datastore1] copy/copy") for name in disks)
+    first.rename("old")
+    second = copied(saved)
+    assert second.vm.config.files.vmPathName == "[datastore1] copy_1/copy.vmx"
+
+
+def test_a_server_that_takes_no_names_of_files(saved: Saved) -> None:
+    """It chooses them itself, by the name the VM has at first."""
+    fault = vim.fault.CannotCreateFile(file="[datastore1] copy", msg="Cannot create the directory")
+    saved.site.lab.habits.fail("CreateVM_Task", fault)
+    path = copied(saved).vm.config.files.vmPathName
+    assert path.startswith("[datastore1] copy (incomplete restore)/")
+
+
+def test_names_that_files_cannot_have(saved: Saved) -> None:
+    check_ok(saved.restore(vmname=". a/b:c\\d? "))
+    (found,) = (vm for vm in saved.site.lab.vcenter.vms() if vm.name.startswith(". a"))
+    assert found.name == ". a%2fb:c%5cd? "
+    assert found.live.files.vmPathName == "[datastore1] a_b_c_d_/a_b_c_d_.vmx"
 
 
 def test_reading_back(saved: Saved) -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import random
+import time
 from typing import Any
 
 import pytest
@@ -204,6 +205,42 @@ def test_a_snapshot_request_whose_answer_is_lost(site: Site) -> None:
     assert machine.snapshot_names == []
 
 
+def fail_after(site: Site, method: str, fault: Any, times: int = 1) -> list[str]:
+    """Answer the next questions of jobs for a task's state, after `method` has started one, with
+    the fault. The list is of those.
+    """
+    mine = {session.key for session in site.lab.vcenter.sessions.sessionList}
+    met: list[str] = []
+    begun = False
+
+    def hook(called: str, session: Any) -> None:
+        nonlocal begun
+        if session is None or session.key in mine:
+            return
+        if begun and called == "Fetch" and len(met) < times:
+            met.append(called)
+            raise fault
+        begun = begun or called == method
+
+    site.lab.habits.before_call = hook
+    return met
+
+
+@pytest.mark.parametrize("fault", [vmodl.fault.HostCommunication(), vmodl.RuntimeFault()])
+@pytest.mark.parametrize("method", ["CreateSnapshot_Task", "RemoveSnapshot_Task"])
+def test_a_fault_while_a_task_of_the_backup_snapshot_runs(
+    site: Site, method: str, fault: Any
+) -> None:
+    """It says nothing of the task, which goes on."""
+    machine = site.create(disks=[MIB])
+    machine.snapshot("mine")
+    site.lab.habits.task_seconds_of = {method: 1.0}
+    met = fail_after(site, method, fault, 3)
+    check_ok(site.backup())
+    assert len(met) == 3
+    assert machine.snapshot_names == ["mine"]
+
+
 def test_vcenter_is_gone_in_the_middle_of_a_backup(site: Site) -> None:
     machine = site.create(disks=[MIB, MIB])
     machine.scribble("a")
@@ -244,11 +281,10 @@ def test_steps_of_a_restore_that_fail(saved: Saved) -> None:
     fault = vim.fault.GenericVmConfigFault(reason="because", msg="No, because of the test")
     for method, nth, message in (
         ("CreateVM_Task", 1, "Creating VM copy failed"),
-        ("Rename_Task", 1, "Marking VM copy as incomplete failed"),
         ("ReconfigVM_Task", 1, "Reconfiguring VM copy for s0002-B failed"),
         ("CreateSnapshot_Task", 2, "Creating snapshot 'B' of VM copy failed"),
         ("RevertToSnapshot_Task", 1, "Reverting VM copy to s0001-A failed"),
-        ("Rename_Task", 2, "Giving VM copy its name failed"),
+        ("Rename_Task", 1, "Giving VM copy its name failed"),
     ):
         site.lab.habits.fail(method, fault, nth=nth)
         job = saved.restore(vmname="copy", restore_on_failure="remove")
@@ -277,6 +313,77 @@ def test_requests_of_a_restore_whose_answers_are_lost(saved: Saved) -> None:
             check_failed(job, method)
             assert site.vm_names() == ["copy (incomplete restore)", "web1"]
             site.find("copy (incomplete restore)").destroy()
+
+
+@pytest.mark.parametrize(
+    "method", ["CreateVM_Task", "CreateSnapshot_Task", "RevertToSnapshot_Task", "Rename_Task"]
+)
+def test_a_fault_while_a_task_of_a_restore_runs(saved: Saved, method: str) -> None:
+    """It says nothing of the task, which goes on."""
+    saved.site.lab.habits.task_seconds_of = {method: 0.5}
+    met = fail_after(saved.site, method, vmodl.fault.HostCommunication(), 2)
+    job = saved.restore(vmname="copy")
+    saved.site.lab.habits.before_call = None
+    saved.site.lab.habits.task_seconds_of = {}
+    check_ok(job)
+    assert len(met) == 2
+    assert saved.site.find("copy").portrait().faces == saved.before.faces
+
+
+def forget_task(site: Site, method: str) -> None:
+    """Answer the first question for the state of the task as a vCenter does that was restarted."""
+    fault = vmodl.fault.ManagedObjectNotFound(obj=vim.Task("task-1"), msg="Not found")
+    fail_after(site, method, fault)
+
+
+@pytest.mark.parametrize("on_failure", ["keep", "remove"])
+def test_a_vm_whose_creation_is_not_seen_to_end(saved: Saved, on_failure: str) -> None:
+    """It comes while the job is cleaning up, never bears its final name, and is not denied."""
+    site = saved.site
+    site.lab.habits.task_seconds_of = {"CreateVM_Task": 2.0}
+    forget_task(site, "CreateVM_Task")
+    job = saved.restore(vmname="copy", restore_on_failure=on_failure)
+    site.lab.habits.before_call = None
+    site.lab.habits.task_seconds_of = {}
+    check_failed(job, "Creating VM copy: vSphere does not tell how that ended")
+    left = said(job, "M_ERROR")[-1]
+    if on_failure == "keep":
+        assert "Left behind: the incomplete VM copy (incomplete restore) (vm-" in left
+        assert site.vm_names() == ["copy (incomplete restore)", "web1"]
+    else:
+        assert "Left behind: nothing, the incomplete VM was destroyed" in left
+        assert site.vm_names() == ["web1"]
+
+
+def test_a_vm_of_which_nothing_can_be_known(saved: Saved) -> None:
+    """The task is forgotten for good, and it still runs."""
+    site = saved.site
+    site.lab.habits.task_seconds_of = {"CreateVM_Task": 6.0}
+    fault = vmodl.fault.ManagedObjectNotFound(obj=vim.Task("task-1"), msg="Not found")
+    fail_after(site, "CreateVM_Task", fault, 2)
+    job = saved.restore(vmname="copy", restore_on_failure="remove")
+    site.lab.habits.before_call = None
+    site.lab.habits.task_seconds_of = {}
+    check_failed(job, "Creating VM copy: vSphere does not tell how that ended")
+    left = said(job, "M_ERROR")[-1]
+    assert "Left behind: perhaps the empty VM copy (incomplete restore): whether it was" in left
+    deadline = time.monotonic() + 30
+    while site.vm_names() == ["web1"] and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert site.vm_names() == ["copy (incomplete restore)", "web1"]
+
+
+def test_a_rename_that_is_not_seen_to_end(saved: Saved) -> None:
+    """What has come back is called by the name that the job log tells."""
+    site = saved.site
+    site.lab.habits.task_seconds_of = {"Rename_Task": 1.0}
+    forget_task(site, "Rename_Task")
+    job = saved.restore(vmname="copy")
+    site.lab.habits.before_call = None
+    site.lab.habits.task_seconds_of = {}
+    check_failed(job, "Giving VM copy its name: vSphere does not tell how that ended")
+    assert "the incomplete VM copy (incomplete restore) (vm-" in said(job, "M_ERROR")[-1]
+    assert site.vm_names() == ["copy (incomplete restore)", "web1"]
 
 
 def test_somebody_takes_a_snapshot_of_a_vm_being_restored(site: Site) -> None:
