@@ -171,7 +171,7 @@ def test_a_clock_that_the_product_believes(tmp_path: Path) -> None:
         saved(world)
         world.daemon.clock_ahead = 0
         world.write(0, 0.4, 70_000, 5)
-        world.backup("Incremental")
+        world.backup("Full")
         with pytest.raises(AssertionError, match="differs at byte"):
             world.restore_mix([0, 1], [], [], None, [])
 
