@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import NoReturn, Optional
 
@@ -44,12 +45,12 @@ class RestorePlanning:
 
         Raises errors.RestoreError.
         """
-        manifests, requested = self._manifests, self._options.restore_timepoint
-        doubts = manifests.damaged
-        choice = None
-        if manifests.trees and (requested is None or manifests.knows(requested) or not doubts):
-            choice = self._choose()
-            doubts = manifests.doubts(choice) if requested is None else []
+        manifests = self._manifests
+        choice, doubts = self._choose(), []
+        if choice is None:
+            doubts = manifests.damaged
+        elif self._options.restore_timepoint is None:
+            doubts = manifests.doubts(choice)
         for damage in manifests.damaged:
             needed = "The manifest's file must come." if damage in doubts else "It is not needed."
             self._log.warn(
@@ -64,22 +65,24 @@ class RestorePlanning:
 
         Raises errors.RestoreError.
         """
-        manifests = self._manifests
+        manifests, requested = self._manifests, self._options.restore_timepoint
         for name in spool.names():
             if names.manifest_timepoint(name) is not None:
-                with spool.open(name) as source:
-                    manifests.take_file(name, source)
-        if not manifests.trees and not manifests.damaged:
+                manifests.take_file(name, functools.partial(spool.open, name))
+        choice = self._choose()
+        if choice is None:
+            for damage in manifests.damaged:
+                if requested is None or damage.point == requested or not manifests.points:
+                    self._refuse_damaged(damage)
+        if not manifests.points:
             raise errors.RestoreError(
                 "Nothing was restored: the selection holds no manifest of a VM",
                 todo="Select the VM's whole directory, of every job since its last full",
                 id="manifest-missing",
             )
-        requested = self._options.restore_timepoint
-        for damage in manifests.damaged:
-            if not manifests.trees or (requested is not None and damage.point == requested):
-                self._refuse_damaged(damage)
-        choice = self._choose()
+        if choice is None:
+            assert requested is not None, "of all time points one is the newest"
+            self._refuse(time_point_choice.unknown(requested, manifests.points))
         if requested is None:
             for damage in manifests.doubts(choice):
                 self._refuse_damaged(damage)
@@ -92,15 +95,19 @@ class RestorePlanning:
             id="manifest-unusable",
         ) from damage.error
 
-    def _choose(self) -> time_point_choice.Choice:
+    def _choose(self) -> Optional[time_point_choice.Choice]:
+        requested = self._options.restore_timepoint
         try:
-            return time_point_choice.timepoint(
-                self._manifests.trees, self._options.restore_timepoint
-            )
+            if requested is None:
+                return self._manifests.newest()
+            return self._manifests.requested(requested)
         except time_point_choice.ChoiceError as error:
-            raise errors.RestoreError(
-                f"The restore cannot be planned: {error}", id="restore-unplannable"
-            ) from error
+            self._refuse(error)
+
+    def _refuse(self, error: errors.VmsnapError) -> NoReturn:
+        raise errors.RestoreError(
+            f"The restore cannot be planned: {error}", id="restore-unplannable"
+        ) from error
 
     def _plan(self, choice: time_point_choice.Choice) -> PlannedRestore:
         tree, point = choice.tree, choice.point
@@ -109,9 +116,7 @@ class RestorePlanning:
                 tree, point, plan_restore.Snapshots(self._options.restore_snapshots)
             )
         except plan_restore.RestorePlanError as error:
-            raise errors.RestoreError(
-                f"The restore cannot be planned: {error}", id="restore-unplannable"
-            ) from error
+            self._refuse(error)
         for reason in choice.reasons:
             self._log.info(reason)
         for warning in choice.warnings:

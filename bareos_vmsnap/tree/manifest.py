@@ -259,6 +259,10 @@ class Pieces:
         """The manifests of which at least one piece has arrived."""
         return list(self._parts)
 
+    def drop(self, name: str) -> None:
+        """Forget the pieces of that manifest, if there are any."""
+        self._parts.pop(name, None)
+
     def manifest(self, name: str) -> model.BlockTree:
         """The manifest of that name. Raises ManifestError if pieces are missing or damaged."""
         failures: list[ManifestError] = []

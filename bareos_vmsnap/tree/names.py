@@ -31,6 +31,16 @@ def jobid(point: str) -> int | None:
     return int(found.group(1)) if found else None
 
 
+def taken(point: str) -> str | None:
+    """When the time point with this id was taken, as ISO 8601; None if the id does not tell."""
+    found = re.fullmatch(r"(\d{8}T\d{6})Z-j\d+", point)
+    try:
+        moment = datetime.datetime.strptime(found.group(1), "%Y%m%dT%H%M%S") if found else None
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=datetime.timezone.utc).isoformat() if moment else None
+
+
 def safe(name: str) -> str:
     """`name` for use in a path component that is easy to type: no slash, blank or control."""
     kept = "".join("_" if _awkward(c) else c for c in name)

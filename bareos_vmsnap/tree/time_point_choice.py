@@ -9,7 +9,8 @@ ids are equal: a clock may be wrong, be mended, and differ from that of the next
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import dataclasses
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Optional
 
@@ -50,12 +51,16 @@ def timepoint(trees: Sequence[model.BlockTree], requested: Optional[str]) -> Cho
         return newest(trees)
     found = [tree for tree in trees if requested == tree.point.id]
     if not found:
-        known = ", ".join(sorted({tree.point.id for tree in trees}))
-        raise ChoiceError(
-            f"there is no time point {requested}; the selected jobs hold {known}",
-            id="time-point-unknown",
-        )
+        raise unknown(requested, {tree.point.id for tree in trees})
     return Choice(found[-1])
+
+
+def unknown(requested: str, points: Iterable[str]) -> ChoiceError:
+    """The error if the selected jobs hold these time points and not the requested one."""
+    return ChoiceError(
+        f"there is no time point {requested}; the selected jobs hold {', '.join(sorted(points))}",
+        id="time-point-unknown",
+    )
 
 
 def newest(trees: Sequence[model.BlockTree]) -> Choice:
@@ -76,22 +81,36 @@ def newest(trees: Sequence[model.BlockTree]) -> Choice:
             f"Of the time points {lines} none was built upon another: {tree.point.id}, which has "
             "the highest job id, counts as the newest"
         )
-    return Choice(tree, tuple(reasons), tuple(_against_the_clock(tree, known.values())))
+    others = [(other.point.taken, name) for name, other in known.items()]
+    return Choice(tree, tuple(reasons), _contradiction(tree, others))
 
 
-def _against_the_clock(tree: model.BlockTree, others: Collection[model.BlockTree]) -> list[Notice]:
-    later = [other.point for other in others if other.point.taken > tree.point.taken]
+def against_clocks(choice: Choice, points: Iterable[str]) -> tuple[Notice, ...]:
+    """The warning if one of these older time points, whose names alone are known, seems newer."""
+    known = [(taken, point) for point in points if (taken := names.taken(point)) is not None]
+    return _contradiction(choice.tree, known)
+
+
+def _contradiction(tree: model.BlockTree, others: Iterable[tuple[str, str]]) -> tuple[Notice, ...]:
+    """`others`: when they were taken, and their ids."""
+    later = [other for other in others if other[0] > tree.point.taken]
     if not later:
-        return []
-    point = max(later, key=lambda point: point.taken)
-    return [
+        return ()
+    taken, point = max(later)
+    return (
         Notice(
             "clock-contradicts",
-            f"VM {tree.vm.name}: time point {tree.point.id} is newer than {point.id}, but by the "
-            f"clock of the file daemon it was taken earlier ({tree.point.taken}, {point.taken}). "
+            f"VM {tree.vm.name}: time point {tree.point.id} is newer than {point}, but by the "
+            f"clock of the file daemon it was taken earlier ({tree.point.taken}, {taken}). "
             "A clock is or was wrong; the order of the jobs counts",
-        )
-    ]
+        ),
+    )
+
+
+def outline(tree: model.BlockTree) -> model.BlockTree:
+    """What choosing needs of a block tree, without its nodes and segments."""
+    point = dataclasses.replace(tree.point, ancestors=tuple(sorted(built_upon(tree))))
+    return model.BlockTree(tree.vm, tree.directory, timepoint=point)
 
 
 def built_upon(tree: model.BlockTree) -> set[str]:

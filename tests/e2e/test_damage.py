@@ -293,6 +293,9 @@ DAMAGED: dict[str, Callable[[bytes], bytes]] = {
     "bomb": bomb,
 }
 
+# After these an object does not say which manifest it belongs to.
+NAMELESS = ("first line", "number of pieces", "empty")
+
 
 @pytest.fixture(scope="module")
 def chain_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
@@ -323,6 +326,9 @@ def test_a_damaged_restore_object_of_an_older_job(chain: Chain, how: str) -> Non
     with chain.object_damaged(0, how):
         job = chain.site.restore(chain.jobs, vmname="copy")
     chain.check_back(1, job)
+    if how not in NAMELESS:  # it is not even looked at
+        assert said(job, "M_WARNING") == []
+        return
     (message,) = said(job, "M_WARNING")
     assert "It is not needed" in message and "restore-object-unusable" in message
 

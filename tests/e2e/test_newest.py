@@ -108,6 +108,19 @@ def test_a_virtual_full_beside_an_older_job(history: History) -> None:
     history.check_restored([first, virtual], 1, restore_timepoint=point)
 
 
+def test_the_time_point_of_a_virtual_full_beside_an_older_job(history: History) -> None:
+    """It is asked for, and only its manifest's file tells of it."""
+    first, second = (history.backup(level).jobid for level in ("Full", "Incremental"))
+    virtual = history.site.daemon.virtual_full([first, second]).jobid
+    newer = next(file.name for file in history.jobs[1].files if file.name.endswith(".json"))
+    point = newer.rpartition("/manifest.")[2][: -len(".json")]
+    history.check_restored([first, virtual], 2, restore_timepoint=point)
+    job = history.site.restore([first, virtual], vmname="copy", restore_timepoint="T9")
+    message = check_failed(job, f"there is no time point T9; the selected jobs hold .*{point}")
+    assert "time-point-unknown" in message
+    assert history.site.vm_names() == ["web1"]
+
+
 def test_a_virtual_full_beside_a_newer_job(history: History) -> None:
     first, second = (history.backup(level).jobid for level in ("Full", "Incremental"))
     virtual = history.site.daemon.virtual_full([first, second]).jobid

@@ -163,23 +163,23 @@ def test_another_job_that_the_product_overlooks(tmp_path: Path) -> None:
 
 def test_a_clock_that_the_product_believes(tmp_path: Path) -> None:
     by_clock = """
-    from bareos_vmsnap.tree import choose
-    choose.newest = lambda trees: choose.Choice(max(trees, key=lambda tree: tree.point.taken))
+    from bareos_vmsnap.tree import time_point_choice
+    time_point_choice.newest = lambda trees: time_point_choice.Choice(max(trees, key=lambda tree: tree.point.taken))
     """
     with sabotage.world(tmp_path, by_clock) as world:
         world.daemon.clock_ahead = 3 * 3600
         saved(world)
         world.daemon.clock_ahead = 0
         world.write(0, 0.4, 70_000, 5)
-        world.backup("Incremental")
+        world.backup("Full")
         with pytest.raises(AssertionError, match="differs at byte"):
             world.restore_mix([0, 1], [], [], None, [])
 
 
 def test_a_mix_whose_oldest_job_the_product_takes(tmp_path: Path) -> None:
     oldest = """
-    from bareos_vmsnap.tree import choose
-    choose.newest = lambda trees: choose.Choice(min(trees, key=lambda tree: tree.point.jobid))
+    from bareos_vmsnap.tree import time_point_choice
+    time_point_choice.newest = lambda trees: time_point_choice.Choice(min(trees, key=lambda tree: tree.point.jobid))
     """
     with sabotage.world(tmp_path, oldest) as world:
         saved(world)
@@ -191,10 +191,10 @@ def test_a_mix_whose_oldest_job_the_product_takes(tmp_path: Path) -> None:
 
 def test_a_mix_that_fails_without_need(tmp_path: Path) -> None:
     never = """
-    from bareos_vmsnap.tree import choose
+    from bareos_vmsnap.tree import time_point_choice
     def newest(trees):
-        raise choose.ChoiceError("I do not know", id="time-points-contradict")
-    choose.newest = newest
+        raise time_point_choice.ChoiceError("I do not know", id="time-points-contradict")
+    time_point_choice.newest = newest
     """
     with sabotage.world(tmp_path, never) as world:
         saved(world)
