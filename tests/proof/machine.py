@@ -352,6 +352,7 @@ class LifeOfATree(RuleBasedStateMachine):
         if self.world is None:
             return
         try:
+            self.world.remove_restored()  # where a rule has failed: its error is the one to tell
             # Whatever rules a history was drawn from, it ends with a job and its restore.
             self.world.backup("Incremental")
             self.world.restore(-1)
