@@ -17,6 +17,7 @@ from bareos_vmsnap.fd.options import Options
 from bareos_vmsnap.tree import lineage
 from bareos_vmsnap.tree.observed import Observed
 from bareos_vmsnap.vsphere import markers, preflight, snapshots, tasks
+from bareos_vmsnap.vsphere.patience import Patience
 from bareos_vmsnap.vsphere.session import SessionError
 
 # Faults of a reconfiguration that somebody else's work on the VM is in the way of.
@@ -178,12 +179,13 @@ class BackupSnapshot:
             return
         self._to_delete = False
         this, other = (f"{a} snapshot {self._name!r}" for a in ("The backup", "Another backup"))
+        patience = Patience()
         unknown = self._await_creation()
-        found = None if self._taken is None else self._try_delete(this, self._taken)
+        found = None if self._taken is None else self._try_delete(this, self._taken, patience)
         try:
             others = [
                 left.moref
-                for left in snapshots.leftovers(self._vm)
+                for left in patience.call(lambda: snapshots.leftovers(self._vm))
                 if self._is_ours(left) and left.moref != self._taken
             ]
         except Exception as error:  # noqa: BLE001 - the job log gets it
@@ -194,7 +196,7 @@ class BackupSnapshot:
                 self._report_left(f"{other}, if there is one,", error)
             others = []
         for moref in others:
-            self._try_delete(this if self._taken is None else other, moref)
+            self._try_delete(this if self._taken is None else other, moref, patience)
         if unknown is not None and not others:
             self._report_left(f"{this}, if there is or will be one,", unknown)
         if found is False:
@@ -222,10 +224,10 @@ class BackupSnapshot:
     def _ended(self, task: Any, doing: str) -> Any:
         return self._waiter.wait(task, doing, timeout=_CREATION_PATIENCE, heed_cancel=False)
 
-    def _try_delete(self, which: str, moref: str) -> Optional[bool]:
+    def _try_delete(self, which: str, moref: str, patience: Patience) -> Optional[bool]:
         """Whether it was there; None if it could not be deleted, which is logged."""
         try:
-            return self._delete(moref, self._name)
+            return self._delete(moref, self._name, patience)
         except Exception as error:  # noqa: BLE001 - the job log gets it
             self._report_left(which, error)
             return None
@@ -267,13 +269,14 @@ class BackupSnapshot:
             if self._job_info.cancel.wait(wait):
                 raise errors.Canceled(f"{doing} was interrupted: the job was canceled")
 
-    def _delete(self, moref: str, name: str) -> bool:
+    def _delete(self, moref: str, name: str, patience: Optional[Patience] = None) -> bool:
         """Whether it was there."""
-        snapshot = snapshots.find(self._vm, moref)
+        patience = patience or Patience()
+        snapshot = patience.call(lambda: snapshots.find(self._vm, moref))
         if snapshot is None:
             return False
         try:
-            snapshots.delete(self._vm, snapshot, name, self._waiter)
+            snapshots.delete(self._vm, snapshot, name, self._waiter, patience)
         except vmodl.fault.ManagedObjectNotFound:  # deleted since
             return False
         return True

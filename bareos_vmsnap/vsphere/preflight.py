@@ -11,7 +11,7 @@ from typing import Any, Optional
 from pyVmomi import vmodl
 
 from bareos_vmsnap import errors
-from bareos_vmsnap.vsphere import disks, inventory, snapshots
+from bareos_vmsnap.vsphere import disks, inventory, markers, snapshots
 
 # vSphere allows 32 levels; the backup snapshot takes one, and a user may want one more.
 MAX_DEPTH = 31
@@ -49,6 +49,7 @@ def check(vm: Any, content: Any) -> Findings:
             "cannot be read",
             id="vm-inaccessible",
         )
+    _refuse_incomplete(name)
     report = Findings()
     reasons = _vm_reasons(vm, config)
     for found in disks.find(config.hardware.device):
@@ -110,6 +111,24 @@ def no_marker(vm: Any, content: Any) -> errors.Notice:
 def relocation_privileges(vm: Any, content: Any) -> list[str]:
     """The privileges the user lacks to have vCenter refuse migrations of the VM; vCenter only."""
     return _lacking(content, [vm], RELOCATION_BLOCK_PRIVILEGES)
+
+
+def _refuse_incomplete(name: str) -> None:
+    """A restore gives the VM its old UUID and goes by the name only when it has ended.
+
+    The restore's mark in the VM's configuration proves less: a revert to a restored snapshot brings
+    it into a complete VM.
+    """
+    plain = inventory.plain_name(name)
+    if plain.endswith(markers.INCOMPLETE):
+        raise errors.PreflightError(
+            f"VM {plain} is the rest of a restore that is running or has failed: a backup of it "
+            "would take the place of the real VM's",
+            left="nothing, the VM was not touched",
+            todo="Wait for the restore to end, or restore the VM again. If you have completed this "
+            "one by other means, give it another name",
+            id="vm-incomplete",
+        )
 
 
 def _vm_reasons(vm: Any, config: Any) -> list[str]:

@@ -6,17 +6,17 @@ from __future__ import annotations
 
 import datetime
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from pyVmomi import vim
+from pyVmomi import vim, vmodl
 
 from bareos_vmsnap import errors
 from bareos_vmsnap.tree import foreign_files, restored_marks, segment_header
 from bareos_vmsnap.tree.observed import Observed, Snapshot
 from bareos_vmsnap.vsphere import disks, inventory, markers, tasks, vmodl_json
+from bareos_vmsnap.vsphere.patience import Patience
 from bareos_vmsnap.vsphere.session import Session
 
 # Faults of a quiesced snapshot: the guest may succeed a moment later.
@@ -31,9 +31,6 @@ _SNAPSHOT_FAULTS = (
     vim.fault.ConcurrentAccess,
     vim.fault.InvalidState,
 )
-# Another task of the VM is running.
-_BUSY_FAULTS = (vim.fault.TaskInProgress, vim.fault.ConcurrentAccess)
-_BUSY_PATIENCE, _BUSY_PAUSE = 300.0, 1.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -159,29 +156,39 @@ def take(
     raise AssertionError("unreachable")
 
 
-def delete(vm: Any, snapshot: Any, name: str, waiter: tasks.Waiter) -> None:
-    """Delete one snapshot and wait until its data is consolidated. Raises tasks.TaskFailedError.
+def delete(
+    vm: Any, snapshot: Any, name: str, waiter: tasks.Waiter, patience: Optional[Patience] = None
+) -> None:
+    """Delete one snapshot and wait until its data is consolidated.
 
-    A task of somebody else that is in the way is waited for. The next snapshot must not be taken
-    before the consolidation has ended: changes made meanwhile would be lost to CBT.
+    A task of somebody else that is in the way is waited for, and so is the end of a fault that may
+    pass: nothing is lost meanwhile. The next snapshot must not be taken before the consolidation
+    has ended: changes made until then would be lost to CBT. Raises tasks.TaskFailedError,
+    tasks.EndUnknownError, and vSphere's faults: ManagedObjectNotFound if it is not there.
     """
-    doing = f"Deleting the snapshot {name!r} of VM {vm.name}"
-    patience = time.monotonic() + _BUSY_PATIENCE
-    while True:
+    patience = patience or Patience()
+    name = f"{name!r} of VM {patience.call(lambda: vm.name)}"
+    tried = False
+
+    def remove() -> None:
+        nonlocal tried
+        doing, again, tried = f"Deleting the snapshot {name}", tried, True
         try:
             task = snapshot.RemoveSnapshot_Task(removeChildren=False, consolidate=True)
             waiter.wait(task, doing, heed_cancel=False)
-            break
-        except vim.fault.VimFault as fault:
-            failure = tasks.TaskFailedError(doing, fault)
-        except tasks.TaskFailedError as failed:
-            failure = failed
-        if not isinstance(failure.fault, _BUSY_FAULTS) or time.monotonic() > patience:
-            raise failure from failure.fault
-        time.sleep(_BUSY_PAUSE)
-    if vm.runtime.consolidationNeeded:
-        doing = f"Consolidating the disks of VM {vm.name}"
-        waiter.wait(vm.ConsolidateVMDisks_Task(), doing, heed_cancel=False)
+        except vmodl.fault.ManagedObjectNotFound:
+            if not again:  # else by a task that was reported as failed, or whose end is not known
+                raise
+        except vmodl.MethodFault as fault:
+            raise tasks.TaskFailedError(doing, fault) from fault
+
+    def consolidate() -> None:
+        doing = f"Consolidating the disks after deleting the snapshot {name}"
+        if vm.runtime.consolidationNeeded:
+            waiter.wait(vm.ConsolidateVMDisks_Task(), doing, heed_cancel=False)
+
+    patience.call(remove)
+    patience.call(consolidate)
 
 
 def observe(session: Session, vm: Any, backup: Taken) -> Observed:

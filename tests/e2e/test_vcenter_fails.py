@@ -373,6 +373,42 @@ def test_a_vm_of_which_nothing_can_be_known(saved: Saved) -> None:
     assert site.vm_names() == ["copy (incomplete restore)", "web1"]
 
 
+def test_an_incomplete_vm_is_not_backed_up(site: Site) -> None:
+    """It has the UUID of the VM that is gone, whose chain of backups must not go on with it."""
+    machine = site.create(disks=[MIB])
+    machine.scribble("a")
+    machine.snapshot("A")
+    uuid = machine.vm.config.instanceUuid
+    named: dict[str, Any] = {"vmname": None, "dc": None, "uuid": uuid}
+    check_ok(site.backup(**named))
+    before = machine.portrait()
+    machine.destroy()
+    site.lab.habits.fail("CreateSnapshot_Task", vim.fault.GenericVmConfigFault(reason="no"))
+    check_failed(site.restore(), "Creating snapshot 'A' of VM web1 failed")
+    left = site.find("web1 (incomplete restore)")
+    assert left.vm.config.instanceUuid == uuid
+
+    job = site.backup(level="Incremental", **named)
+    message = check_failed(job, "VM web1 .incomplete restore. is the rest of a restore")
+    assert "[vm-incomplete]" in message
+    assert "give it another name" in message
+    assert left.snapshot_names == []
+    left.rename("mended")
+    assert site.backup(level="Incremental", **named).status == "T"
+
+    left.destroy()
+    check_ok(site.restore([1]))
+    assert site.find().portrait().faces == before.faces
+
+
+def test_a_restored_vm_that_is_reverted_is_backed_up(saved: Saved) -> None:
+    """The revert brings the restore's mark back into the VM, which is complete."""
+    check_ok(saved.restore(vmname="copy"))
+    copy = saved.site.find("copy")
+    copy.revert(copy.roots[0].snapshot)
+    check_ok(saved.site.backup("copy"))
+
+
 def test_a_rename_that_is_not_seen_to_end(saved: Saved) -> None:
     """What has come back is called by the name that the job log tells."""
     site = saved.site

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""A backup snapshot of which vSphere does not say whether it was taken."""
+"""A backup snapshot of which vSphere does not say whether it was taken, or that it deletes late."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bareos_vmsnap import errors
 from bareos_vmsnap.fd import backup_snapshot
 from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.options import Options
-from bareos_vmsnap.vsphere import tasks
+from bareos_vmsnap.vsphere import patience, tasks
 from bareos_vmsnap.vsphere.session import Server, Session, SessionError
 from vmsnap_lab.lab import Lab
 
@@ -143,6 +143,77 @@ def test_a_request_whose_answers_were_lost(job: Job) -> None:
     job.snapshot.delete()
     assert job.snapshots() == ["mine"]
     assert job.log.said == []
+
+
+PASSING = (
+    vmodl.fault.HostCommunication(),
+    vmodl.RuntimeFault(),
+    vmodl.fault.SystemError(reason="busy"),
+    vim.fault.InvalidState(),
+    vim.fault.TaskInProgress(task=vim.Task("task-1")),
+)
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses between the attempts are short."""
+    monkeypatch.setattr(patience, "_SHORTEST_PAUSE", 0.01)
+    monkeypatch.setattr(patience, "_LONGEST_PAUSE", 0.1)
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("after", [False, True], ids=["failed", "only said to have failed"])
+def test_faults_of_the_deletion_that_pass(job: Job, after: bool) -> None:
+    job.take()
+    for fault in PASSING:
+        job.lab.habits.fail("RemoveSnapshot_Task", fault, times=1 if after else 2, after=after)
+    job.snapshot.delete()
+    assert job.snapshots() == ["mine"]
+    assert job.log.said == []
+
+
+@pytest.mark.usefixtures("hasty")
+def test_faults_of_all_calls_of_the_deletion(job: Job) -> None:
+    """Whatever is asked for: whether it is there, its deletion, whether disks are consolidated."""
+    job.take()
+    calls: dict[str, int] = {}
+
+    def hook(method: str, session: Any) -> None:
+        calls[method] = calls.get(method, 0) + 1
+        if calls[method] % 2:
+            raise vmodl.fault.HostCommunication()
+
+    job.lab.habits.before_call = hook
+    job.snapshot.delete()
+    job.lab.habits.before_call = None
+    assert calls["RemoveSnapshot_Task"] == 2
+    assert calls["Fetch"] > 5
+    assert job.snapshots() == ["mine"]
+    assert job.log.said == []
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_fault_of_the_deletion_that_does_not_pass(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After minutes, of which this test grants one second, it is reported."""
+    monkeypatch.setattr(patience, "_LONGEST", 1.0)
+    job.take()
+    job.lab.habits.fail("RemoveSnapshot_Task", PASSING[0], times=10**6)
+    began = time.monotonic()
+    job.snapshot.delete()
+    assert time.monotonic() - began >= 1
+    ((id, text),) = job.log.said
+    assert id == "backup-snapshot-left"
+    assert "failed: HostCommunication" in text
+    assert job.snapshots() == ["mine", "vmsnap backup job.2026-11-22_10.00.00_05"]
+
+
+def test_a_fault_of_the_deletion_that_would_come_again(job: Job) -> None:
+    job.take()
+    job.lab.habits.fail("RemoveSnapshot_Task", vim.fault.NoPermission(privilegeId="x"), times=2)
+    job.snapshot.delete()
+    assert [id for id, _ in job.log.said] == ["backup-snapshot-left"]
 
 
 def test_a_cancel_while_vsphere_is_silent(job: Job) -> None:
