@@ -55,7 +55,6 @@ class VmRestore:
         self._target: Optional[Target] = None
         self._spool = FileSpool(job_info.working_directory, job_info.jobid)
         self._writers = DiskWriters(self._write_plan, launcher)
-        self._nvram_damaged = False
         self._restored: list[tuple[segment_header.Segment, client.Report]] = []
 
     def wanted(self, path: str) -> bool:
@@ -288,15 +287,13 @@ class VmRestore:
             return
         with self._spool.open(nvram.name) as source:
             content = source.read()
-        if hashlib.sha256(content).hexdigest() == nvram.sha256:
-            target.nvram(content)
-        elif not self._nvram_damaged:
-            self._nvram_damaged = True
-            self._log.error(
-                "nvram-damaged",
-                f"{nvram.name} is damaged, its digest is not the manifest's: the VM starts with a new "
-                "NVRAM",
+        if hashlib.sha256(content).hexdigest() != nvram.sha256:
+            raise errors.RestoreError(
+                f"{nvram.name} is damaged: its digest is not the one in the manifest",
+                todo="Leave this file out of the selection to have the VM with a new NVRAM",
+                id="nvram-damaged",
             )
+        target.nvram(content)
 
     def _table(self) -> str:
         rows = []

@@ -4,7 +4,9 @@
 
 VMware does not support that. Since vSphere 6.5 the changes reported from then on may be incomplete,
 without an error (Veritas, article 100033481). It shows: an ancestor without a change
-id, or with one of another UUID, is older than the tracking.
+id, or with one of another UUID, is older than the tracking. What was seen once is remembered, by
+the UUID, as long as jobs build upon each other: the snapshot may be deleted, the tracking stays
+what it is. Only when CBT is reset does it begin anew, with a new UUID.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from typing import Optional
 
 from bareos_vmsnap.tree import cbt_trust, model, segment_header
 from bareos_vmsnap.tree.observed import Observed, Snapshot
+
+_DELETED = "CBT was enabled while a snapshot existed that was deleted since"
 
 
 def reason(
@@ -25,9 +29,49 @@ def reason(
 ) -> Optional[str]:
     """Why no change id of `disk` at `child` may be used, or None if tracking began in time.
 
-    Every snapshot above `child` counts that exists today, and everything that the node `base` was
-    built upon in `tree`: a snapshot that was deleted since was there when tracking began.
+    Every snapshot above `child` counts that exists today, what `tree` remembers, and everything
+    that the node `base` was built upon in it: a snapshot that was deleted since was there when
+    tracking began.
     """
+    live = _live(observed, child, disk)
+    if live is not None:
+        return live
+    if _uuid(disk) in tree.late_tracking.get(disk.identity, ()):
+        return _DELETED
+    saved = {s.node: s for s in tree.segments.values() if s.disk == disk.key and s.base_change_id}
+    if any(_began(tree, node, saved.get(node.id), disk) for node in _lineage(tree, base)):
+        return _DELETED
+    return None
+
+
+def known(tree: model.BlockTree, observed: Observed) -> dict[str, tuple[str, ...]]:
+    """What is to be remembered of the disks that exist today, as BlockTree.late_tracking.
+
+    `tree` holds all that the previous job's did, and the nodes that are new.
+    """
+    today = (*observed.snapshots, observed.state)
+    found = {
+        disk.identity: set(tree.late_tracking.get(disk.identity, ()))
+        for snapshot in today
+        for disk in snapshot.disks
+    }
+    for snapshot in today:
+        for disk in snapshot.disks:
+            uuid = _uuid(disk)
+            if uuid is not None and _live(observed, snapshot, disk) is not None:
+                found[disk.identity].add(uuid)
+    saved = {(s.node, s.disk): s for s in tree.segments.values() if s.base_change_id}
+    for node in tree.nodes.values():
+        for disk in node.disks:
+            segment = saved.get((node.id, disk.key))
+            uuid = _uuid(disk) if segment is None else _uuid_of(segment.change_id)
+            if disk.identity in found and uuid is not None and _began(tree, node, segment, disk):
+                found[disk.identity].add(uuid)
+    return {identity: tuple(sorted(uuids)) for identity, uuids in found.items() if uuids}
+
+
+def _live(observed: Observed, child: Snapshot, disk: segment_header.Disk) -> Optional[str]:
+    """Why tracking began after a snapshot above `child` that exists today, or None."""
     for above in _above(observed, child):
         found = above.disk(disk.key)
         there = found is not None and found.identity == disk.identity
@@ -35,9 +79,6 @@ def reason(
             return f"CBT was enabled while the snapshot {above.name!r} existed"
         if there and _uuid(found) != _uuid(disk):
             return f"CBT was started anew while the snapshot {above.name!r} existed"
-    saved = {s.node: s for s in tree.segments.values() if s.disk == disk.key and s.base_change_id}
-    if any(_began(tree, node, saved.get(node.id), disk) for node in _lineage(tree, base)):
-        return "CBT was enabled while a snapshot existed that was deleted since"
     return None
 
 

@@ -72,7 +72,8 @@ class BlockTree:
     """The nodes and segments that one time point of a VM needs.
 
     A tree built from segments alone has no time point. `directory` is the VM's virtual directory in
-    Bareos; the names of segments begin with it.
+    Bareos; the names of segments begin with it. `late_tracking` are, by the identity of a disk, the
+    UUIDs of its change ids of which tracking is known to have begun while a snapshot existed.
     """
 
     vm: Vm
@@ -81,6 +82,7 @@ class BlockTree:
     segments: dict[str, Segment] = field(default_factory=dict)
     timepoint: Optional[TimePoint] = None
     configs: dict[str, Any] = field(default_factory=dict)
+    late_tracking: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def point(self) -> TimePoint:

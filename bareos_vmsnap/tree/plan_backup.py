@@ -125,6 +125,7 @@ def plan(
 
     point = _timepoint(observed, nodes, job, previous)
     tree.timepoint = point
+    tree.late_tracking = late_tracking.known(tree, observed)
     _forget(tree, point)
     return BackupPlan(tree, point, tasks)
 
@@ -159,6 +160,7 @@ def _carry_over(previous: Previous, tree: model.BlockTree) -> None:
     tree.nodes.update(previous.tree.nodes)
     tree.segments.update(previous.tree.segments)
     tree.configs.update(previous.tree.configs)
+    tree.late_tracking.update(previous.tree.late_tracking)
 
 
 def _forget(tree: model.BlockTree, point: model.TimePoint) -> None:

@@ -111,6 +111,26 @@ def test_what_cbt_loses_if_started_anew_above_a_snapshot(site: Site) -> None:
     check_incrementals_of(site, machine)
 
 
+def test_a_late_start_is_remembered_when_its_snapshots_are_gone(site: Site) -> None:
+    machine = late_vm(site)
+    check_ok(site.backup())
+    while machine.roots:
+        machine.remove(machine.roots[0].snapshot)
+    for number in range(3):
+        machine.scribble(str(number), pieces=5)
+        job = site.backup(level="Incremental")
+        check_ok(job)
+        assert methods(job) == {("now", DISK): "allocated"}
+    for on in (False, True):
+        machine.reconfigure(changeTrackingEnabled=on)
+    for _ in range(2):
+        machine.scribble("anew", pieces=5)
+        job = site.backup(level="Incremental")
+        check_ok(job)
+    assert methods(job) == {("now", DISK): "cbt"}
+    check_restores(site, machine)
+
+
 def test_cbt_is_used_again_once_all_is_deleted(site: Site) -> None:
     machine = late_vm(site)
     check_ok(site.backup())

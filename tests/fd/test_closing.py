@@ -14,6 +14,7 @@ import pytest
 from bareos_vmsnap.fd.job_info import JobInfo
 from bareos_vmsnap.fd.restore_job import RestoreJob
 from bareos_vmsnap.fd.vm_restore import VmRestore
+from bareos_vmsnap.target.destination import Destination
 from bareos_vmsnap.target.new_vm import NewVm
 
 ERRORS = [StopIteration, KeyError, OSError]
@@ -44,7 +45,7 @@ def new_vm(calls: list[str], error: Any) -> NewVm:
         unused,
         unused,
         block,  # type: ignore[arg-type]
-        Recorder(calls, "destination"),  # type: ignore[arg-type]
+        Destination("copy", "Lab", "/", "", change_tracking=True),
         "job",
         threading.Event(),
         print,

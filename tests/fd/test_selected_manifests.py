@@ -13,7 +13,7 @@ from typing import BinaryIO, Callable, Optional
 import pytest
 
 from bareos_vmsnap.fd.selected_manifests import SelectedManifests
-from bareos_vmsnap.tree import ladder, lineage, manifest, model, names, plan_backup
+from bareos_vmsnap.tree import lineage, manifest, method_ladder, model, names, plan_backup
 from tests.tree import trees
 
 VM = names.vm_of(names.vm_directory(trees.VM.name, trees.VM.instance_uuid) + "/x")
@@ -72,7 +72,7 @@ def chain(numbers: Sequence[int], hours: Optional[int] = None) -> list[model.Blo
             assert line is not None, why
             past = plan_backup.Previous(made[-1], {}, line)
         this = job(number, hours if at == 0 else None)
-        made.append(trees.saved(plan_backup.plan(observed, this, ladder.Policy(), past)))
+        made.append(trees.saved(plan_backup.plan(observed, this, method_ladder.Policy(), past)))
     return made
 
 

@@ -9,7 +9,7 @@ from typing import Optional
 
 import pytest
 
-from bareos_vmsnap.tree import lineage, method_ladder, plan_backup
+from bareos_vmsnap.tree import lineage, manifest, method_ladder, plan_backup
 from bareos_vmsnap.tree.observed import Observed, Snapshot
 from tests.tree import trees
 from tests.tree.test_incremental import QUIET, sent
@@ -75,6 +75,70 @@ def test_an_ancestor_deleted_since_is_remembered(change_id: Optional[str]) -> No
     past = plan_backup.Previous(tree, nodes, line)
     plan = plan_backup.plan(today, trees.job(2, "I"), method_ladder.Policy(), past)
     assert sent(plan) == [("T2", "B", "compare")]
+
+
+class Days:
+    """A VM whose CBT was enabled above A; A is deleted after the first day's Full."""
+
+    def __init__(self) -> None:
+        first = changed(trees.on_day(1, "A *\n"), "A", None, False)
+        self.tree = trees.saved(plan_backup.plan(first, trees.job(1), method_ladder.Policy()))
+        self.number = 1
+
+    def incremental(
+        self, picture: str = "", letters: str = "52"
+    ) -> tuple[plan_backup.BackupPlan, str]:
+        """The plan of the next day's, and why nothing is remembered; `letters`: as of uuid()."""
+        self.number += 1
+        today = trees.on_day(self.number, picture)
+        (disk,) = today.state.disks
+        disk = dataclasses.replace(disk, change_id=f"{trees.uuid(letters)}/{20 * self.number}")
+        today = dataclasses.replace(today, state=dataclasses.replace(today.state, disks=(disk,)))
+        nodes = lineage.known(self.tree, today)
+        line, why = lineage.line(self.tree, today, nodes, QUIET)
+        past = plan_backup.Previous(self.tree, nodes, line)
+        plan = plan_backup.plan(today, trees.job(self.number, "I"), method_ladder.Policy(), past)
+        text = manifest.to_json(trees.saved(plan))
+        self.tree = manifest.from_json(text)
+        return plan, why
+
+
+DELETED = "CBT was enabled while a snapshot existed that was deleted since"
+
+
+def test_a_uuid_that_began_late_stays_in_the_manifest_until_cbt_is_reset() -> None:
+    days = Days()
+    (disk,) = days.tree.nodes[days.tree.point.state].disks
+    late = {disk.identity: (trees.uuid(),)}
+    assert days.tree.late_tracking == late
+    for number in (2, 3, 4):
+        plan, why = days.incremental()
+        assert sent(plan) == [(f"T{number}", None, "allocated")]
+        assert number == 2 or DELETED in why
+        assert days.tree.late_tracking == late
+    plan, _ = days.incremental(letters="53")
+    assert sent(plan) == [("T5", None, "allocated")]
+    plan, why = days.incremental(letters="53")
+    assert sent(plan) == [("T6", "T5", "cbt")], why
+    assert days.tree.late_tracking == late, "a revert may bring the old one back"
+
+
+def test_snapshots_taken_with_a_uuid_that_began_late_are_compared() -> None:
+    days = Days()
+    days.incremental()
+    plan, _ = days.incremental("B\n  C *\n")
+    assert sent(plan) == [("B", None, "allocated"), ("C", "B", "compare"), ("T3", "C", "compare")]
+    assert {task.distrust for task in plan.tasks[1:]} == {DELETED}
+    plan, why = days.incremental("C *\n")
+    assert sent(plan) == [("T4", "C", "compare")]
+    assert DELETED in why
+
+
+def test_a_full_knows_of_nothing_before_it() -> None:
+    days = Days()
+    days.incremental()
+    full = plan_backup.plan(trees.on_day(3, ""), trees.job(3), method_ladder.Policy())
+    assert full.tree.late_tracking == {}
 
 
 def test_a_disk_added_later_is_tracked_from_its_beginning() -> None:
