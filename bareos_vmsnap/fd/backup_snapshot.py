@@ -105,9 +105,10 @@ class BackupSnapshot:
                 self._write(marker, needed, options)
                 self._marker = marker
                 return
-            except tasks.TaskFailedError as error:
-                if not isinstance(error.fault, vim.fault.NoPermission):
-                    self._without_marker = lineage.REFUSED
+            except (tasks.TaskFailedError, tasks.EndUnknownError) as error:
+                fault = error.fault if isinstance(error, tasks.TaskFailedError) else None
+                if not isinstance(fault, vim.fault.NoPermission):
+                    self._without_marker = lineage.REFUSED  # nor trusted, should it come yet
                     text = f"{error} {_WITHOUT_MARKER}"
                     self._log.warn("marker-not-written", text, *errors.ids(error))
                     return

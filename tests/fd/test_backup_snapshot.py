@@ -47,6 +47,7 @@ class Job:
 
     def __init__(self, lab: Lab, session: Session, directory: Path) -> None:
         self.lab = lab
+        self.session = session
         guest = lab.create_vm("web1", disks=[])
         self.vm: Any = session.managed(vim.VirtualMachine, guest.moref)
         self.log = Log()
@@ -214,6 +215,25 @@ def test_a_fault_of_the_deletion_that_would_come_again(job: Job) -> None:
     job.lab.habits.fail("RemoveSnapshot_Task", vim.fault.NoPermission(privilegeId="x"), times=2)
     job.snapshot.delete()
     assert [id for id, _ in job.log.said] == ["backup-snapshot-left"]
+
+
+def test_a_marker_of_which_nothing_can_be_known(job: Job) -> None:
+    """The job goes on without it, though it is written late."""
+    job.lab.habits.task_seconds_of["ReconfigVM_Task"] = 1.5
+    silent: list[float] = []
+
+    def hook(method: str, _: Any) -> None:
+        if method == "ReconfigVM_Task":
+            silent.append(time.monotonic() + 1)
+        elif method == "Fetch" and silent and time.monotonic() < silent[0]:
+            raise vmodl.fault.HostCommunication(msg="The host is silent")
+
+    job.lab.habits.before_call = hook
+    job.snapshot.mark(job.session.content, Options())
+    ((id, text),) = job.log.said
+    assert id == "marker-not-written"
+    assert "The host is silent" in text
+    assert job.snapshot._marker is None
 
 
 def test_a_cancel_while_vsphere_is_silent(job: Job) -> None:
