@@ -15,19 +15,21 @@ def differences(found: Machine, wanted: Machine) -> list[str]:
         names = [[taken.name for taken in m.snapshots.values()] for m in (found, wanted)]
         return [f"snapshots {names[0]}, not {names[1]}"]
     pairs = dict(zip(in_order(found), in_order(wanted)))
-    told = []
+    unlike = []
     for key, other in pairs.items():
         mine, its = found.snapshots[key], wanted.snapshots[other]
         if (mine.name, mine.description) != (its.name, its.description):
-            told.append(f"{mine.name!r} ({mine.description}), not {its.name!r} ({its.description})")
+            unlike.append(
+                f"{mine.name!r} ({mine.description}), not {its.name!r} ({its.description})"
+            )
         if (pairs[mine.parent] if mine.parent else None) != its.parent:
-            told.append(f"{mine.name!r} hangs elsewhere")
-        told += _hardware(mine.hardware, its.hardware, f"snapshot {mine.name!r}")
+            unlike.append(f"{mine.name!r} hangs elsewhere")
+        unlike += _hardware(mine.hardware, its.hardware, f"snapshot {mine.name!r}")
     if (pairs[found.current] if found.current else None) != wanted.current:
-        told.append("the VM stands elsewhere")
+        unlike.append("the VM stands elsewhere")
     if wanted.nvram is not None and found.nvram != wanted.nvram:
-        told.append("the NVRAM is another one")
-    return told + _hardware(found.hardware, wanted.hardware, "the state")
+        unlike.append("the NVRAM is another one")
+    return unlike + _hardware(found.hardware, wanted.hardware, "the state")
 
 
 def in_order(machine: Machine) -> list[str]:
@@ -46,12 +48,12 @@ def _hardware(found: Hardware, wanted: Hardware, where: str) -> list[str]:
     its = (wanted.cpus, wanted.memory_mb, wanted.nics, sorted(wanted.disks))
     if mine != its:
         return [f"{where} has CPUs, MB, NICs, disks {mine}, not {its}"]
-    told = []
+    unlike = []
     for key, content in wanted.disks.items():
         at = first_difference(found.disks[key], content)
         if at is not None:
-            told.append(f"disk {key} of {where} differs at byte {at}")
-    return told
+            unlike.append(f"disk {key} of {where} differs at byte {at}")
+    return unlike
 
 
 def first_difference(one: bytearray, other: bytearray) -> Optional[int]:

@@ -97,10 +97,6 @@ class Damage(Mixes):
         outcome = "exact"
         if job.status == "f":
             outcome = self.check_loud(job)
-        elif job.status == "E":  # the VM stands, with a new NVRAM
-            assert "[nvram-damaged]" in joblog.log(job)
-            self.check_restored(point.saved, job, but_nvram=True)
-            outcome = "told"
         else:
             assert job.status in "TW", joblog.log(job)
             self.check_restored(point.saved, job)

@@ -75,9 +75,9 @@ class Disturbed(Accounting):
 
     def _outcome(self, by: int, job: JobResult) -> str:
         if job.status == "f":
-            told = joblog.check_failed(job, "")
+            message = joblog.check_failed(job, "")
             self.check_nothing_left()
-            return failed(told)
+            return failed(message)
         assert job.status in "TW", joblog.log(job)
         point = self.ended_well(by, job)
         self.check_nothing_left()
@@ -157,8 +157,8 @@ class Disturbed(Accounting):
             return "killed"
         if calls.count("Rename_Task") < 2:
             return "killed before it was marked"
-        told = self.how_it_differs(self.lab.guest(RESTORED).moref, point.saved)
-        assert not told, f"an incomplete VM looks complete: {told}"
+        differences = self.how_it_differs(self.lab.guest(RESTORED).moref, point.saved)
+        assert not differences, f"an incomplete VM looks complete: {differences}"
         return "killed at the end"
 
     def _count(self, what: str, somebody: Somebody, outcome: str) -> None:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import socket
 import tempfile
@@ -82,8 +81,8 @@ class Jobs(Users):
         assert job.status == "T", joblog.log(job)
         point = self.ended_well(by, job)
         (moment,) = point.saved
-        told = comparison.differences(moment, self.machine)
-        assert not told, f"the lab and the reference differ: {told}"
+        differences = comparison.differences(moment, self.machine)
+        assert not differences, f"the lab and the reference differ: {differences}"
         self.check_nothing_left()
         return point
 
@@ -157,14 +156,12 @@ class Jobs(Users):
             self.spools -= set(leftovers.spools_of([self.daemons[by]]))
         return job
 
-    def check_restored(
-        self, saved: Sequence[reference.Machine], job: JobResult, *, but_nvram: bool = False
-    ) -> None:
+    def check_restored(self, saved: Sequence[reference.Machine], job: JobResult) -> None:
         """The restored VM is one of these in every byte, and is switched off. It is removed."""
         moref = self.lab.guest(RESTORED).moref
-        told = self.how_it_differs(moref, saved, but_nvram=but_nvram)
-        told = [each for each in told if not _was_told(each, job)]
-        assert not told, f"{told}\n{joblog.log(job)}"
+        differences = self.how_it_differs(moref, saved)
+        differences = [each for each in differences if not _is_reported(each, job)]
+        assert not differences, f"{differences}\n{joblog.log(job)}"
         self.counts["restores"] += 1
         self.remove_restored()
         self.check_nothing_left()
@@ -174,23 +171,19 @@ class Jobs(Users):
 
         Return the outcome with these ids.
         """
-        told = joblog.check_failed(job, "")
+        message = joblog.check_failed(job, "")
         assert RESTORED not in self.site.vm_names(), joblog.log(job)
         self.remove_restored()
         self.check_nothing_left()
-        return failed(told)
+        return failed(message)
 
-    def how_it_differs(
-        self, moref: str, saved: Sequence[reference.Machine], *, but_nvram: bool = False
-    ) -> list[str]:
+    def how_it_differs(self, moref: str, saved: Sequence[reference.Machine]) -> list[str]:
         """From the one that it is most like."""
         found = self.store.restored(moref)
-        if but_nvram:
-            saved = [dataclasses.replace(machine, nvram=None) for machine in saved]
-        told = min((comparison.differences(found, wanted) for wanted in saved), key=len)
+        differences = min((comparison.differences(found, wanted) for wanted in saved), key=len)
         if self.lab.guest(moref).vm.powerState != "poweredOff":
-            told = [*told, "it is switched on"]
-        return told
+            differences = [*differences, "it is switched on"]
+        return differences
 
     def remove_restored(self) -> None:
         """And what is left of it if the restore failed."""
@@ -213,8 +206,8 @@ class Jobs(Users):
         assert job.status == "T", joblog.log(job)
         self.counts["restores"] += 1
         self.moref = self.lab.guest(NAME).moref
-        told = self.how_it_differs(self.moref, point.saved)
-        assert not told, f"{told}\n{joblog.log(job)}"
+        differences = self.how_it_differs(self.moref, point.saved)
+        assert not differences, f"{differences}\n{joblog.log(job)}"
         self.moments.left.clear()
         self.moments.dead.clear()
         self.look()
@@ -286,7 +279,7 @@ class Jobs(Users):
         return {"VMSNAP_SITE": self.site.mark, "TMPDIR": str(self.site.temporary)}
 
 
-def _was_told(difference: str, job: JobResult) -> bool:
+def _is_reported(difference: str, job: JobResult) -> bool:
     """Whether the job has named it: a restore cannot know who gave a snapshot another name."""
     found = difference.partition(" (")[0]
     return any(
@@ -295,6 +288,6 @@ def _was_told(difference: str, job: JobResult) -> bool:
     )
 
 
-def failed(told: str) -> str:
+def failed(message: str) -> str:
     """The outcome of a job with that fatal message."""
-    return f"failed {told[told.rindex('[') :].strip()}"
+    return f"failed {message[message.rindex('[') :].strip()}"

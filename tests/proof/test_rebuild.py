@@ -73,9 +73,9 @@ def test_verify_tells_whole_files_from_damaged_ones(tmp_path: Path) -> None:
     damaged = bytearray(segment.read_bytes())
     damaged[len(damaged) // 2] ^= 4
     segment.write_bytes(damaged)
-    told = CliRunner().invoke(main, ["verify", str(segment)])
-    assert told.exit_code == 1
-    assert str(segment) in told.output
+    result = CliRunner().invoke(main, ["verify", str(segment)])
+    assert result.exit_code == 1
+    assert str(segment) in result.output
 
     (manifest,) = tmp_path.rglob("*.json")
     shown = CliRunner().invoke(main, ["show", str(manifest)])

@@ -43,9 +43,9 @@ def test_an_edge_with_a_disturbance_is_compared(
     found = Disturbance("2026-11-02T18:00:00+00:00", "it crashed", key, path)
     observed = trees.observed("A\n  B\n    C\n      D *\n")
     observed = dataclasses.replace(observed, disturbances=(found,))
-    told = methods(observed)
-    assert told.pop("C") == ("compare" if spanned else "cbt")
-    assert told == {"A": "allocated", "B": "cbt", "D": "cbt", "T1": "cbt"}
+    by_node = methods(observed)
+    assert by_node.pop("C") == ("compare" if spanned else "cbt")
+    assert by_node == {"A": "allocated", "B": "cbt", "D": "cbt", "T1": "cbt"}
     assert ("since the base was taken it crashed" in plan(observed)["C"].rungs[0].reason) is spanned
 
 
@@ -53,8 +53,8 @@ def test_clocks_may_differ_by_half_an_hour() -> None:
     observed = trees.observed("A\n  B\n    C *\n")
     for when, compared in (("09:40", {"B", "C"}), ("10:20", {"B", "C"}), ("10:40", {"C"})):
         found = Disturbance(f"2026-11-02T{when}:00+00:00", "it crashed")
-        told = methods(dataclasses.replace(observed, disturbances=(found,)))
-        assert {name for name, method in told.items() if method == "compare"} == compared
+        by_node = methods(dataclasses.replace(observed, disturbances=(found,)))
+        assert {name for name, method in by_node.items() if method == "compare"} == compared
 
 
 def linked(observed: Observed) -> Observed:

@@ -26,11 +26,11 @@ def test_a_folder_rolled_back(client: Client) -> None:
     wait(first.RemoveSnapshot_Task(removeChildren=False))
     client.snapshot(vm, "second")
     guest.write(2000, 0, b"c")
-    told = len(client.events())
+    before = len(client.events())
     array.roll_back(guest.vm, image)
 
     assert tree(vm) == then
-    assert len(client.events()) == told
+    assert len(client.events()) == before
     (root,) = vm.snapshot.rootSnapshotList
     assert (root.id, root.createTime) == (1, created)
     assert guest.read(2000, 0, 1) == b"b"

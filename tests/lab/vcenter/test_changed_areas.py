@@ -284,7 +284,7 @@ def test_a_crash_that_keeps_the_id(lab: Lab, client: Client) -> None:
 
 
 def test_the_events_of_a_crash(lab: Lab, client: Client) -> None:
-    def told(leaves: str) -> list[str]:
+    def tells(leaves: str) -> list[str]:
         lab.habits.crash_leaves = leaves
         guest, vm = client.vm([MIB], powered_on=True)
         guest.crash()
@@ -293,9 +293,9 @@ def test_the_events_of_a_crash(lab: Lab, client: Client) -> None:
         return names[names.index("vim.event.VmPoweredOnEvent") + 1 :]
 
     lost, off = "vim.event.VmDisconnectedEvent", "vim.event.VmPoweredOffEvent"
-    assert told("nothing") == [off]
-    assert told("disconnected") == [lost, off]
-    assert told("restarted") == [lost, off, "vim.event.VmRestartedOnAlternateHostEvent"]
+    assert tells("nothing") == [off]
+    assert tells("disconnected") == [lost, off]
+    assert tells("restarted") == [lost, off, "vim.event.VmRestartedOnAlternateHostEvent"]
 
 
 def test_missing_changes(lab: Lab, client: Client) -> None:

@@ -103,17 +103,17 @@ def test_everything_called_allocated(site: Site, lab: Lab, guest: Guest) -> None
 
 
 def test_chunks_that_are_left_out(site: Site, lab: Lab, guest: Guest) -> None:
-    def told(seed: int) -> set[int]:
+    def shown(seed: int) -> set[int]:
         lab.vddk.habits.hidden, lab.vddk.habits.seed = 0.5, seed
         with site.opened(guest, "first") as disk:
             found = [(start, size) for start, size, flags in extents(disk) if flags == DATA]
         return {n for start, size in found for n in range(start // CHUNK, (start + size) // CHUNK)}
 
-    some, others = told(1), told(2)
+    some, others = shown(1), shown(2)
     assert some != others
     for numbers in (some, others):
         assert 0 < len(numbers) < 16 and numbers < set(range(16))
-    assert told(1) == some
+    assert shown(1) == some
     lab.vddk.habits.hidden = 1.0
     with site.opened(guest, "first") as disk:
         assert extents(disk) == [[0, 4 * MIB, HOLE_AND_ZERO]]
