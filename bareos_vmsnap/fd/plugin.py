@@ -28,7 +28,7 @@ from bareos_vmsnap.fd.receivers import Receiver
 from bareos_vmsnap.fd.restore_job import RestoreJob
 from bareos_vmsnap.fd.vm_backup import VmBackup
 from bareos_vmsnap.mover import client
-from bareos_vmsnap.tree import manifest, names
+from bareos_vmsnap.tree import manifest, names, restore_objects
 
 Entry = TypeVar("Entry", bound=Callable[..., Any])
 _PASSWORD_IN_LINE = re.compile(r":vcpass(#\w+)?=")
@@ -68,7 +68,7 @@ class VmsnapPlugin(BareosFdPluginBaseclass):
         self._definition: Optional[str] = None
         self._options: Optional[options.Options] = None
         self._warned: set[errors.Notice] = set()
-        self._previous = manifest.Pieces()
+        self._previous = restore_objects.Pieces()
         self._backup: Optional[VmBackup] = None
         self._done: list[VmBackup] = []
         self._offer: Iterator[items.Item] = iter(())

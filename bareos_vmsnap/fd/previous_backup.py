@@ -17,6 +17,7 @@ from bareos_vmsnap.tree import (
     manifest,
     model,
     plan_backup,
+    restore_objects,
     segment_header,
     time_point_choice,
 )
@@ -25,7 +26,11 @@ from bareos_vmsnap.vsphere import history
 
 
 def find(
-    pieces: manifest.Pieces, vm: segment_header.Vm, options: Options, job_info: JobInfo, log: JobLog
+    pieces: restore_objects.Pieces,
+    vm: segment_header.Vm,
+    options: Options,
+    job_info: JobInfo,
+    log: JobLog,
 ) -> Optional[model.BlockTree]:
     """The previous job's block tree of this VM, or None if the full work must be done.
 
@@ -95,7 +100,7 @@ def _compare_clocks(
 
 
 def _read(
-    pieces: manifest.Pieces, vm: segment_header.Vm
+    pieces: restore_objects.Pieces, vm: segment_header.Vm
 ) -> tuple[Optional[time_point_choice.Choice], str]:
     trees, damaged = [], []
     for name in pieces.names():

@@ -20,7 +20,7 @@ from bareos_vmsnap.fd.restore_options import Definitions
 from bareos_vmsnap.fd.selected_manifests import SelectedManifests, UnreadableObject
 from bareos_vmsnap.fd.vm_restore import VmRestore
 from bareos_vmsnap.mover.client.launch import ForkServerClient
-from bareos_vmsnap.tree import manifest, names
+from bareos_vmsnap.tree import manifest, names, restore_objects
 
 Job = Union[VmRestore, Extraction]
 
@@ -29,7 +29,7 @@ class _SelectedVm:
     """What is known about one VM before its first file comes."""
 
     def __init__(self) -> None:
-        self.pieces = manifest.Pieces()
+        self.pieces = restore_objects.Pieces()
         self.lines: set[str] = set()
         self.line: Optional[str] = None
         self.saved_by = 0
@@ -73,7 +73,7 @@ class RestoreJob:
         """
         self._definitions.of(line)  # the first object's line shows what was given at restore
         try:
-            vm = self._vm(manifest.piece_of(piece))
+            vm = self._vm(restore_objects.piece_of(piece))
             vm.pieces.add(piece)
         except manifest.ManifestError as error:
             self._unreadable.append(UnreadableObject(line, saved_by, error))

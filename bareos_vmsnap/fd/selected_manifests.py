@@ -16,7 +16,7 @@ import math
 from collections.abc import Sequence
 from typing import BinaryIO, Callable, NamedTuple, Optional
 
-from bareos_vmsnap.tree import manifest, model, names, time_point_choice
+from bareos_vmsnap.tree import manifest, model, names, restore_objects, time_point_choice
 
 _Read = Callable[[], model.BlockTree]
 
@@ -55,7 +55,7 @@ class SelectedManifests:
     newest() or requested(), again if more files have come.
     """
 
-    def __init__(self, vm: str, pieces: manifest.Pieces) -> None:
+    def __init__(self, vm: str, pieces: restore_objects.Pieces) -> None:
         """`vm`: as names.vm_of() returns it; `pieces`: this VM's restore objects."""
         self._vm = vm
         self._pieces = pieces

@@ -28,7 +28,15 @@ from bareos_vmsnap.fd.segment_queue import SegmentQueue
 from bareos_vmsnap.mover import client
 from bareos_vmsnap.mover.client.launch import ForkServerClient
 from bareos_vmsnap.transport.access import Access
-from bareos_vmsnap.tree import manifest, method_ladder, model, names, plan_backup, segment_header
+from bareos_vmsnap.tree import (
+    manifest,
+    method_ladder,
+    model,
+    names,
+    plan_backup,
+    restore_objects,
+    segment_header,
+)
 from bareos_vmsnap.tree.observed import Observed
 from bareos_vmsnap.vsphere import (
     cbt,
@@ -47,7 +55,7 @@ def begin(
     options: Options,
     job_info: JobInfo,
     log: JobLog,
-    pieces: manifest.Pieces,
+    pieces: restore_objects.Pieces,
     done: Collection[str] = (),
 ) -> VmBackup:
     """Log in, examine the VM, take the backup snapshot, plan.
@@ -303,7 +311,7 @@ class VmBackup:
             )
         yield items.ContentFile(names.manifest(tree.directory, point.id), manifest.to_json(tree))
         name = names.manifest(tree.directory, point.id)
-        for number, piece in enumerate(manifest.to_pieces(tree, name), 1):
+        for number, piece in enumerate(restore_objects.to_pieces(tree, name), 1):
             yield items.RestoreObject(name, number, piece)
 
     def start(self, item: items.SegmentFile) -> client.Mover:

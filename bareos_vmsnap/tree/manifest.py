@@ -1,11 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The bareos-vmsnap authors
 # SPDX-License-Identifier: AGPL-3.0-only
-"""The manifest: the block tree as human-readable JSON, and as restore objects.
+"""The manifest: the block tree as human-readable JSON.
 
 Described in docs/format.md. The text contains a digest of itself, which is checked before anything
-else is used. A restore object must stay well below 1,000,000 bytes as Bareos stores it (zlib); the
-Director misreads larger ones or crashes. So the manifest is compressed and split into pieces.
-Nothing is allocated by the word of a damaged one: all sizes are limited.
+else is used. Nothing is allocated by the word of a damaged one: all sizes are limited.
 """
 
 from __future__ import annotations
@@ -13,9 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any, BinaryIO
 
 from bareos_vmsnap import dataclass_json
@@ -24,12 +20,8 @@ from bareos_vmsnap.tree import model, names
 
 FORMAT = "bareos-vmsnap manifest"
 VERSION = 3
-PIECE = 400_000  # bytes; Bareos' limit is just below 1,000,000 as stored
-MAX_PIECES = 250
 MAX_TEXT = 256 << 20  # bytes of the JSON text; a year's daily backups of ten disks take some 5 MB
-_MAGIC = b"vmsnap-manifest"
-_MAX_FIRST_LINE = 8192  # bytes
-_BLOCK = 64 << 10
+BLOCK = 64 << 10  # bytes that are looked at together
 _UNSEALED = b"0" * 64  # what stands in place of the digest while it is computed
 _BEGINNING = re.compile(
     rb'\{\n "format": "bareos-vmsnap manifest",\n "version": (\d{1,9}),\n'
@@ -88,7 +80,7 @@ def read(source: BinaryIO) -> model.BlockTree:
 
 def from_json(text: bytes) -> model.BlockTree:
     """Parse a manifest. Raises ManifestError (unreadable, inconsistent) or ManifestTooNewError."""
-    _check_digest(text[at : at + _BLOCK] for at in range(0, len(text), _BLOCK))
+    check_digest(text[at : at + BLOCK] for at in range(0, len(text), BLOCK))
     try:
         document = json.loads(text)
         tree: model.BlockTree = dataclass_json.decode(model.BlockTree, document)
@@ -101,7 +93,7 @@ def from_json(text: bytes) -> model.BlockTree:
     return tree
 
 
-def _check_digest(blocks: Iterable[bytes]) -> int:
+def check_digest(blocks: Iterable[bytes]) -> int:
     """Check format, digest and version of a manifest's text; return its size in bytes.
 
     Keeps no more than a block. Raises ManifestError, ManifestTooNewError.
@@ -177,129 +169,3 @@ def config_key(config: Any) -> str:
     """The key of a configuration: a digest of it. Equal ones share it and are stored once."""
     text = json.dumps(config, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
-def to_pieces(tree: model.BlockTree, name: str) -> list[bytes]:
-    """The manifest as restore objects, each with at most PIECE bytes of incompressible content.
-
-    Every piece begins with a line of JSON: {"manifest", "piece", "pieces", "sha256"}.
-    Raises ManifestTooLargeError.
-    """
-    packed = zlib.compress(to_json(tree), 9)
-    digest = hashlib.sha256(packed).hexdigest()
-    parts = [packed[at : at + PIECE] for at in range(0, len(packed), PIECE)]
-    if len(parts) > MAX_PIECES:
-        raise ManifestTooLargeError(
-            f"the manifest of VM {tree.vm.name} needs {len(parts)} restore objects, at most "
-            f"{MAX_PIECES} can be read back",
-            todo="Run a Full: its manifest holds no deleted snapshots",
-        )
-    pieces = []
-    for number, part in enumerate(parts):
-        head: dict[str, Any] = {
-            "manifest": name,
-            "piece": number,
-            "pieces": len(parts),
-            "sha256": digest,
-        }
-        pieces.append(_MAGIC + b" " + json.dumps(head).encode() + b"\n" + part)
-    return pieces
-
-
-@dataclass(frozen=True)
-class _FirstLine:
-    """The first line of a piece."""
-
-    manifest: str
-    piece: int
-    pieces: int
-    sha256: str
-
-
-def piece_of(piece: bytes) -> str:
-    """The name of the manifest that a restore object is a piece of. Raises ManifestError."""
-    return _split(piece)[0].manifest
-
-
-def _split(piece: bytes) -> tuple[_FirstLine, bytes]:
-    """The first line of a piece, checked, and what follows it."""
-    end = piece.find(b"\n", 0, _MAX_FIRST_LINE)
-    if end < 0 or not piece.startswith(_MAGIC + b" "):
-        raise ManifestError(
-            "a restore object is not a piece of a bareos-vmsnap manifest", id="manifest-foreign"
-        )
-    try:
-        fields = json.loads(piece[len(_MAGIC) + 1 : end])
-        line: _FirstLine = dataclass_json.decode(_FirstLine, fields)
-    except (ValueError, RecursionError) as error:
-        raise ManifestError(f"a restore object has a damaged first line: {error}") from error
-    if not 0 <= line.piece < line.pieces <= MAX_PIECES or len(piece) - end - 1 > PIECE:
-        raise ManifestError(
-            f"a restore object has a damaged first line: piece {line.piece} of {line.pieces}, "
-            f"{len(piece)} bytes"
-        )
-    return line, piece[end + 1 :]
-
-
-class Pieces:
-    """Collects restore objects, in any order and of several manifests, until complete."""
-
-    def __init__(self) -> None:
-        # By manifest, then by digest and number of pieces: a damaged first line does no harm to
-        # the others.
-        self._parts: dict[str, dict[tuple[str, int], dict[int, bytes]]] = {}
-
-    def add(self, piece: bytes) -> None:
-        """Take one restore object. Raises ManifestError if it is not a piece of a manifest."""
-        line, part = _split(piece)
-        variants = self._parts.setdefault(line.manifest, {})
-        variants.setdefault((line.sha256, line.pieces), {})[line.piece] = part
-
-    def names(self) -> Iterable[str]:
-        """The manifests of which at least one piece has arrived."""
-        return list(self._parts)
-
-    def drop(self, name: str) -> None:
-        """Forget the pieces of that manifest, if there are any."""
-        self._parts.pop(name, None)
-
-    def manifest(self, name: str) -> model.BlockTree:
-        """The manifest of that name. Raises ManifestError if pieces are missing or damaged."""
-        failures: list[ManifestError] = []
-        for (digest, count), parts in self._parts[name].items():
-            try:
-                return _assemble(name, digest, count, parts)
-            except ManifestError as error:
-                failures.append(error)
-        raise failures[0]
-
-
-def _assemble(name: str, digest: str, count: int, parts: Mapping[int, bytes]) -> model.BlockTree:
-    missing = [n for n in range(count) if n not in parts]
-    if missing:
-        raise ManifestError(
-            f"manifest {name}: pieces {missing} of {count} are missing", id="manifest-incomplete"
-        )
-    packed = b"".join(parts[n] for n in range(count))
-    if hashlib.sha256(packed).hexdigest() != digest:
-        raise ManifestError(f"manifest {name}: its restore objects are damaged")
-    try:
-        # First a block at a time: what is no manifest may decompress to any size.
-        size = _check_digest(_decompressed(packed))
-        text = zlib.decompressobj().decompress(packed, size)
-    except zlib.error as error:
-        raise ManifestError(f"manifest {name}: its restore objects are damaged: {error}") from error
-    return from_json(text)
-
-
-def _decompressed(packed: bytes) -> Iterator[bytes]:
-    """The decompressed data in blocks. Raises zlib.error, ManifestError."""
-    stream = zlib.decompressobj()
-    pending = packed
-    while not stream.eof:
-        block = stream.decompress(pending, _BLOCK)
-        pending = stream.unconsumed_tail
-        if not block and not pending and not stream.eof:
-            raise ManifestError("a restore object is cut off")
-        if block:
-            yield block

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from pyVmomi import vim, vmodl
 
-from bareos_vmsnap.tree import manifest, model
+from bareos_vmsnap.tree import manifest, model, restore_objects
 from bareos_vmsnap.vsphere import markers, preflight
 from vmsnap_lab.filedaemon import JobResult
 from vmsnap_lab.vcenter.snapshots import create, revert
@@ -143,7 +143,7 @@ def markers_of(config: Any) -> list[str]:
 
 def point_of(site: Site, job: JobResult) -> model.TimePoint:
     """The job's time point, in the manifest that Bareos got as restore objects."""
-    pieces = manifest.Pieces()
+    pieces = restore_objects.Pieces()
     for found in site.daemon.restore_objects(job.jobid):
         pieces.add(found.data)
     (name,) = pieces.names()

@@ -13,14 +13,22 @@ from typing import BinaryIO, Callable, Optional
 import pytest
 
 from bareos_vmsnap.fd.selected_manifests import SelectedManifests
-from bareos_vmsnap.tree import lineage, manifest, method_ladder, model, names, plan_backup
+from bareos_vmsnap.tree import (
+    lineage,
+    manifest,
+    method_ladder,
+    model,
+    names,
+    plan_backup,
+    restore_objects,
+)
 from tests.tree import trees
 
 VM = names.vm_of(names.vm_directory(trees.VM.name, trees.VM.instance_uuid) + "/x")
 BEGIN = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 
 
-class CountingPieces(manifest.Pieces):
+class CountingPieces(restore_objects.Pieces):
     """Remembers which manifests were read."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
@@ -78,7 +86,7 @@ def chain(numbers: Sequence[int], hours: Optional[int] = None) -> list[model.Blo
 
 def packed(made: Iterable[model.BlockTree]) -> list[bytes]:
     """The restore objects of these jobs."""
-    return [piece for tree in made for piece in manifest.to_pieces(tree, name_of(tree))]
+    return [piece for tree in made for piece in restore_objects.to_pieces(tree, name_of(tree))]
 
 
 def selected(objects: Iterable[bytes]) -> tuple[SelectedManifests, CountingPieces]:
@@ -119,7 +127,7 @@ def test_of_a_long_chain_the_newest_alone_is_read(
 
 
 def test_of_many_files_the_newest_alone_is_read(long: list[model.BlockTree]) -> None:
-    found, files = SelectedManifests(VM, manifest.Pieces()), Files()
+    found, files = SelectedManifests(VM, restore_objects.Pieces()), Files()
     found.take_objects([])
     assert found.newest() is None
     for tree in long:
@@ -200,8 +208,8 @@ def test_a_clock_that_was_ahead_is_told_by_a_name() -> None:
     assert pieces.read == [name_of(made[1])]
 
 
-def broken(pieces: manifest.Pieces, tree: model.BlockTree) -> None:
-    (piece,) = manifest.to_pieces(tree, name_of(tree))
+def broken(pieces: restore_objects.Pieces, tree: model.BlockTree) -> None:
+    (piece,) = restore_objects.to_pieces(tree, name_of(tree))
     pieces.drop(name_of(tree))
     pieces.add(piece[:-1] + bytes([piece[-1] ^ 1]))
 
@@ -240,7 +248,7 @@ def test_one_under_the_name_of_another() -> None:
     made = chain([1, 2])
     pieces = CountingPieces(packed(made[:1]))
     other = name_of(made[1]).replace("-j2", "-j3")
-    for piece in manifest.to_pieces(made[1], other):
+    for piece in restore_objects.to_pieces(made[1], other):
         pieces.add(piece)
     found = SelectedManifests(VM, pieces)
     found.take_objects([])

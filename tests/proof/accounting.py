@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
-from bareos_vmsnap.tree import manifest
+from bareos_vmsnap.tree import restore_objects
 from bareos_vmsnap.vsphere import snapshots
 from tests.proof import reference
 from tests.proof.jobs import Jobs, Point
@@ -63,7 +63,7 @@ class Accounting(Jobs):
 
 
 def _manifest(daemon: FileDaemon, jobid: int) -> Any:
-    pieces = manifest.Pieces()
+    pieces = restore_objects.Pieces()
     for found in daemon.restore_objects(jobid):
         pieces.add(found.data)
     (name,) = pieces.names()

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from bareos_vmsnap import dataclass_json
-from bareos_vmsnap.tree import manifest, model
+from bareos_vmsnap.tree import manifest, model, restore_objects
 from tests.tree import trees
 
 PICTURE = "A\n  B\n  C *\n"
@@ -55,11 +55,11 @@ def test_pieces_come_back_in_any_order_and_of_several_jobs() -> None:
     tree, other = trees.backed_up(PICTURE), trees.backed_up("X *\n")
     noise = random.Random(1)
     add_configuration(tree, 120_000, noise)
-    pieces = manifest.to_pieces(tree, "T1") + manifest.to_pieces(other, "T0")
+    pieces = restore_objects.to_pieces(tree, "T1") + restore_objects.to_pieces(other, "T0")
     assert len(pieces) > 2
     assert max(len(piece) for piece in pieces) < 500_000
     noise.shuffle(pieces)
-    collected = manifest.Pieces()
+    collected = restore_objects.Pieces()
     for piece in pieces:
         collected.add(piece)
     assert collected.manifest("T1") == tree
@@ -69,8 +69,8 @@ def test_pieces_come_back_in_any_order_and_of_several_jobs() -> None:
 def test_a_missing_piece_is_reported() -> None:
     tree = trees.backed_up(PICTURE)
     add_configuration(tree, 60_000, random.Random(2))
-    pieces = manifest.to_pieces(tree, "T1")
-    collected = manifest.Pieces()
+    pieces = restore_objects.to_pieces(tree, "T1")
+    collected = restore_objects.Pieces()
     for piece in pieces[1:]:
         collected.add(piece)
     with pytest.raises(manifest.ManifestError, match=r"pieces \[0\] of"):
@@ -78,8 +78,8 @@ def test_a_missing_piece_is_reported() -> None:
 
 
 def test_a_damaged_piece_is_reported() -> None:
-    (piece,) = manifest.to_pieces(trees.backed_up(PICTURE), "T1")
-    collected = manifest.Pieces()
+    (piece,) = restore_objects.to_pieces(trees.backed_up(PICTURE), "T1")
+    collected = restore_objects.Pieces()
     collected.add(piece[:-1] + bytes([piece[-1] ^ 1]))
     with pytest.raises(manifest.ManifestError, match="damaged"):
         collected.manifest("T1")
@@ -88,13 +88,13 @@ def test_a_damaged_piece_is_reported() -> None:
 @pytest.mark.parametrize("piece", [b"", b"hello", b"vmsnap-manifest {}\n", b"vmsnap-manifest x\n"])
 def test_what_is_no_piece_is_refused(piece: bytes) -> None:
     with pytest.raises(manifest.ManifestError):
-        manifest.Pieces().add(piece)
+        restore_objects.Pieces().add(piece)
 
 
 def test_a_first_line_that_contradicts_the_others_does_no_harm() -> None:
     tree = trees.backed_up(PICTURE)
-    (piece,) = manifest.to_pieces(tree, "T1")
-    collected = manifest.Pieces()
+    (piece,) = restore_objects.to_pieces(tree, "T1")
+    collected = restore_objects.Pieces()
     collected.add(piece.replace(b'"pieces": 1', b'"pieces": 9'))
     with pytest.raises(manifest.ManifestError, match="missing"):
         collected.manifest("T1")
@@ -115,15 +115,15 @@ def test_a_first_line_that_contradicts_the_others_does_no_harm() -> None:
     ],
 )
 def test_a_first_line_that_cannot_be_is_refused_at_once(was: bytes, is_now: bytes) -> None:
-    (piece,) = manifest.to_pieces(trees.backed_up(PICTURE), "T1")
+    (piece,) = restore_objects.to_pieces(trees.backed_up(PICTURE), "T1")
     with little_memory(), pytest.raises(manifest.ManifestError):
-        manifest.Pieces().add(piece.replace(was, is_now, 1))
+        restore_objects.Pieces().add(piece.replace(was, is_now, 1))
 
 
 def test_a_piece_that_is_too_large_is_refused() -> None:
-    (piece,) = manifest.to_pieces(trees.backed_up(PICTURE), "T1")
+    (piece,) = restore_objects.to_pieces(trees.backed_up(PICTURE), "T1")
     with pytest.raises(manifest.ManifestError, match="damaged first line"):
-        manifest.Pieces().add(piece + bytes(manifest.PIECE))
+        restore_objects.Pieces().add(piece + bytes(restore_objects.PIECE))
 
 
 @pytest.mark.parametrize("beginning", [b"", manifest.sealed({})[:-3] + b',\n "vm": "'])
@@ -132,7 +132,7 @@ def test_little_that_decompresses_to_much(beginning: bytes) -> None:
     packer = zlib.compressobj(9)
     packed = packer.compress(beginning)
     packed += b"".join(packer.compress(bytes(1 << 20)) for _ in range(1024)) + packer.flush()
-    collected = manifest.Pieces()
+    collected = restore_objects.Pieces()
     for piece in pieces_of(packed):
         collected.add(piece)
     with little_memory(), pytest.raises(manifest.ManifestError):
@@ -143,7 +143,7 @@ def test_a_stream_that_is_cut_off() -> None:
     """With a right checksum."""
     packed = zlib.compress(manifest.to_json(trees.backed_up(PICTURE)))
     for length in (0, 1, 100, len(packed) // 2, len(packed) - 5):
-        collected = manifest.Pieces()
+        collected = restore_objects.Pieces()
         for piece in pieces_of(packed[:length]) or [b"vmsnap-manifest {}\n"]:
             with pytest.raises(manifest.ManifestError):
                 collected.add(piece)
@@ -152,7 +152,7 @@ def test_a_stream_that_is_cut_off() -> None:
 
 def pieces_of(packed: bytes) -> list[bytes]:
     """Restore objects whose own checksums are right, whatever they hold."""
-    size = manifest.PIECE
+    size = restore_objects.PIECE
     parts = [packed[at : at + size] for at in range(0, len(packed), size)]
     head = {"manifest": "T1", "pieces": len(parts), "sha256": sha256(packed).hexdigest()}
     lines = [json.dumps({**head, "piece": number}).encode() for number in range(len(parts))]
@@ -167,7 +167,7 @@ def test_a_manifest_nobody_could_read_back_is_not_written(monkeypatch: Any) -> N
     with pytest.raises(manifest.ManifestTooLargeError, match="at most"):
         manifest.to_json(tree)
     with pytest.raises(manifest.ManifestTooLargeError):
-        manifest.to_pieces(tree, "T1")
+        restore_objects.to_pieces(tree, "T1")
 
 
 def test_no_flipped_bit_is_accepted() -> None:
