@@ -151,6 +151,6 @@ class RestorePlanning:
             f"that is being restored, {older}: of the newer one only the manifest's file "
             f"{path} came, and no restore objects",
             todo="Restore the job that holds it alone (a VirtualFull has everything), or give "
-            f"restore_timepoint={older} to have the older one",
+            f"restore_timepoint={point} to have it, restore_timepoint={older} to have the older one",
             id="manifest-newer",
         )
