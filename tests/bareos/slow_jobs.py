@@ -53,7 +53,7 @@ def back_to_speed(proxy: Proxy) -> None:
 
 def _wait_for(proxy: Proxy, moment: str) -> None:
     if moment == "segment":
-        until(proxy.movers)
+        until(proxy.working_movers)
         time.sleep(0.5)
     else:
         until(lambda: proxy.runs(moment))
