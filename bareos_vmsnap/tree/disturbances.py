@@ -46,8 +46,8 @@ def reason(
     """Why no change id of a moment may be used for a disk at a later one (both ISO 8601), or None
     if nothing is known to have happened in between.
     """
-    begin, end = _moment(since) - CLOCKS, _moment(until) + CLOCKS
     for each in found:
+        begin, end = _moment(since) - CLOCKS, _moment(until) + CLOCKS
         if begin <= _moment(each.when) <= end and each.concerns(disk):
             return f"since the base was taken {each.what}"
     return None

@@ -195,7 +195,7 @@ def _reachable(found: Graph, place: str) -> set[str]:
 
 SEEDED = {
     "of a folder above": ("stream", "lz4.block"),
-    "of the package itself": ("", f"{NAME}.mover.child.connection"),
+    "of the package itself": ("", f"{NAME}.mover.child.nbd_connection"),
     "further away": ("tree.names", "nbd"),
 }
 

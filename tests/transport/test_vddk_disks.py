@@ -47,7 +47,7 @@ def test_a_snapshot_is_read_and_the_leaf_written(lab: Lab, guest: Guest, habits:
 READER = """
 import json, sys
 from bareos_vmsnap import dataclass_json, transport
-from bareos_vmsnap.mover.child.connection import Connection
+from bareos_vmsnap.mover.child.nbd_connection import Connection
 from bareos_vmsnap.transport.disks import VddkDisk
 
 disk = dataclass_json.decode(VddkDisk, json.loads(sys.stdin.buffer.read()))

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """The methods that find what belongs in a segment, a file for each.
 
-tree.ladder decides which of them may be tried for a disk at a node, and in which order; see
+tree.method_ladder decides which of them may be tried for a disk at a node, and in which order; see
 docs/how-it-works.md, "Choosing a base".
 """
 

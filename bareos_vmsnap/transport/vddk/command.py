@@ -37,7 +37,7 @@ def arguments(
     snapshot can be taken. Other filters are not needed: our client asks for whole sectors in
     requests of a size that VDDK takes, and for block status once, in large ranges; `retry` would
     allow one request at a time on each connection, and when writing could hide that written data
-    was lost. Readers reconnect by themselves (mover.child.connection).
+    was lost. Readers reconnect by themselves (mover.child.nbd_connection).
 
     A connection has as many threads, and so requests under way in VDDK, as NFC buffers.
     """
