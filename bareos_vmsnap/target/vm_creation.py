@@ -31,7 +31,8 @@ _CREATION_PATIENCE = 300.0
 class VmCreation:
     """Creates the VM in the destination, and nothing if one of its names is taken.
 
-    Its name says that it is incomplete, while its files have the names of the complete VM. It gets its old UUIDs and MAC addresses unless another VM has them.
+    Its name says that it is incomplete, while its files have the names of the complete VM. It gets
+    its old UUIDs and MAC addresses unless another VM has them.
     """
 
     def __init__(
