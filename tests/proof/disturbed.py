@@ -134,7 +134,7 @@ class Disturbed(Accounting):
             self._buried()
         outcome = "exact"
         if killed and job.status == "f":
-            outcome = self._killed_restore(point, somebody.calls)
+            outcome = self._killed_restore(point)
             self.remove_restored()
             self.check_nothing_left()
         elif job.status == "f":
@@ -147,16 +147,10 @@ class Disturbed(Accounting):
             self.check_restored(point.saved, job)
         self._count(f"restore, {deed}", somebody, outcome)
 
-    def _killed_restore(self, point: Point, calls: list[str]) -> str:
-        """What is left does not look complete, or is.
-
-        The VM is created under its own name, as vSphere names its folder and files after that, and
-        marked as incomplete by the next call; the last one but some takes the mark off.
-        """
+    def _killed_restore(self, point: Point) -> str:
+        """What is left does not look complete, or is."""
         if RESTORED not in self.site.vm_names():
             return "killed"
-        if calls.count("Rename_Task") < 2:
-            return "killed before it was marked"
         differences = self.how_it_differs(self.lab.guest(RESTORED).moref, point.saved)
         assert not differences, f"an incomplete VM looks complete: {differences}"
         return "killed at the end"
