@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import Optional
 
 import click
 import hypothesis
@@ -66,7 +67,9 @@ def main(
             run_state_machine_as_test(test, settings=budget)
         except TimeIsUp:
             break
-        except Exception:
+        except Exception as error:
+            if _ended_in_time(error):
+                break
             click.echo(f"FAILED with seed {seed}, round {rounds}; so far {_summary()}", err=True)
             raise
         finally:
@@ -74,6 +77,15 @@ def main(
         rounds += 1
     click.echo(f"no failure: {_summary()}")
     sys.exit(0)
+
+
+def _ended_in_time(error: Optional[BaseException]) -> bool:
+    """Whether hypothesis only complains that the last history was not begun."""
+    while error is not None:
+        if isinstance(error, TimeIsUp):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _summary() -> str:
