@@ -70,7 +70,7 @@ def read(session: Session, moref: str) -> Optional[Seen]:
         power_state=str(found[_POWER]),
         disks={disk.disk.key: disk.disk for disk in disks.find(found[_DEVICES])},
         mark=markers.restored_mark(found.get(_OPTIONS)),
-        hardware={name: str(found.get(path)) for path, name in _HARDWARE.items()},
+        hardware=_hardware(found),
         devices=_devices(found[_DEVICES]),
     )
     return Seen(
@@ -80,6 +80,12 @@ def read(session: Session, moref: str) -> Optional[Seen]:
         found.get(_VERSION, ""),
         frozenset(task._moId for task in found.get(_TASKS, [])),
     )
+
+
+def _hardware(found: Mapping[str, Any]) -> dict[str, str]:
+    """See Condition.hardware. That changes are tracked may be unset, which means no."""
+    hardware = {name: str(found.get(path)) for path, name in _HARDWARE.items()}
+    return {**hardware, _TRACKING: str(bool(found.get("config.changeTrackingEnabled")))}
 
 
 def hardware(node: segment_header.Node, change_tracking: bool) -> dict[str, str]:

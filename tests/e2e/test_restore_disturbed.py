@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from vmsnap_lab.vcenter.vm import rendering
+
 from . import somebody_else
 from .conftest import Saved
 from .joblog import check_failed, check_ok, log
@@ -169,5 +171,27 @@ def test_a_server_whose_reverts_leave_extra_config_alone(site: Site, tree: str) 
     draw(machine, TREES[tree])
     before = machine.portrait()
     job = site.backup()
+    check_ok(site.restore([job.jobid], vmname="copy"))
+    assert site.find("copy").portrait().faces == before.faces
+
+
+def test_a_server_that_leaves_unset_whether_changes_are_tracked(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The property is optional: unset means no."""
+    machine = site.create(disks=[256 << 10])
+    machine.reconfigure(changeTrackingEnabled=False)
+    draw(machine, TREES["fork"])
+    before = machine.portrait()
+    job = site.backup(enable_cbt="no")
+    assert job.status == "T", log(job)
+    render = rendering.rendered
+
+    def unset(*how: Any) -> Any:
+        config = render(*how)
+        config.changeTrackingEnabled = config.changeTrackingEnabled or None
+        return config
+
+    monkeypatch.setattr(rendering, "rendered", unset)
     check_ok(site.restore([job.jobid], vmname="copy"))
     assert site.find("copy").portrait().faces == before.faces
